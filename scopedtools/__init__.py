@@ -1,0 +1,26 @@
+"""An MCP server framework that shows each unit of work only the tools, resources and prompts it needs."""
+
+from scopedtools.catalog.catalog import Catalog
+from scopedtools.catalog.declare import prompt, resource, tool, tools_from
+from scopedtools.catalog.view import View
+from scopedtools.context.context import Context
+from scopedtools.context.policy import ViewSettings
+from scopedtools.exceptions import ToolError
+from scopedtools.server import ScopedServer
+from scopedtools.types import Principal
+
+__all__ = [
+    "Catalog",
+    "Context",
+    "Principal",
+    "ScopedServer",
+    "ToolError",
+    "View",
+    "ViewSettings",
+    "prompt",
+    "resource",
+    "tool",
+    "tools_from",
+]
+
+__version__ = "0.1.0"

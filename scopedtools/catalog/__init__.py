@@ -1,0 +1,1 @@
+"""What there is: primitives, how authors declare them, and catalogs of them as ready bytes."""

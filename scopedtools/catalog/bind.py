@@ -1,0 +1,202 @@
+"""From declarations to rows: read each once when the class is defined, bind it when an instance is made."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+import anyio.to_thread
+
+from scopedtools.catalog.convert import Output, contents, messages, read_output, text_result
+from scopedtools.catalog.declare import Note, declarations
+from scopedtools.catalog.primitives import Primitive, Prompt, PromptArgument, Resource, ResourceTemplate, Tool
+from scopedtools.catalog.signature import Signature, read_signature
+from scopedtools.catalog.templates import UriTemplate, require_uri
+from scopedtools.exceptions import DefinitionError, InvalidParamsError, ToolError
+from scopedtools.protocol.content import PromptMessage, ResourceContents
+from scopedtools.protocol.results import CallResult
+
+_TOOL_NAME: Final = re.compile(r"[A-Za-z0-9_./-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A method, or a function, that was read and found right.
+
+    Attributes:
+        note: What its decorator was told.
+        name: What clients call it.
+        signature: What it takes.
+        output: How its return value goes out.
+        function: The function itself.
+        method: Whether it takes ``self``.
+    """
+
+    note: Note
+    name: str
+    signature: Signature
+    output: Output
+    function: Callable[..., Any]
+    method: bool
+
+    def bind(self, owner: object) -> Primitive:
+        """Make the row for one instance."""
+        function = partial(self.function, owner) if self.method else self.function
+        return _ROWS[self.note.kind](self, Run(self.signature, function, inspect.iscoroutinefunction(self.function)))
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Calls an author's function with what a client sent."""
+
+    signature: Signature
+    function: Callable[..., Any]
+    is_async: bool
+
+    async def __call__(self, ctx: Any, raw: bytes | Mapping[str, str]) -> Any:
+        arguments = self.signature.arguments(raw)
+        if self.signature.context is not None:
+            arguments[self.signature.context] = ctx
+        if self.is_async:
+            return await self.function(**arguments)
+        return await anyio.to_thread.run_sync(partial(self.function, **arguments))
+
+
+def read_declarations(owner: type, *, inject: type) -> tuple[Declared, ...]:
+    """Read everything that a class declares, bases first.
+
+    Args:
+        owner: The author's class.
+        inject: A parameter annotated with this class takes the context.
+
+    Raises:
+        DefinitionError: Something is declared wrongly; the message names the class and the method.
+    """
+    declared = tuple(
+        _read(owner, attribute, note, function, method=method, inject=inject)
+        for attribute, note, function, method in declarations(owner)
+    )
+    _require_distinct(declared)
+    return declared
+
+
+def _read(
+    owner: type, attribute: str, note: Note, function: Callable[..., Any], *, method: bool, inject: type
+) -> Declared:
+    where = f"{owner.__name__}.{attribute}" if method else f"{function.__module__}.{attribute}"
+    signature = read_signature(function, where=where, inject=inject, method=method)
+    if not (note.description or signature.description):
+        raise DefinitionError(f"{where} has no docstring; say what it does, models and the index choose by it")
+    name = note.name or attribute
+    if note.kind == "tool" and not _TOOL_NAME.fullmatch(name):
+        raise DefinitionError(f"{where}: {name!r} is no tool name; use 1 to 64 of A-Z a-z 0-9 _ . / -")
+    if note.kind in ("resource", "template"):
+        _require_variables(where, note.uri, signature)
+    output = read_output(signature.returns, where=where) if note.kind == "tool" else Output()
+    return Declared(note, name, signature, output, function, method)
+
+
+def _require_variables(where: str, uri: str, signature: Signature) -> None:
+    try:
+        require_uri(uri)
+        variables = set(UriTemplate(uri).names)
+    except DefinitionError as error:
+        raise DefinitionError(f"{where}: {error}") from error
+    if missing := variables - set(signature.parameters):
+        raise DefinitionError(f"{where}: {uri!r} has {sorted(missing)}, which the method does not take; add them")
+    if unbound := signature.required - variables:
+        raise DefinitionError(f"{where}: {sorted(unbound)} cannot be found in {uri!r}; add them to the URI")
+
+
+def _require_distinct(declared: tuple[Declared, ...]) -> None:
+    seen: dict[tuple[str, str], str] = {}
+    for one in declared:
+        key = one.note.kind, one.note.uri or one.name
+        if key in seen:
+            raise DefinitionError(
+                f"{one.signature.where} and {seen[key]} are both the {key[0]} {key[1]!r}; rename one of them"
+            )
+        seen[key] = one.signature.where
+
+
+def _common(declared: Declared) -> dict[str, Any]:
+    note = declared.note
+    return {
+        "name": declared.name,
+        "title": note.title,
+        "description": note.description or declared.signature.description,
+        "tags": note.tags,
+        "examples": note.examples,
+        "pinned": note.pinned,
+    }
+
+
+def _tool(declared: Declared, run: Run) -> Tool:
+    readable = (ToolError, *declared.note.errors)
+
+    async def call(ctx: Any, raw: bytes) -> CallResult:
+        try:
+            return declared.output.result(await run(ctx, raw))
+        except readable as error:
+            return text_result(str(error) or type(error).__name__, is_error=True)
+
+    return Tool(
+        **_common(declared),
+        input_schema=declared.signature.schema,
+        output_schema=declared.output.schema,
+        annotations=declared.note.annotations,
+        call=call,
+    )
+
+
+def _reader(declared: Declared, run: Run) -> Callable[[Any, str, Mapping[str, str]], Awaitable[list[ResourceContents]]]:
+    async def read(ctx: Any, uri: str, variables: Mapping[str, str]) -> list[ResourceContents]:
+        try:
+            value = await run(ctx, variables)
+        except ToolError as error:
+            raise InvalidParamsError(f"Cannot read {uri!r}: {error}", data={"uri": uri}) from error
+        return contents(value, uri=uri, mime_type=declared.note.mime_type)
+
+    return read
+
+
+def _resource(declared: Declared, run: Run) -> Resource:
+    note = declared.note
+    return Resource(
+        **_common(declared), uri=note.uri, mime_type=note.mime_type, read=_reader(declared, run)
+    )
+
+
+def _template(declared: Declared, run: Run) -> ResourceTemplate:
+    note = declared.note
+    return ResourceTemplate(
+        **_common(declared), uri_template=note.uri, mime_type=note.mime_type, read=_reader(declared, run)
+    )
+
+
+def _prompt(declared: Declared, run: Run) -> Prompt:
+    signature = declared.signature
+
+    async def get(ctx: Any, arguments: Mapping[str, str]) -> list[PromptMessage]:
+        try:
+            return messages(await run(ctx, arguments))
+        except ToolError as error:
+            raise InvalidParamsError(str(error)) from error
+
+    arguments = tuple(
+        PromptArgument(name, signature.descriptions.get(name, ""), name in signature.required)
+        for name in signature.parameters
+    )
+    return Prompt(**_common(declared), arguments=arguments, get=get)
+
+
+_ROWS: Final[Mapping[str, Callable[[Declared, Run], Primitive]]] = {
+    "tool": _tool,
+    "resource": _resource,
+    "template": _template,
+    "prompt": _prompt,
+}

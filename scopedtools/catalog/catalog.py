@@ -1,0 +1,150 @@
+"""All primitives of a server, in registration order, as ready bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from scopedtools.catalog.jsonl import read_tools
+from scopedtools.catalog.primitives import KINDS, Kind, Primitive, ResourceTemplate
+from scopedtools.catalog.templates import UriTemplate
+from scopedtools.catalog.view import View, bits_of
+from scopedtools.exceptions import DefinitionError
+from scopedtools.protocol.revisions import LATEST, Revision
+
+_BYTES_PER_TOKEN: Final = 4
+"""English text and JSON both come to about four bytes a token; close enough for a budget."""
+
+
+class Catalog:
+    """An immutable sequence of rows. Anything derived from them is made once, when first needed.
+
+    Attributes:
+        rows: Tools, resources, templates and prompts, in registration order.
+        kinds: Kind of each row.
+        version: Digest of everything that clients and selection see; equal in every process.
+    """
+
+    def __init__(self, rows: Iterable[Primitive] = ()) -> None:
+        self.rows = tuple(rows)
+        self.kinds: tuple[Kind, ...] = tuple(row.kind for row in self.rows)
+        self._places = _places(self.rows)
+        self._encoded: dict[str, tuple[bytes, ...]] = {}
+        self._templates = tuple(
+            (ordinal, UriTemplate(row.uri_template))
+            for ordinal, row in enumerate(self.rows)
+            if isinstance(row, ResourceTemplate)
+        )
+
+    @classmethod
+    def from_jsonl(cls, path: str | Path) -> Catalog:
+        """Read tools from a JSON-lines file, plain or gzipped.
+
+        Each line is ``{"name", "description", "id"?, "server"?, "input_schema"?}``. A row is named by its
+        ``id`` where it has one, and tagged with its ``server``. Such rows describe tools and cannot be
+        called.
+
+        Raises:
+            CatalogError: The file or a line of it cannot be read; the message names the line.
+        """
+        return cls(read_tools(Path(path)))
+
+    @cached_property
+    def version(self) -> str:
+        digest = hashlib.blake2b(digest_size=16)
+        for row, encoded in zip(self.rows, self.encoded(LATEST), strict=True):
+            hidden = (row.kind, sorted(row.tags), row.examples, row.pinned)
+            digest.update(b"%d\n%s\n%s\n" % (len(encoded), encoded, repr(hidden).encode()))
+        return digest.hexdigest()
+
+    @cached_property
+    def all(self) -> View:
+        """Every row."""
+        return View(self, (1 << len(self.rows)) - 1)
+
+    @cached_property
+    def pinned(self) -> View:
+        """The rows that every view shows."""
+        return View(self, bits_of(ordinal for ordinal, row in enumerate(self.rows) if row.pinned))
+
+    @cached_property
+    def costs(self) -> tuple[int, ...]:
+        """Estimated tokens that each row takes in a list."""
+        return tuple(-(-len(encoded) // _BYTES_PER_TOKEN) for encoded in self.encoded(LATEST))
+
+    @cached_property
+    def _by_kind(self) -> Mapping[Kind, View]:
+        rows: dict[Kind, list[int]] = {kind: [] for kind in KINDS}
+        for ordinal, kind in enumerate(self.kinds):
+            rows[kind].append(ordinal)
+        return {kind: View(self, bits_of(of_kind)) for kind, of_kind in rows.items()}
+
+    @cached_property
+    def _by_tag(self) -> Mapping[str, list[int]]:
+        rows: dict[str, list[int]] = {}
+        for ordinal, row in enumerate(self.rows):
+            for tag in row.tags:
+                rows.setdefault(tag, []).append(ordinal)
+        return rows
+
+    @cached_property
+    def tags(self) -> Mapping[str, int]:
+        """How many rows carry each tag, most used first."""
+        by_size = sorted(self._by_tag.items(), key=lambda item: (-len(item[1]), item[0]))
+        return {tag: len(rows) for tag, rows in by_size}
+
+    def of(self, kind: Kind) -> View:
+        """Return the rows of one kind."""
+        return self._by_kind[kind]
+
+    def tagged(self, *tags: str) -> View:
+        """Return the rows that carry any of the tags."""
+        return View(self, bits_of(row for tag in tags for row in self._by_tag.get(tag, ())))
+
+    def named(self, *names: str) -> View:
+        """Return the rows, of any kind, that have any of the names."""
+        wanted = set(names)
+        return View(self, bits_of(ordinal for ordinal, row in enumerate(self.rows) if row.name in wanted))
+
+    def find(self, kind: Kind, identity: str) -> int | None:
+        """Return the ordinal of the row that a client asks for by this name or URI."""
+        return self._places.get((kind, identity))
+
+    def match(self, uri: str) -> tuple[int, dict[str, str]] | None:
+        """Return the first resource template that a URI follows, and its variables."""
+        for ordinal, template in self._templates:
+            variables = template.match(uri)
+            if variables is not None:
+                return ordinal, variables
+        return None
+
+    def encoded(self, revision: Revision) -> tuple[bytes, ...]:
+        """Return each row as JSON, as a client of a revision knows it."""
+        key = ",".join(sorted(revision.unknown_fields))
+        if key not in self._encoded:
+            encode = msgspec.json.Encoder().encode
+            self._encoded[key] = tuple(encode(revision.primitive(row.wire())) for row in self.rows)
+        return self._encoded[key]
+
+    def __add__(self, other: Catalog) -> Catalog:
+        return Catalog(self.rows + other.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        return f"<Catalog of {len(self)} rows>"
+
+
+def _places(rows: tuple[Primitive, ...]) -> dict[tuple[Kind, str], int]:
+    places: dict[tuple[Kind, str], int] = {}
+    for ordinal, row in enumerate(rows):
+        first = places.setdefault((row.kind, row.identity), ordinal)
+        if first != ordinal:
+            raise DefinitionError(f"two rows are the {row.kind} {row.identity!r}; give one another name")
+    return places

@@ -1,0 +1,113 @@
+"""From what an author's function returns to content, structured content and their schema."""
+
+from __future__ import annotations
+
+import base64
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from msgspec import UNSET, Raw
+from pydantic import TypeAdapter
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+from pydantic_core import to_json
+
+from scopedtools.catalog.signature import CompactJsonSchema, strip_titles
+from scopedtools.exceptions import DefinitionError
+from scopedtools.protocol.content import PromptMessage, ResourceContents, TextContent
+from scopedtools.protocol.results import CallResult
+
+_UNSTRUCTURED: Final = (inspect.Signature.empty, Any, None, type(None), str, CallResult)
+"""Annotations that promise no structure; a schema that says "a text" would only cost tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """How the return value of a tool goes out.
+
+    Attributes:
+        schema: JSON Schema of the structured content, an object, or ``None`` for text alone.
+        dump: Encodes a value as JSON.
+        wrapped: The value is not an object, so it stands under ``result``.
+    """
+
+    schema: dict[str, Any] | None = None
+    dump: Callable[[Any], bytes] = to_json
+    wrapped: bool = False
+
+    def result(self, value: Any) -> CallResult:
+        """Make the result of a call."""
+        if isinstance(value, CallResult):
+            return value
+        if self.schema is None and (value is None or isinstance(value, str)):
+            return text_result(value or "")
+        encoded = self.dump(value)
+        structured: Any = UNSET
+        if self.schema is not None:
+            structured = Raw(b'{"result":%b}' % encoded if self.wrapped else encoded)
+        text = value if isinstance(value, str) else encoded.decode()
+        return CallResult(content=[TextContent(text)], structured_content=structured)
+
+
+def text_result(text: str, *, is_error: bool = False) -> CallResult:
+    """Make a result of text alone; no text makes no content."""
+    return CallResult(content=[TextContent(text)] if text else [], is_error=is_error)
+
+
+def read_output(annotation: Any, *, where: str) -> Output:
+    """Read a return annotation.
+
+    Raises:
+        DefinitionError: No JSON Schema can describe it.
+    """
+    if any(annotation is plain for plain in _UNSTRUCTURED):
+        return Output()
+    try:
+        adapter = TypeAdapter[Any](annotation)
+        schema = adapter.json_schema(mode="serialization", schema_generator=CompactJsonSchema)
+    except (PydanticSchemaGenerationError, PydanticUserError) as error:
+        raise DefinitionError(f"{where}: the return annotation has no JSON Schema: {error}") from error
+
+    def dump(value: Any) -> bytes:
+        # A value of another type than the annotation promises must not reach a client as if it were one.
+        return adapter.dump_json(value, warnings="error")
+
+    if schema.get("type") == "object":
+        return Output(strip_titles(schema), dump)
+    return Output(_wrap(strip_titles(schema)), dump, wrapped=True)
+
+
+def _wrap(schema: dict[str, Any]) -> dict[str, Any]:
+    definitions = schema.pop("$defs", None)
+    wrapper = {"type": "object", "properties": {"result": schema}, "required": ["result"]}
+    return wrapper if definitions is None else wrapper | {"$defs": definitions}
+
+
+def contents(value: Any, *, uri: str, mime_type: str | None) -> list[ResourceContents]:
+    """Turn what a resource returned into what a client reads.
+
+    Text stays text, bytes go out as base64, anything else as JSON.
+    """
+    if isinstance(value, ResourceContents):
+        return [value]
+    if isinstance(value, bytes):
+        blob = base64.b64encode(value).decode()
+        return [ResourceContents(uri, mime_type or "application/octet-stream", blob=blob)]
+    if isinstance(value, str):
+        return [ResourceContents(uri, mime_type or "text/plain", text=value)]
+    return [ResourceContents(uri, mime_type or "application/json", text=to_json(value).decode())]
+
+
+def messages(value: Any) -> list[PromptMessage]:
+    """Turn what a prompt returned into messages: a text is one message of the user's."""
+    parts = value if isinstance(value, list | tuple) else [value]
+    return [_message(part) for part in parts]
+
+
+def _message(part: Any) -> PromptMessage:
+    if isinstance(part, PromptMessage):
+        return part
+    if isinstance(part, str):
+        return PromptMessage(TextContent(part))
+    raise TypeError(f"a prompt returns text, messages, or a list of them, got {type(part).__name__}")

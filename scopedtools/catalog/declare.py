@@ -1,0 +1,297 @@
+"""What an author writes: ``@tool``, ``@resource``, ``@prompt`` and ``tools_from``.
+
+A decorator only leaves a note on the function; nothing registers itself. The notes of a class are read
+when the class is defined, and its methods are bound when an instance is made.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from types import ModuleType
+from typing import Any, Final, TypeAlias, TypeVar, overload
+
+from scopedtools.catalog.primitives import Kind
+from scopedtools.exceptions import DefinitionError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_NOTE: Final = "__scopedtools__"
+
+Errors: TypeAlias = tuple[type[Exception], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """What a decorator was told; see `tool`, `resource` and `prompt` for the meaning."""
+
+    kind: Kind
+    name: str | None = None
+    title: str | None = None
+    description: str | None = None
+    tags: frozenset[str] = frozenset()
+    examples: tuple[str, ...] = ()
+    pinned: bool = False
+    errors: Errors = ()
+    annotations: dict[str, Any] = field(default_factory=dict)
+    uri: str = ""
+    mime_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Functions that become tools of the class to which the group is assigned."""
+
+    functions: tuple[tuple[Note, Callable[..., Any]], ...]
+
+
+@overload
+def tool(function: F, /) -> F: ...
+
+
+@overload
+def tool(
+    *,
+    name: str | None = None,
+    title: str | None = None,
+    description: str | None = None,
+    tags: Iterable[str] = (),
+    examples: Iterable[str] = (),
+    pinned: bool = False,
+    errors: Errors = (),
+    read_only: bool | None = None,
+    destructive: bool | None = None,
+    idempotent: bool | None = None,
+    open_world: bool | None = None,
+) -> Callable[[F], F]: ...
+
+
+def tool(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    title: str | None = None,
+    description: str | None = None,
+    tags: Iterable[str] = (),
+    examples: Iterable[str] = (),
+    pinned: bool = False,
+    errors: Errors = (),
+    read_only: bool | None = None,
+    destructive: bool | None = None,
+    idempotent: bool | None = None,
+    open_world: bool | None = None,
+) -> Any:
+    """Make a method a tool.
+
+    The signature gives the arguments and their schema, the docstring the description. A method that is
+    not a coroutine runs in a worker thread.
+
+    Args:
+        function: The method, where the decorator stands without parentheses.
+        name: What the model calls it by; the method's name by default.
+        title: Name for people.
+        description: Instead of the docstring's.
+        tags: Words to group tools by, for `View.tagged`.
+        examples: Requests that it serves, in users' words; they help selection.
+        pinned: Show it in every context.
+        errors: Exceptions whose message the model may read, besides `ToolError`.
+        read_only: It changes nothing.
+        destructive: It may delete or overwrite.
+        idempotent: Calling it again with the same arguments changes nothing more.
+        open_world: It reaches beyond this server.
+    """
+    hints = {
+        "readOnlyHint": read_only,
+        "destructiveHint": destructive,
+        "idempotentHint": idempotent,
+        "openWorldHint": open_world,
+    }
+    note = Note(
+        kind="tool",
+        name=name,
+        title=title,
+        description=description,
+        tags=frozenset(tags),
+        examples=tuple(examples),
+        pinned=pinned,
+        errors=errors,
+        annotations={hint: value for hint, value in hints.items() if value is not None},
+    )
+    return _noting(note) if function is None else _noting(note)(function)
+
+
+def resource(
+    uri: str,
+    /,
+    *,
+    name: str | None = None,
+    title: str | None = None,
+    description: str | None = None,
+    mime_type: str | None = None,
+    tags: Iterable[str] = (),
+    examples: Iterable[str] = (),
+    pinned: bool = False,
+) -> Callable[[F], F]:
+    """Make a method a resource, or a template where the URI has ``{variables}``.
+
+    The method's parameters are the variables. It returns text, bytes, or anything that JSON can hold.
+
+    Args:
+        uri: Absolute URI; ``{name}`` stands for one segment, ``{+name}`` for any rest.
+        name: Its name; the method's by default.
+        title: Name for people.
+        description: Instead of the docstring's.
+        mime_type: Of what it returns.
+        tags: Words to group by.
+        examples: Requests that it serves, in users' words.
+        pinned: Show it in every context.
+    """
+    return _noting(
+        Note(
+            kind="template" if "{" in uri or "}" in uri else "resource",
+            name=name,
+            title=title,
+            description=description,
+            tags=frozenset(tags),
+            examples=tuple(examples),
+            pinned=pinned,
+            uri=uri,
+            mime_type=mime_type,
+        )
+    )
+
+
+@overload
+def prompt(function: F, /) -> F: ...
+
+
+@overload
+def prompt(
+    *,
+    name: str | None = None,
+    title: str | None = None,
+    description: str | None = None,
+    tags: Iterable[str] = (),
+    examples: Iterable[str] = (),
+    pinned: bool = False,
+) -> Callable[[F], F]: ...
+
+
+def prompt(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    title: str | None = None,
+    description: str | None = None,
+    tags: Iterable[str] = (),
+    examples: Iterable[str] = (),
+    pinned: bool = False,
+) -> Any:
+    """Make a method a prompt. Its parameters are the arguments; it returns text or messages.
+
+    Args:
+        function: The method, where the decorator stands without parentheses.
+        name: Its name; the method's by default.
+        title: Name for people.
+        description: Instead of the docstring's.
+        tags: Words to group by.
+        examples: Requests that it serves, in users' words.
+        pinned: Show it in every context.
+    """
+    note = Note(
+        kind="prompt",
+        name=name,
+        title=title,
+        description=description,
+        tags=frozenset(tags),
+        examples=tuple(examples),
+        pinned=pinned,
+    )
+    return _noting(note) if function is None else _noting(note)(function)
+
+
+def tools_from(
+    source: ModuleType | Iterable[Callable[..., Any]],
+    *,
+    prefix: str = "",
+    tags: Iterable[str] = (),
+    errors: Errors = (),
+    read_only: bool | None = None,
+) -> Group:
+    """Turn plain functions into tools, to be assigned in the body of a server class.
+
+    ::
+
+        class Workbench(ScopedServer):
+            dates = tools_from(dates, tags={"dates"}, errors=(ValueError,), read_only=True)
+
+    Args:
+        source: A module, of which every public function defined in it is taken, in order; or functions.
+        prefix: Put before each name.
+        tags: Added to each tool's own.
+        errors: Exceptions whose message the model may read, besides each tool's own.
+        read_only: They change nothing; a function's own `tool` decorator has precedence.
+    """
+    functions = _functions(source) if isinstance(source, ModuleType) else tuple(source)
+    shared = {} if read_only is None else {"readOnlyHint": read_only}
+    return Group(tuple((_shared(one, prefix, tags, errors, shared), one) for one in functions))
+
+
+def declarations(owner: type) -> Iterator[tuple[str, Note, Callable[..., Any], bool]]:
+    """Yield what a class and its bases declare: attribute, note, function, and whether it is a method.
+
+    Bases come first. An attribute that a subclass overrides keeps its place and its note, unless the
+    subclass decorates it anew; one that it sets to ``None`` is gone.
+    """
+    notes: dict[str, Note | Group] = {}
+    for cls in reversed(owner.__mro__):
+        for attribute, value in vars(cls).items():
+            note = value if isinstance(value, Group) else getattr(value, _NOTE, None)
+            if note is not None:
+                notes[attribute] = note
+    for attribute, note in notes.items():
+        value = getattr(owner, attribute)
+        if isinstance(note, Group):
+            group = value if isinstance(value, Group) else Group(())
+            yield from ((one.__name__, its, one, False) for its, one in group.functions)
+        elif value is not None:
+            if not inspect.isfunction(value):
+                raise DefinitionError(f"{owner.__name__}.{attribute} overrides a {note.kind}; make it a method")
+            yield attribute, note, value, True
+
+
+def _noting(note: Note) -> Callable[[F], F]:
+    def leave(function: F) -> F:
+        if not inspect.isfunction(function):
+            raise DefinitionError(f"@{note.kind} decorates a function, got {function!r}")
+        setattr(function, _NOTE, note)
+        return function
+
+    return leave
+
+
+def _functions(module: ModuleType) -> tuple[Callable[..., Any], ...]:
+    found = tuple(
+        value
+        for name, value in vars(module).items()
+        if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_")
+    )
+    if not found:
+        raise DefinitionError(f"module {module.__name__!r} defines no public function; nothing to make tools of")
+    return found
+
+
+def _shared(
+    function: Callable[..., Any], prefix: str, tags: Iterable[str], errors: Errors, annotations: dict[str, Any]
+) -> Note:
+    own: Note = getattr(function, _NOTE, None) or Note(kind="tool")
+    return replace(
+        own,
+        name=prefix + (own.name or function.__name__),
+        tags=own.tags | frozenset(tags),
+        errors=own.errors + errors,
+        annotations=annotations | own.annotations,
+    )

@@ -1,0 +1,167 @@
+"""Tools, resources, resource templates and prompts: the rows of a catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, TypeAlias
+
+from scopedtools.protocol.content import PromptMessage, ResourceContents
+from scopedtools.protocol.results import CallResult
+
+Kind: TypeAlias = Literal["tool", "resource", "template", "prompt"]
+
+KINDS: tuple[Kind, ...] = ("tool", "resource", "template", "prompt")
+
+CallTool: TypeAlias = Callable[[Any, bytes], Awaitable[CallResult]]
+"""Takes the context and the arguments as JSON."""
+
+ReadResource: TypeAlias = Callable[[Any, str, Mapping[str, str]], Awaitable[list[ResourceContents]]]
+"""Takes the context, the URI, and the variables of its template, none for a plain resource."""
+
+GetPrompt: TypeAlias = Callable[[Any, Mapping[str, str]], Awaitable[list[PromptMessage]]]
+"""Takes the context and the arguments."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Primitive:
+    """What all rows have in common.
+
+    Attributes:
+        name: Unique among the rows of its kind.
+        description: What it does, for the model; also what the index reads first.
+        title: Name for people.
+        tags: Words that the author groups rows by; not sent to clients.
+        examples: Requests that it serves, in users' words; read by the index, not sent.
+        pinned: Shown in every view that permits it.
+    """
+
+    kind: ClassVar[Kind]
+
+    name: str
+    description: str = ""
+    title: str | None = None
+    tags: frozenset[str] = frozenset()
+    examples: tuple[str, ...] = ()
+    pinned: bool = False
+
+    @property
+    def identity(self) -> str:
+        """What a client asks for it by."""
+        return self.name
+
+    def parameters(self) -> Iterable[tuple[str, str]]:
+        """Name and description of each parameter."""
+        return ()
+
+    def wire(self) -> dict[str, Any]:
+        """Return the fields that go to clients, at the latest revision."""
+        fields = {"name": self.name, "title": self.title, "description": self.description or None}
+        return _present(fields | self._own_fields())
+
+    def _own_fields(self) -> dict[str, Any]:
+        return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool(Primitive):
+    """A function that the model may call.
+
+    Attributes:
+        input_schema: JSON Schema 2020-12 of the arguments, an object.
+        output_schema: JSON Schema of the structured content, an object, or ``None``.
+        annotations: Hints such as ``{"readOnlyHint": True}``.
+        call: Runs it; ``None`` for rows that only describe.
+    """
+
+    kind = "tool"
+
+    input_schema: dict[str, Any] = field(default_factory=lambda: {"type": "object"})
+    output_schema: dict[str, Any] | None = None
+    annotations: dict[str, Any] = field(default_factory=dict)
+    call: CallTool | None = None
+
+    def parameters(self) -> Iterable[tuple[str, str]]:
+        properties = self.input_schema.get("properties")
+        if not isinstance(properties, dict):
+            return
+        for name, schema in properties.items():
+            description = schema.get("description") if isinstance(schema, dict) else None
+            yield name, description if isinstance(description, str) else ""
+
+    def _own_fields(self) -> dict[str, Any]:
+        return {
+            "inputSchema": self.input_schema,
+            "outputSchema": self.output_schema,
+            "annotations": self.annotations or None,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource(Primitive):
+    """Something to read, at a fixed URI."""
+
+    kind = "resource"
+
+    uri: str
+    mime_type: str | None = None
+    read: ReadResource | None = None
+
+    @property
+    def identity(self) -> str:
+        return self.uri
+
+    def _own_fields(self) -> dict[str, Any]:
+        return {"uri": self.uri, "mimeType": self.mime_type}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceTemplate(Primitive):
+    """Things to read, at URIs that follow a template (RFC 6570, level 1 and ``{+name}``)."""
+
+    kind = "template"
+
+    uri_template: str
+    mime_type: str | None = None
+    read: ReadResource | None = None
+
+    @property
+    def identity(self) -> str:
+        return self.uri_template
+
+    def _own_fields(self) -> dict[str, Any]:
+        return {"uriTemplate": self.uri_template, "mimeType": self.mime_type}
+
+
+@dataclass(frozen=True, slots=True)
+class PromptArgument:
+    """An argument of a prompt, always text."""
+
+    name: str
+    description: str = ""
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt(Primitive):
+    """A message, or several, that the user picks and fills in."""
+
+    kind = "prompt"
+
+    arguments: tuple[PromptArgument, ...] = ()
+    get: GetPrompt | None = None
+
+    def parameters(self) -> Iterable[tuple[str, str]]:
+        return ((argument.name, argument.description) for argument in self.arguments)
+
+    def _own_fields(self) -> dict[str, Any]:
+        return {"arguments": [_argument(argument) for argument in self.arguments] or None}
+
+
+def _argument(argument: PromptArgument) -> dict[str, Any]:
+    description = argument.description or None
+    return _present({"name": argument.name, "description": description, "required": argument.required})
+
+
+def _present(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}

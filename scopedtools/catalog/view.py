@@ -1,0 +1,138 @@
+"""A set of catalog rows in a stable order: what a context is shown, what a caller may use."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from scopedtools.types import Rows
+
+if TYPE_CHECKING:
+    from scopedtools.catalog.catalog import Catalog
+    from scopedtools.catalog.primitives import Kind, Primitive
+
+
+class View:
+    """An immutable set of rows of one catalog.
+
+    ``|``, ``&`` and ``-`` are set algebra and make new views: a union is in catalog order, the others
+    keep the order of the left side. `then` appends, for lists that only grow.
+
+    Inside it is an ``int`` whose bit *i* is row *i*, an order, or both; each is derived from the other
+    when it is first asked for, so that algebra over a large catalog and a list of a few rows both stay
+    cheap.
+    """
+
+    __slots__ = ("_bits", "_order", "catalog")
+
+    def __init__(
+        self, catalog: Catalog, bits: Rows | None = None, order: tuple[int, ...] | None = None
+    ) -> None:
+        if bits is None and order is None:
+            raise TypeError("a View needs bits or an order")
+        self.catalog = catalog
+        self._bits = bits
+        self._order = order
+
+    @property
+    def bits(self) -> Rows:
+        """The rows as an ``int``: bit *i* is row *i*."""
+        if self._bits is None:
+            self._bits = bits_of(self._order or ())
+        return self._bits
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Ordinals of the rows, in the order in which they are listed."""
+        if self._order is None:
+            self._order = ordinals(self._bits or 0)
+        return self._order
+
+    @property
+    def revision(self) -> str:
+        """Digest of what is shown and in which order; equal in every process with the same catalog."""
+        digest = hashlib.blake2b(self.catalog.version.encode(), digest_size=8)
+        digest.update(repr(self.order).encode())
+        return digest.hexdigest()
+
+    def tagged(self, *tags: str) -> View:
+        """Return the rows that carry any of the tags."""
+        return self & self.catalog.tagged(*tags)
+
+    def named(self, *names: str) -> View:
+        """Return the rows that have any of the names."""
+        return self & self.catalog.named(*names)
+
+    def of(self, kind: Kind) -> View:
+        """Return the rows of one kind."""
+        if self._order is None:
+            return self.catalog.of(kind) & self
+        kinds = self.catalog.kinds
+        return View(self.catalog, order=tuple(row for row in self._order if kinds[row] == kind))
+
+    def then(self, other: View) -> View:
+        """Return these rows, followed by those of another view that are not among them."""
+        self._require_same_catalog(other)
+        have = set(self.order)
+        return View(self.catalog, order=self.order + tuple(row for row in other.order if row not in have))
+
+    def __or__(self, other: View) -> View:
+        self._require_same_catalog(other)
+        return View(self.catalog, self.bits | other.bits)
+
+    def __and__(self, other: View) -> View:
+        self._require_same_catalog(other)
+        if other is self.catalog.all:
+            return self
+        if self._order is None:
+            return View(self.catalog, self.bits & other.bits)
+        return View(self.catalog, order=tuple(row for row in self._order if row in other))
+
+    def __sub__(self, other: View) -> View:
+        self._require_same_catalog(other)
+        if self._order is None:
+            return View(self.catalog, self.bits & ~other.bits)
+        return View(self.catalog, order=tuple(row for row in self._order if row not in other))
+
+    def _require_same_catalog(self, other: View) -> None:
+        if other.catalog is not self.catalog:
+            raise ValueError("views of different catalogs cannot be combined; derive both from one catalog")
+
+    def __contains__(self, row: int | Primitive) -> bool:
+        ordinal = row if isinstance(row, int) else self.catalog.find(row.kind, row.identity)
+        return ordinal is not None and bool(self.bits >> ordinal & 1)
+
+    def __len__(self) -> int:
+        return len(self._order) if self._order is not None else self.bits.bit_count()
+
+    def __bool__(self) -> bool:
+        return bool(self._order) if self._order is not None else bool(self._bits)
+
+    def __iter__(self) -> Iterator[Primitive]:
+        return (self.catalog.rows[row] for row in self.order)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, View):
+            return NotImplemented
+        return self.catalog is other.catalog and self.order == other.order
+
+    def __hash__(self) -> int:
+        return hash((id(self.catalog), self.order))
+
+    def __repr__(self) -> str:
+        return f"<View of {len(self)} of {len(self.catalog)} rows>"
+
+
+def bits_of(rows: Iterable[int]) -> Rows:
+    """Return a set of rows as an ``int``."""
+    bits = 0
+    for row in rows:
+        bits |= 1 << row
+    return bits
+
+
+def ordinals(bits: Rows) -> tuple[int, ...]:
+    """Return the rows of an ``int`` in ascending order; linear in the highest row."""
+    # Taking out one bit at a time would copy the whole integer once for each row.
+    return tuple(row for row, bit in enumerate(reversed(bin(bits))) if bit == "1")

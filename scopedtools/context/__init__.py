@@ -1,0 +1,1 @@
+"""Which unit of work is asking, and what it is shown: carriers, contexts, their store, the view policy."""

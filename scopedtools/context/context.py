@@ -1,0 +1,129 @@
+"""What hooks and tools know about the request they serve."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from typing import Any, Final
+
+from scopedtools.context.carriers import Carrier, CarrierTable, query_values
+from scopedtools.exceptions import HeaderMismatchError
+from scopedtools.protocol.dispatch import Request
+from scopedtools.protocol.meta import INTENT, extension_settings
+from scopedtools.protocol.mirrors import decode_value
+from scopedtools.types import Principal
+
+INTENT_HEADER: Final = "mcp-context-intent"
+
+INTENT_CHARACTERS: Final = 8192
+"""An intent is read up to here; selection gains nothing from more."""
+
+
+class Context:
+    """The unit of work that a request belongs to, and who asks.
+
+    Attributes:
+        id: The client's name for the unit of work, or ``None``. A name, never a credential.
+        key: Digest of principal and ID, for stores and logs; ``None`` without an ID.
+        carrier: Where the ID was found, or ``None``.
+        principal: Who is asking.
+        intent: What the client says that the unit of work is about, or ``None``.
+        meta: ``_meta`` of the request.
+        headers: HTTP headers, names in lower case; empty on stdio.
+        protocol_version: Revision of the protocol that the request speaks.
+    """
+
+    __slots__ = ("_request", "carrier", "id", "intent", "key", "principal")
+
+    def __init__(
+        self, request: Request, *, context_id: str | None, carrier: Carrier | None, key: bytes | None, intent: str | None
+    ) -> None:
+        self._request = request
+        self.id = context_id
+        self.carrier = carrier
+        self.key = key
+        self.intent = intent
+        self.principal: Principal = request.ingress.principal
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        return self._request.meta
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return headers_of(self._request)
+
+    @property
+    def protocol_version(self) -> str:
+        return self._request.revision.name
+
+    def __repr__(self) -> str:
+        return f"<Context {self.key.hex()[:12] if self.key else 'none'} of {self.principal.name}>"
+
+
+class ContextResolver:
+    """Makes the `Context` of a request.
+
+    Args:
+        carriers: Where to look for the ID.
+        secret: Key of the digest. Replicas that share a store share it; random by default.
+    """
+
+    def __init__(self, carriers: CarrierTable, *, secret: bytes | None = None) -> None:
+        self.carriers = carriers
+        self._secret = secret or secrets.token_bytes(32)
+
+    def resolve(self, request: Request) -> Context:
+        """Tell which context a request belongs to.
+
+        Raises:
+            InvalidRequestError: See `CarrierTable.find`.
+        """
+        found = self.carriers.find(request)
+        return Context(
+            request,
+            context_id=found.id if found else None,
+            carrier=found.carrier if found else None,
+            key=self._key(request.ingress.principal, found.id) if found else None,
+            intent=declared_intent(request),
+        )
+
+    def _key(self, principal: Principal, context_id: str) -> bytes:
+        # The length keeps ("ab", "c") and ("a", "bc") apart.
+        name = principal.name.encode()
+        material = b"%d\n%b%b" % (len(name), name, context_id.encode())
+        return hashlib.blake2b(material, digest_size=16, key=self._secret).digest()
+
+
+def declared_intent(request: Request) -> str | None:
+    """Return what the client says its unit of work is about.
+
+    Looked for in the settings of our extension, in ``_meta``, in the header ``Mcp-Context-Intent`` and in
+    the query parameter ``intent``, in this order.
+    """
+    intent = extension_settings(request.meta).get("intent") or request.meta.get(INTENT)
+    if intent is None and request.ingress.headers:
+        intent = _intent_header(request)
+    if intent is None and request.ingress.query:
+        intent = query_values(request.ingress.query).get("intent")
+    if not isinstance(intent, str) or not intent.strip():
+        return None
+    return intent.strip()[:INTENT_CHARACTERS]
+
+
+def headers_of(request: Request) -> dict[str, str]:
+    """Return the HTTP headers by name; of several lines of one name the first."""
+    lines = reversed(request.ingress.headers)
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in lines}
+
+
+def _intent_header(request: Request) -> str | None:
+    name = INTENT_HEADER.encode()
+    value = next((value for header, value in request.ingress.headers if header == name), None)
+    if value is None:
+        return None
+    try:
+        return decode_value(value.decode("latin-1").strip())
+    except HeaderMismatchError:
+        return None

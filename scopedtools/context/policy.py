@@ -1,0 +1,198 @@
+"""What a context is shown: pins, then what its intent needs, chosen once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+from scopedtools.catalog.catalog import Catalog
+from scopedtools.catalog.primitives import KINDS, Kind
+from scopedtools.catalog.view import View, bits_of
+from scopedtools.context.context import Context
+from scopedtools.exceptions import DefinitionError
+from scopedtools.types import ContextRecord, ContextStore, Hit, Selector
+
+_log: Final = logging.getLogger(__name__)
+
+_SCORES: Final = ("score", "vector", "lexical", "clause")
+
+Intent = Callable[[Context], Awaitable[str | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewSettings:
+    """How large views are, and when lists are narrowed at all.
+
+    Attributes:
+        rows: Most catalog rows of each kind in a narrowed list, pins included. ``search_tools`` and
+            ``call_tool`` come on top.
+        budget_tokens: Most tokens, estimated, that the chosen rows of a kind take in a list.
+        whole_rows: A kind with at most this many permitted rows is listed whole.
+        without_context: What a request without an ID is shown: the ``full`` list, or pins and ``search``.
+        enforce: Whether a tool that is not in the view is unknown; otherwise hidden tools stay callable.
+        page_rows: Rows in one page of a list.
+        list_ttl_ms: Milliseconds for which clients may keep a full list.
+    """
+
+    rows: Mapping[Kind, int] = field(
+        default_factory=lambda: MappingProxyType({"tool": 16, "resource": 8, "template": 8, "prompt": 8})
+    )
+    budget_tokens: int = 4000
+    whole_rows: int = 20
+    without_context: Literal["full", "search"] = "full"
+    enforce: bool = False
+    page_rows: int = 100
+    list_ttl_ms: int = 60_000
+
+    def __post_init__(self) -> None:
+        for name, least in (("budget_tokens", 1), ("whole_rows", 0), ("page_rows", 1), ("list_ttl_ms", 0)):
+            if (value := getattr(self, name)) < least:
+                raise DefinitionError(f"{name} must be >= {least}, got {value}")
+        if self.without_context not in ("full", "search"):
+            raise DefinitionError(f"without_context must be 'full' or 'search', got {self.without_context!r}")
+
+
+class ViewPolicy:
+    """Seeds the view of a context once and remembers it.
+
+    Args:
+        catalog: What there is.
+        search: The search tools, listed first in narrowed lists.
+        store: Keeps what contexts were shown.
+        selector: Ranks rows for an intent, once it is ready.
+        settings: Sizes and rules.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        *,
+        search: View,
+        store: ContextStore,
+        selector: Callable[[], Awaitable[Selector]],
+        settings: ViewSettings,
+    ) -> None:
+        self._catalog = catalog
+        self._search = search
+        self._store = store
+        self._selector = selector
+        self._settings = settings
+        self._seeding: dict[bytes, asyncio.Future[ContextRecord | None]] = {}
+
+    def narrows(self, permitted: View, kind: Kind) -> bool:
+        """Tell whether a kind has too many rows to be listed whole."""
+        return len(permitted.of(kind)) > self._settings.whole_rows
+
+    async def listed(self, ctx: Context, permitted: View, intent: Intent) -> View:
+        """Return what a context is shown.
+
+        Args:
+            ctx: The context.
+            permitted: The rows that it may use.
+            intent: Tells what it is about; asked only while there is no view of the context.
+        """
+        if not any(self.narrows(permitted, kind) for kind in KINDS):
+            return permitted
+        if ctx.key is None:
+            return permitted if self._settings.without_context == "full" else self._default(permitted)
+        record = await self._store.get(ctx.key)
+        if record is None or record.catalog != self._catalog.version:
+            record = await self._seed_once(ctx, ctx.key, permitted, intent)
+        if record is None:
+            return self._default(permitted)
+        return self._search_first(permitted).then(View(self._catalog, order=record.rows) & permitted)
+
+    async def choose(self, permitted: View, intent: str) -> tuple[View, dict[int, Hit]]:
+        """Choose rows for an intent: a pure function of catalog, permission, intent and settings.
+
+        Returns:
+            Pins, then small kinds and chosen rows in catalog order; and the hit behind each chosen row.
+        """
+        hits = {hit.row: hit for kind in KINDS for hit in await self._hits(permitted, kind, intent)}
+        chosen = View(self._catalog, bits_of(hits))
+        return self._pins(permitted).then(self._whole(permitted) | chosen), hits
+
+    async def explain(self, permitted: View, shown: View, intent: str | None) -> list[dict[str, Any]]:
+        """Say why each row is in a list.
+
+        Args:
+            permitted: The rows that the context may use.
+            shown: The list.
+            intent: What the context is about now; rows that it does not account for came from an earlier one.
+
+        Returns:
+            ``{"name", "reason"}`` a row; chosen rows also have ``score``, ``vector``, ``lexical`` and
+            ``clause``, as in `Hit`.
+        """
+        hits = {} if intent is None else (await self.choose(permitted, intent))[1]
+        return [self._reason(row, permitted, hits) for row in shown.order]
+
+    def _reason(self, row: int, permitted: View, hits: Mapping[int, Hit]) -> dict[str, Any]:
+        primitive = self._catalog.rows[row]
+        if row in hits:
+            scores = hits[row]._asdict()
+            return {"name": primitive.name, "reason": "intent"} | {key: scores[key] for key in _SCORES}
+        if row in self._search:
+            reason = "search"
+        elif primitive.pinned:
+            reason = "pin"
+        else:
+            reason = "earlier intent" if self.narrows(permitted, primitive.kind) else "few of its kind"
+        return {"name": primitive.name, "reason": reason}
+
+    async def _seed_once(
+        self, ctx: Context, key: bytes, permitted: View, intent: Intent
+    ) -> ContextRecord | None:
+        """Seed a context; requests that come meanwhile wait for the same seed."""
+        text = await intent(ctx)
+        if text is None:
+            return None
+        pending = self._seeding.get(key)
+        if pending is None:
+            pending = asyncio.ensure_future(self._seed(key, permitted, text))
+            self._seeding[key] = pending
+            pending.add_done_callback(lambda _: self._seeding.pop(key, None))
+        # A client that goes away must not take the seed of the others with it.
+        return await asyncio.shield(pending)
+
+    async def _seed(self, key: bytes, permitted: View, intent: str) -> ContextRecord | None:
+        try:
+            chosen, _ = await self.choose(permitted, intent)
+        except Exception:  # selection fails open: pins and search lead to every tool
+            _log.exception("selection failed, showing pins and search tools")
+            return None
+        return await self._store.add(key, ContextRecord(self._catalog.version, chosen.order))
+
+    def _default(self, permitted: View) -> View:
+        """Return what is shown where nothing is known: search tools, pins, small kinds."""
+        return self._search_first(permitted).then(self._pins(permitted)).then(self._whole(permitted))
+
+    def _search_first(self, permitted: View) -> View:
+        return self._search if self.narrows(permitted, "tool") else View(self._catalog, 0)
+
+    def _pins(self, permitted: View) -> View:
+        return self._catalog.pinned & permitted
+
+    def _whole(self, permitted: View) -> View:
+        whole = View(self._catalog, 0)
+        for kind in KINDS:
+            if not self.narrows(permitted, kind):
+                whole |= permitted.of(kind)
+        return whole
+
+    async def _hits(self, permitted: View, kind: Kind, intent: str) -> tuple[Hit, ...]:
+        if not self.narrows(permitted, kind):
+            return ()
+        pins = self._pins(permitted).of(kind)
+        selector = await self._selector()
+        return await selector.select(
+            intent,
+            within=(permitted.of(kind) - pins).bits,
+            limit=max(0, self._settings.rows[kind] - len(pins)),
+            costs=self._catalog.costs,
+            budget_tokens=self._settings.budget_tokens,
+        )

@@ -1,0 +1,146 @@
+"""From a message to its reply: find the method, read its parameters, run its handler, encode the answer."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Protocol, TypeAlias, cast
+
+import msgspec
+from msgspec import UNSET, Raw, Struct
+
+from scopedtools.exceptions import InternalError, InvalidParamsError, InvalidRequestError, ProtocolError
+from scopedtools.protocol import meta
+from scopedtools.protocol.envelope import Message, MessageId, Reply, answer, failure
+from scopedtools.protocol.methods import METHODS, Method, Params, decode_params, unknown_method
+from scopedtools.protocol.results import Result, stamp
+from scopedtools.protocol.revisions import Revision
+from scopedtools.types import ANONYMOUS, Principal
+
+_log: Final = logging.getLogger(__name__)
+
+_WRONG_ID: Final = {False: "{!r} is a request, send it with an 'id'", True: "{!r} is a notification, leave out 'id'"}
+
+
+class Ingress(Struct, frozen=True):
+    """What a transport knows of a request besides its body.
+
+    Attributes:
+        principal: Who is asking.
+        headers: Header lines in the order of arrival, names in lower case; empty on stdio.
+        query: Query string of the URL, undecoded.
+    """
+
+    principal: Principal = ANONYMOUS
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    query: bytes = b""
+
+
+class Request(Struct, frozen=True):
+    """A request that was understood, on its way to a handler.
+
+    Attributes:
+        method: The method asked for.
+        params: Its parameters, of the shape ``method.params``.
+        meta: ``_meta`` of the parameters.
+        revision: The protocol revision that it speaks.
+        ingress: What the transport knows of it.
+        id: What the client calls it, or ``None`` for a notification.
+    """
+
+    method: Method
+    params: Params
+    revision: Revision
+    ingress: Ingress
+    id: MessageId | None
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        return self.params.meta
+
+
+class Identify(Protocol):
+    """How a transport tells which revision a request speaks."""
+
+    def __call__(self, method: str, meta: Mapping[str, Any]) -> Revision:
+        """Return the revision.
+
+        Raises:
+            ProtocolError: It is not served here, or two places disagree about it.
+        """
+        ...
+
+
+Handler: TypeAlias = Callable[[Any], Awaitable[Result]]
+"""Takes a `Request`, returns a result or raises."""
+
+
+class Dispatcher:
+    """Runs requests against handlers. Knows no transport and keeps no state."""
+
+    def __init__(self, handlers: Mapping[str, Handler], *, server_info: Mapping[str, Any]) -> None:
+        self._handlers = dict(handlers)
+        self._server_info = Raw(msgspec.json.encode(server_info))
+
+    def admit(self, message: Message, identify: Identify, ingress: Ingress) -> Request:
+        """Understand a request or a notification.
+
+        Raises:
+            ProtocolError: The revision, the method or the parameters are wrong.
+        """
+        name = cast("str", message.method)
+        method = METHODS.get(name)
+        params, problem = _read(method, message)
+        revision = identify(name, params.meta)
+        if method is None or not method.exists_at(revision):
+            raise unknown_method(name, revision)
+        if method.notification != (message.id is UNSET):
+            raise InvalidRequestError(_WRONG_ID[method.notification].format(name))
+        if problem is not None:
+            raise problem
+        if revision.stateless and not method.notification:
+            _require_client_capabilities(params.meta)
+        message_id = None if message.id is UNSET else message.id
+        return Request(method, params, revision, ingress, message_id)
+
+    async def run(self, request: Request) -> Reply:
+        """Run the handler of a request and encode what comes of it; never raises an `Exception`."""
+        message_id = cast("MessageId", request.id)
+        try:
+            result = await self._handlers[request.method.name](request)
+            stamp(result, request.revision, self._server_info)
+            return answer(message_id, result)
+        except Exception as error:  # noqa: BLE001 - the one place where anything becomes a wire error
+            return failure(message_id, to_protocol_error(error))
+
+
+def to_protocol_error(error: Exception) -> ProtocolError:
+    """Turn any exception into what the client may know of it."""
+    if isinstance(error, ProtocolError):
+        return error
+    reference = log_unexpected(error)
+    return InternalError(f"Internal error, reference {reference}")
+
+
+def log_unexpected(error: Exception) -> str:
+    """Log an exception that nobody foresaw, under a reference that is safe to show; return it."""
+    reference = secrets.token_hex(4)
+    _log.error("unexpected error, reference %s", reference, exc_info=error)
+    return reference
+
+
+def _read(method: Method | None, message: Message) -> tuple[Params, InvalidParamsError | None]:
+    # A request of a revision that is not served has parameters of its own: which revision it speaks
+    # matters before what is wrong with them.
+    if method is None:
+        return decode_params(message.params, Params), None
+    try:
+        return method.decode(message.params), None
+    except InvalidParamsError as error:
+        return decode_params(message.params, Params), error
+
+
+def _require_client_capabilities(request_meta: Mapping[str, Any]) -> None:
+    if not isinstance(request_meta.get(meta.CLIENT_CAPABILITIES), dict):
+        raise InvalidParamsError(f"_meta needs an object {meta.CLIENT_CAPABILITIES!r}, send {{}} for none")

@@ -1,0 +1,104 @@
+"""The JSON-RPC 2.0 envelope: one message in, one reply out."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from scopedtools.exceptions import InvalidRequestError, ParseError, ProtocolError
+
+MessageId: TypeAlias = int | str
+
+
+class Message(Struct, gc=False):
+    """A message from the client: a request, a notification (no ``id``) or a reply (no ``method``).
+
+    Parameters, results and errors stay undecoded until it is known who wants them.
+    """
+
+    jsonrpc: Literal["2.0"]
+    id: MessageId | UnsetType = UNSET
+    method: str | UnsetType = UNSET
+    params: Raw | UnsetType = UNSET
+    result: Raw | UnsetType = UNSET
+    error: Raw | UnsetType = UNSET
+
+
+class _Answer(Struct, gc=False):
+    jsonrpc: str
+    id: MessageId
+    result: Any
+
+
+class _ErrorBody(Struct, omit_defaults=True, gc=False):
+    code: int
+    message: str
+    data: Any = None
+
+
+class _Failure(Struct, omit_defaults=True, gc=False):
+    jsonrpc: str
+    error: _ErrorBody
+    # Left out where it could not be read: 2026-07-28 has no ``null`` IDs.
+    id: MessageId | UnsetType = UNSET
+
+
+class _OnlyId(Struct, gc=False):
+    id: MessageId | UnsetType = UNSET
+
+
+class Reply(Struct, frozen=True, gc=False):
+    """An encoded answer.
+
+    Attributes:
+        body: One JSON-RPC message as JSON, UTF-8, without a newline.
+        code: JSON-RPC error code, or ``None`` for a result.
+    """
+
+    body: bytes
+    code: int | None = None
+
+
+_message: Final = msgspec.json.Decoder(Message)
+_only_id: Final = msgspec.json.Decoder(_OnlyId)
+_encoder: Final = msgspec.json.Encoder()
+
+
+def decode(body: bytes) -> Message:
+    """Read one message.
+
+    Raises:
+        ParseError: It is not JSON.
+        InvalidRequestError: It is not a JSON-RPC 2.0 message.
+    """
+    try:
+        message = _message.decode(body)
+    except msgspec.ValidationError as error:
+        raise InvalidRequestError(f"Not a JSON-RPC 2.0 message: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ParseError(f"The body is not JSON: {error}") from error
+    is_reply = message.result is not UNSET or message.error is not UNSET
+    if message.method is UNSET and not is_reply:
+        raise InvalidRequestError("A message needs a 'method', a 'result' or an 'error', got none of them")
+    return message
+
+
+def id_of(body: bytes) -> MessageId | UnsetType:
+    """Find the ID in a message that could not be accepted, so that its error can be told apart."""
+    try:
+        return _only_id.decode(body).id
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return UNSET
+
+
+def answer(message_id: MessageId, result: Struct) -> Reply:
+    """Encode a result."""
+    return Reply(_encoder.encode(_Answer("2.0", message_id, result)))
+
+
+def failure(message_id: MessageId | UnsetType, error: ProtocolError) -> Reply:
+    """Encode an error."""
+    body = _ErrorBody(error.code, error.message, error.data)
+    return Reply(_encoder.encode(_Failure("2.0", body, message_id)), error.code)

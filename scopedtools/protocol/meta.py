@@ -1,0 +1,31 @@
+"""Keys of ``_meta`` and of ``capabilities.extensions``, each in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+PROTOCOL_VERSION: Final = "io.modelcontextprotocol/protocolVersion"
+CLIENT_CAPABILITIES: Final = "io.modelcontextprotocol/clientCapabilities"
+CLIENT_INFO: Final = "io.modelcontextprotocol/clientInfo"
+SERVER_INFO: Final = "io.modelcontextprotocol/serverInfo"
+
+EXTENSION: Final = "io.github.scopedtools/context"
+"""Identifier of the extension under which a client names its context."""
+
+INTENT: Final = "io.github.scopedtools/intent"
+"""Request ``_meta``: what the unit of work is about."""
+
+VIEW: Final = "io.github.scopedtools/view"
+"""Result ``_meta``: what a narrowed list shows, and of how much."""
+
+EXPLAIN: Final = "io.github.scopedtools/explain"
+"""Request ``_meta``: true to have the view say why each row is in."""
+
+
+def extension_settings(meta: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what the client declares under our extension, or an empty mapping."""
+    capabilities = meta.get(CLIENT_CAPABILITIES)
+    extensions = capabilities.get("extensions") if isinstance(capabilities, dict) else None
+    settings = extensions.get(EXTENSION) if isinstance(extensions, dict) else None
+    return settings if isinstance(settings, dict) else {}

@@ -1,0 +1,109 @@
+"""Headers that mirror the body, so that proxies can route without reading it.
+
+Source: the Streamable HTTP page of the specification at 2026-07-28.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any, Final
+
+from scopedtools.exceptions import HeaderMismatchError, UnsupportedVersionError
+from scopedtools.protocol import meta
+from scopedtools.protocol.dispatch import Request
+from scopedtools.protocol.revisions import REVISIONS, UNNAMED, Revision
+
+VERSION_HEADER: Final = "mcp-protocol-version"
+METHOD_HEADER: Final = "mcp-method"
+NAME_HEADER: Final = "mcp-name"
+
+_SENTINEL: Final = ("=?base64?", "?=")
+
+
+def identify(version: str | None, request_meta: Mapping[str, Any]) -> Revision:
+    """Tell the revision of an HTTP request from its version header and its ``_meta``.
+
+    Args:
+        version: Value of ``MCP-Protocol-Version``, or ``None``.
+        request_meta: ``_meta`` of the request.
+
+    Raises:
+        HeaderMismatchError: Header and body disagree, or only one of them speaks.
+        UnsupportedVersionError: The revision is not served.
+    """
+    body = request_meta.get(meta.PROTOCOL_VERSION)
+    if version is None:
+        if body is None:
+            return UNNAMED
+        raise HeaderMismatchError(f"The MCP-Protocol-Version header is missing, the body says {body!r}")
+    if body is not None and body != version:
+        raise HeaderMismatchError(f"MCP-Protocol-Version says {version!r}, the body says {body!r}")
+    return known_revision(version)
+
+
+def is_legacy(version: str | None) -> bool:
+    """Tell whether a version header, or none, is that of a client that opens with ``initialize``."""
+    return version is None or (version in REVISIONS and not REVISIONS[version].stateless)
+
+
+def known_revision(name: str) -> Revision:
+    """Return a revision by name.
+
+    Raises:
+        UnsupportedVersionError: It is not served.
+    """
+    revision = REVISIONS.get(name)
+    if revision is None:
+        raise UnsupportedVersionError(
+            f"Protocol revision {name!r} is not served here, use one of data.supported",
+            data={"supported": list(REVISIONS), "requested": name},
+        )
+    return revision
+
+
+def check(request: Request, headers: Mapping[str, str]) -> None:
+    """Compare the mirrored headers of a stateless request with its body.
+
+    Args:
+        request: The request, understood from its body.
+        headers: Header values by name in lower case.
+
+    Raises:
+        HeaderMismatchError: A header is missing, malformed or says something else.
+    """
+    _compare("Mcp-Method", headers.get(METHOD_HEADER), request.method.name)
+    if request.method.named_by is not None:
+        name = headers.get(NAME_HEADER)
+        decoded = None if name is None else decode_value(name)
+        _compare("Mcp-Name", decoded, getattr(request.params, request.method.named_by))
+
+
+def decode_value(value: str) -> str:
+    """Undo the encoding of header values that are not printable ASCII.
+
+    Raises:
+        HeaderMismatchError: The value is marked as base64 of UTF-8 and is not.
+    """
+    start, end = _SENTINEL
+    if not (value.startswith(start) and value.endswith(end)):
+        return value
+    try:
+        return base64.b64decode(value[len(start) : -len(end)], validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise HeaderMismatchError(f"A header value is marked as base64 and cannot be decoded: {error}") from error
+
+
+def encode_value(value: str) -> str:
+    """Encode a header value so that any text survives; the inverse of `decode_value`."""
+    start, end = _SENTINEL
+    plain = value.isascii() and value.isprintable() and value == value.strip() and not value.startswith(start)
+    return value if plain else start + base64.b64encode(value.encode()).decode() + end
+
+
+def _compare(header: str, said: str | None, meant: str) -> None:
+    if said is None:
+        raise HeaderMismatchError(f"The {header} header is missing, the body says {meant!r}")
+    if said != meant:
+        raise HeaderMismatchError(f"{header} says {said!r}, the body says {meant!r}")

@@ -1,0 +1,115 @@
+"""Shapes of results. Handlers fill them in; `stamp` adds what a revision asks of every result."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import UNSET, Raw, Struct, UnsetType, field
+
+from scopedtools.protocol import meta
+from scopedtools.protocol.content import PromptMessage, ResourceContents, TextContent
+from scopedtools.protocol.revisions import Revision
+
+
+class Result(Struct, rename="camel", omit_defaults=True, kw_only=True):
+    """Any result."""
+
+    result_type: Literal["complete"] | UnsetType = UNSET
+    meta: dict[str, Any] | UnsetType = field(name="_meta", default=UNSET)
+
+
+class Cacheable(Result, kw_only=True):
+    """A result that says how long, and for whom, it may be kept.
+
+    Attributes:
+        ttl_ms: Milliseconds for which it is fresh; 0 is stale at once.
+        cache_scope: ``public`` for everybody, ``private`` for one authorization.
+    """
+
+    ttl_ms: int | UnsetType = UNSET
+    cache_scope: Literal["public", "private"] | UnsetType = UNSET
+
+
+class DiscoverResult(Cacheable, kw_only=True):
+    """What this server is and can."""
+
+    supported_versions: list[str]
+    capabilities: dict[str, Any]
+    instructions: str | UnsetType = UNSET
+
+
+class InitializeResult(Result, kw_only=True):
+    """The opening answer of earlier revisions."""
+
+    protocol_version: str
+    capabilities: dict[str, Any]
+    server_info: dict[str, Any]
+    instructions: str | UnsetType = UNSET
+
+
+class ListResult(Cacheable, kw_only=True):
+    """One page of a list."""
+
+    next_cursor: str | UnsetType = UNSET
+
+
+class ToolsResult(ListResult, kw_only=True):
+    """Tools, encoded."""
+
+    tools: Raw
+
+
+class ResourcesResult(ListResult, kw_only=True):
+    """Resources, encoded."""
+
+    resources: Raw
+
+
+class TemplatesResult(ListResult, kw_only=True):
+    """Resource templates, encoded."""
+
+    resource_templates: Raw
+
+
+class PromptsResult(ListResult, kw_only=True):
+    """Prompts, encoded."""
+
+    prompts: Raw
+
+
+class CallResult(Result, kw_only=True):
+    """What a tool returned.
+
+    Attributes:
+        content: For the model.
+        structured_content: The same as encoded JSON, of the tool's output schema.
+        is_error: The tool failed, and ``content`` says how.
+    """
+
+    content: list[TextContent]
+    structured_content: Raw | UnsetType = UNSET
+    is_error: bool = False
+
+
+class ReadResult(Cacheable, kw_only=True):
+    """What a resource holds."""
+
+    contents: list[ResourceContents]
+
+
+class PromptResult(Result, kw_only=True):
+    """The messages of a prompt."""
+
+    messages: list[PromptMessage]
+    description: str | UnsetType = UNSET
+
+
+def stamp(result: Result, revision: Revision, server_info: Raw) -> None:
+    """Add what the revision asks of every result, and take out what it has no name for."""
+    if revision.stateless:
+        result.result_type = "complete"
+        result.meta = {**(result.meta or {}), meta.SERVER_INFO: server_info}
+    elif isinstance(result, Cacheable):
+        result.ttl_ms = result.cache_scope = UNSET
+    if not revision.structured and isinstance(result, CallResult):
+        result.structured_content = UNSET

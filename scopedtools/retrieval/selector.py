@@ -1,0 +1,164 @@
+"""The default selector: FAISS vectors and BM25 over the same rows."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from anyio import to_thread
+
+from scopedtools.exceptions import IndexMismatchError
+from scopedtools.retrieval.encoders import SentenceTransformerEncoder
+from scopedtools.retrieval.index import Index, known_vectors
+from scopedtools.retrieval.queries import EncoderThread
+from scopedtools.retrieval.ranking import Scored, choose, score
+from scopedtools.retrieval.text import clauses
+from scopedtools.types import Describable, Encoder, Hit, Ranking, Rows
+
+if TYPE_CHECKING:
+    from scopedtools.types import Vectors
+
+CANDIDATES: Final = 100
+"""Rows that each part of a request adds by vectors and by words, at least."""
+
+_log = logging.getLogger(__name__)
+
+
+class HybridSelector:
+    """Ranks rows by meaning and by words, restricted to permitted rows. A ``types.Selector``.
+
+    Without an encoder, or where it fails, words alone decide; that is logged once, never an error.
+
+    Args:
+        encoder: Encodes texts; all-MiniLM-L6-v2 by default.
+        index_dir: Folder where the index is kept between runs; without one it is built at each start.
+        dense_weight: Weight of the vectors in 0..1; the words get the rest.
+        cached_queries: Most requests whose vectors are kept.
+
+    Raises:
+        ValueError: ``dense_weight`` is not in 0..1.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder | None = None,
+        *,
+        index_dir: Path | str | None = None,
+        dense_weight: float = 0.7,
+        cached_queries: int = 1024,
+    ) -> None:
+        if not 0.0 <= dense_weight <= 1.0:
+            raise ValueError(f"dense_weight must be in 0..1, got {dense_weight}")
+        self._encoder = EncoderThread(encoder or SentenceTransformerEncoder(), cached=cached_queries)
+        self._folder = None if index_dir is None else Path(index_dir)
+        self._dense_weight = dense_weight
+        self._index: Index | None = None
+        self._failing = False
+
+    @property
+    def index(self) -> Index | None:
+        """The index that answers now: of words alone while vectors are being made, ``None`` before."""
+        return self._index
+
+    async def prepare(self, rows: Sequence[Describable]) -> None:
+        """Load the saved index of these rows, or build and save it; load the encoder.
+
+        Words answer as soon as they are indexed, vectors once all rows are encoded. A saved index that does not
+        fit is replaced; its vectors are kept for the texts that have not changed.
+        """
+        rows = tuple(rows)
+        await to_thread.run_sync(self._prepare, rows)
+
+    async def search(self, text: str, *, within: Rows, limit: int) -> Ranking:
+        """Rank rows for one request, best first.
+
+        Args:
+            text: What is looked for; a blank one finds nothing.
+            within: Rows that may be found.
+            limit: Most rows.
+
+        Raises:
+            RuntimeError: ``prepare`` has not been called.
+        """
+        scored = await self._scored(text, within, limit)
+        if scored is None:
+            return Ranking((), fits=False)
+        hits = tuple(map(scored.hit, scored.order()[:limit]))
+        return Ranking(hits, fits=bool(hits))
+
+    async def select(
+        self, intent: str, *, within: Rows, limit: int, costs: Sequence[int], budget_tokens: int
+    ) -> tuple[Hit, ...]:
+        """Choose the rows that a whole unit of work needs; see ``types.Selector.select``.
+
+        Raises:
+            RuntimeError: ``prepare`` has not been called.
+        """
+        scored = await self._scored(intent, within, limit)
+        return () if scored is None else choose(scored, limit=limit, costs=costs, budget_tokens=budget_tokens)
+
+    async def _scored(self, text: str, within: Rows, limit: int) -> Scored | None:
+        index = self._index
+        if index is None:
+            raise RuntimeError("the selector is not ready; await prepare(rows) first")
+        whole = " ".join(text.split())
+        if not whole or not within or limit < 1:
+            return None
+        parts = (whole, *clauses(text))
+        vectors = await self._vectors(index, parts)
+        k = max(CANDIDATES, 2 * limit)
+        return await to_thread.run_sync(
+            lambda: score(index, parts, vectors, within, k=k, dense_weight=self._dense_weight)
+        )
+
+    async def _vectors(self, index: Index, parts: tuple[str, ...]) -> Vectors | None:
+        if index.vectors is None:
+            return None
+        try:
+            vectors = await self._encoder.vectors(parts)
+        except Exception:
+            # Whatever a model raises, a request is answered. Told once, not with every request.
+            _log.log(
+                logging.DEBUG if self._failing else logging.ERROR,
+                "encoder failed; words alone answer",
+                exc_info=True,
+            )
+            self._failing = True
+            return None
+        self._failing = False
+        return vectors
+
+    def _prepare(self, rows: Sequence[Describable]) -> None:
+        self._index = words = Index.build(rows, None)
+        try:
+            self._encoder.load()
+            self._index = self._saved(words) or self._built(words)
+        except Exception:
+            # A missing package, missing weights, a broken model: words answer, and the log says why.
+            _log.exception("no vectors; words alone answer")
+
+    def _saved(self, words: Index) -> Index | None:
+        if self._folder is None:
+            return None
+        try:
+            return words.with_saved(self._folder, self._encoder)
+        except FileNotFoundError:
+            return None
+        except IndexMismatchError as error:
+            _log.warning("%s", error)
+            return None
+
+    def _built(self, words: Index) -> Index:
+        known = {} if self._folder is None else known_vectors(self._folder, self._encoder)
+        index = words.with_vectors(self._encoder, known=known)
+        if self._folder is not None and index.vectors is not None:
+            self._save(index, self._folder)
+        return index
+
+    def _save(self, index: Index, folder: Path) -> None:
+        try:
+            index.save(folder)
+        except OSError as error:
+            _log.warning("index not saved in %s (%s); it is built anew at the next start", folder, error)

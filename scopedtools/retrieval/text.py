@@ -1,0 +1,68 @@
+"""What is embedded and indexed: the texts of a row, and the clauses of a request."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from scopedtools.types import Describable
+
+MAX_CLAUSES: Final = 8
+"""Most clauses of one request. A longer request keeps its first ones; its whole is searched anyway."""
+
+MAX_CLAUSE_CHARACTERS: Final = 400
+"""Longest clause. The encoders read about 256 tokens, and a longer clause is no clause."""
+
+_MIN_CLAUSE_WORDS: Final = 3
+
+_SEPARATORS: Final = re.compile(r"[\s_\-/.:]+")
+
+# A lower letter or digit before a capital (`findBooks`, `v2Orders`), the last capital of a run that begins a
+# word (`HTTPResponse`, but not `IDs`), and a digit before a longer word (`md5sum`, but not `k8s` or `3d`).
+_HUMPS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z]{2})(?=[A-Z][a-z]{2})|(?<=\d)(?=[A-Za-z]{2})")
+
+_CUTS: Final = re.compile(
+    r"(?<=[.!?])\s+|[。！？]|[\n;；]+"
+    r"|,?\s*\b(?:and\s+)?(?:then|also|finally|lastly|afterwards?|additionally|furthermore|moreover"
+    r"|after\s+that|as\s+well\s+as|in\s+addition|next,)\b,?\s*",
+    re.IGNORECASE,
+)
+
+
+def words(name: str) -> str:
+    """Split a name into words on separators, case and digits: ``"findBooks_v2"`` is ``"find Books v2"``."""
+    return " ".join(_HUMPS.sub(" ", _SEPARATORS.sub(" ", name)).split())
+
+
+def texts(row: Describable) -> tuple[str, ...]:
+    """Return the texts of a row: the main one, then one for each example.
+
+    Equal rows give equal texts, which is what vectors are cached and reused by.
+    """
+    return (_main(row), *(" ".join(example.split()) for example in row.examples if example.strip()))
+
+
+def clauses(intent: str) -> tuple[str, ...]:
+    """Cut a request into the parts that may each need a row of their own.
+
+    Args:
+        intent: A request in users' words; may ask for several things.
+
+    Returns:
+        At most ``MAX_CLAUSES`` distinct clauses in order, each of at most ``MAX_CLAUSE_CHARACTERS``; none where
+        the request is in one piece, since the whole is searched anyway.
+    """
+    pieces = (" ".join(piece.split())[:MAX_CLAUSE_CHARACTERS] for piece in _CUTS.split(intent))
+    kept = dict.fromkeys(piece for piece in pieces if len(piece.split()) >= _MIN_CLAUSE_WORDS)
+    return tuple(kept)[:MAX_CLAUSES] if len(kept) > 1 else ()
+
+
+def _main(row: Describable) -> str:
+    name = words(row.name)
+    title = row.title or ""
+    # A title that only repeats the name would count its words twice.
+    adds = {word.lower() for word in words(title).split()} - {word.lower() for word in name.split()}
+    heading = f"{name} ({title})" if adds else name
+    parameters = ", ".join(words(parameter) for parameter, _ in row.parameters())
+    body = " ".join(f"{heading}: {row.description}".split())
+    return f"{body} Parameters: {parameters}" if parameters else body

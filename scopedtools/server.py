@@ -1,0 +1,267 @@
+"""The class that authors subclass."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar, Final, Self
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from scopedtools.catalog.bind import Declared, read_declarations
+from scopedtools.catalog.catalog import Catalog
+from scopedtools.catalog.convert import text_result
+from scopedtools.catalog.declare import tool
+from scopedtools.catalog.primitives import KINDS, Primitive, Tool
+from scopedtools.catalog.view import View
+from scopedtools.context.carriers import CARRIERS, Carrier, CarrierTable
+from scopedtools.context.context import Context, ContextResolver
+from scopedtools.context.policy import ViewPolicy, ViewSettings
+from scopedtools.context.store import MemoryStore
+from scopedtools.exceptions import InvalidParamsError, ToolError
+from scopedtools.handlers import About, Handlers
+from scopedtools.protocol.dispatch import Dispatcher
+from scopedtools.protocol.results import CallResult
+from scopedtools.protocol.revisions import LATEST
+from scopedtools.selection import Selection
+from scopedtools.transports.asgi import build_app
+from scopedtools.transports.http import HttpTransport
+from scopedtools.transports.stdio import serve_stdio
+from scopedtools.types import ContextStore, Selector, TokenVerifier
+
+SEARCH_TOOLS: Final = ("search_tools", "call_tool")
+
+_SEARCH_LIMIT: Final = 20
+
+
+class ScopedServer:
+    """An MCP server that shows each unit of work only what it needs.
+
+    Subclass it, mark methods with `tool`, `resource` and `prompt`, override hooks where needed. The
+    instance is an ASGI app; `serve_stdio` serves it over standard input and output.
+
+    Args:
+        name: What the server calls itself; the class name by default.
+        version: Of the author's server.
+        catalog: Rows besides those that the class declares.
+        selector: Ranks rows for an intent. By default MiniLM vectors and BM25 together, loaded when first
+            needed; never loaded where every list is short.
+        index_dir: Where the default selector keeps its index between starts.
+        store: Keeps what contexts were shown; the memory of this process by default.
+        views: How large views are.
+        carriers: Where a context ID may ride on a request, first match first.
+        strict_ids: Refuse malformed context IDs instead of treating them as none.
+        context_secret: Key under which context IDs are hashed; give replicas that share a store the same.
+        verifier: Tells who a bearer token belongs to. Without one everybody is anonymous.
+        path: Path of the endpoint where the server is not mounted.
+        max_body_bytes: Larger HTTP bodies are refused.
+    """
+
+    _declared: ClassVar[tuple[Declared, ...]] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._declared = read_declarations(cls, inject=Context)
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        version: str = "0",
+        catalog: Catalog | None = None,
+        selector: Selector | None = None,
+        index_dir: str | Path | None = None,
+        store: ContextStore | None = None,
+        views: ViewSettings | None = None,
+        carriers: Iterable[Carrier] = CARRIERS,
+        strict_ids: bool = False,
+        context_secret: bytes | None = None,
+        verifier: TokenVerifier | None = None,
+        path: str = "/mcp",
+        max_body_bytes: int = 4 * 2**20,
+    ) -> None:
+        self.name = name or type(self).__name__
+        self.version = version
+        self.catalog = _catalog(self, catalog)
+        search = self.catalog.of("tool").named(*SEARCH_TOOLS)
+        settings = views or ViewSettings()
+        self._selection = Selection(lambda: selector or _default_selector(index_dir), self.catalog.rows)
+        self._policy = ViewPolicy(
+            self.catalog,
+            search=search,
+            store=store if store is not None else MemoryStore(),
+            selector=self._selection.ready,
+            settings=settings,
+        )
+        table = CarrierTable(carriers, strict=strict_ids)
+        about = self._about(settings, table, has_verifier=verifier is not None)
+        self._handlers = Handlers(
+            self,
+            self.catalog,
+            search=search,
+            resolver=ContextResolver(table, secret=context_secret),
+            settings=settings,
+            about=about,
+            explain=self._explain,
+        )
+        self.dispatcher = Dispatcher(self._handlers.table(), server_info=about.info)
+        transport = HttpTransport(self.dispatcher, verifier=verifier, max_body_bytes=max_body_bytes)
+        self._app = build_app(transport, path=path, lifespan=lambda: self)
+        self._running: AsyncExitStack | None = None
+
+    # Hooks
+
+    async def permitted(self, ctx: Context, rows: View) -> View:  # noqa: ARG002 - for those who override it
+        """Return the rows that this caller may use. Runs on every list, search, call, read and get.
+
+        Args:
+            ctx: Who asks.
+            rows: Every row.
+        """
+        return rows
+
+    async def intent(self, ctx: Context) -> str | None:
+        """Return what the unit of work is about, or ``None`` where that is not known.
+
+        By default what the client declared. Asked until the context has a view.
+        """
+        return ctx.intent
+
+    async def listed(self, ctx: Context, permitted: View) -> View:
+        """Return the rows that this context is shown, in the order in which they are listed.
+
+        By default the view of the context: pins, then what its intent needs, chosen once and kept. Rows
+        that are not permitted are taken out afterwards.
+        """
+        return await self._policy.listed(ctx, permitted, self.intent)
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """Hold what the server needs while it runs, such as a connection."""
+        yield
+
+    # Tools of every narrowed list
+
+    @tool(read_only=True)
+    async def search_tools(self, query: str, limit: int = 5, *, ctx: Context) -> CallResult:
+        """Find tools that are not in your list. Says what each does and takes, enough to call it.
+
+        Call what you find by its name, or with call_tool if your client knows only listed names.
+
+        Args:
+            query: What you want to do, in plain words.
+            limit: Most tools to return, 1 to 20.
+        """
+        if not 1 <= limit <= _SEARCH_LIMIT:
+            raise ToolError(f"limit must be 1 to {_SEARCH_LIMIT}, got {limit}")
+        within = (await self._handlers.permitted(ctx)).of("tool")
+        selector = await self._selection.ready()
+        ranking = await selector.search(query, within=within.bits, limit=limit)
+        if not ranking.hits or not ranking.fits:
+            return text_result(f"No tool fits {query!r}. {_kinds_of_tools(within)}")
+        rows = self.catalog.encoded(LATEST)
+        found = b'{"tools":[%b]}' % b",".join([rows[hit.row] for hit in ranking.hits])
+        result = text_result(found.decode())
+        result.structured_content = msgspec.Raw(found)
+        return result
+
+    @tool
+    async def call_tool(self, name: str, arguments: dict[str, Any] | None = None, *, ctx: Context) -> CallResult:
+        """Call a tool that search_tools found, whether or not it is in your list.
+
+        Args:
+            name: Of the tool.
+            arguments: What it takes, as its inputSchema says.
+        """
+        if name in SEARCH_TOOLS:
+            raise ToolError(f"call {name} directly")
+        try:
+            return await self._handlers.run_tool(ctx, name, msgspec.json.encode(arguments or {}))
+        except InvalidParamsError as error:
+            raise ToolError(f"{error}; find tools with search_tools") from error
+
+    # Running
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as an ASGI app, on its own or mounted in another."""
+        await self._app(scope, receive, send)
+
+    async def serve_stdio(self) -> None:
+        """Serve one client over standard input and output until it closes its side."""
+        async with self:
+            await serve_stdio(self.dispatcher)
+
+    async def __aenter__(self) -> Self:
+        """Start: load the selector in the background, enter `lifespan`.
+
+        An ASGI server does this by itself. Where the server is mounted in another app, which does not
+        pass its lifespan on, enter it in that app's.
+        """
+        if self._running is None:
+            if any(self._policy.narrows(self.catalog.all, kind) for kind in KINDS):
+                self._selection.start()
+            self._running = AsyncExitStack()
+            self._running.push_async_callback(self._selection.stop)
+            lifespan: AbstractAsyncContextManager[None] = self.lifespan()
+            await self._running.enter_async_context(lifespan)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        running, self._running = self._running, None
+        if running is not None:
+            await running.__aexit__(kind, error, trace)
+
+    # Inside
+
+    def _about(self, settings: ViewSettings, table: CarrierTable, *, has_verifier: bool) -> About:
+        # A list that the author's hooks may narrow for this request only must not be kept for another.
+        own = type(self)
+        fixed = own.permitted is ScopedServer.permitted and own.listed is ScopedServer.listed
+        instructions = inspect.getdoc(own) if "__doc__" in vars(own) and own is not ScopedServer else None
+        return About(
+            info={"name": self.name, "version": self.version},
+            instructions=instructions,
+            extension={"version": 1, "carriers": [str(carrier) for carrier in table.carriers]},
+            cache=(settings.list_ttl_ms if fixed else 0, "private" if has_verifier or not fixed else "public"),
+        )
+
+    async def _explain(self, ctx: Context, permitted: View, shown: View) -> list[dict[str, Any]]:
+        return await self._policy.explain(permitted, shown, await self.intent(ctx))
+
+
+def _catalog(server: ScopedServer, more: Catalog | None) -> Catalog:
+    declared = type(server)._declared or read_declarations(ScopedServer, inject=Context)  # noqa: SLF001 - ours
+    own = [declaration.bind(server) for declaration in declared]
+    rows: Sequence[Primitive] = [*own, *(more.rows if more is not None else ())]
+    summary = _kinds_of_tools(Catalog(row for row in rows if row.name not in SEARCH_TOOLS).of("tool"))
+    return Catalog(_described(row, summary) for row in rows)
+
+
+def _described(row: Primitive, summary: str) -> Primitive:
+    if isinstance(row, Tool) and row.name == "search_tools":
+        return replace(row, description=f"{row.description}\n\n{summary}")
+    return row
+
+
+def _kinds_of_tools(tools: View) -> str:
+    """Say what there is to search, from the tags that most rows carry."""
+    sizes: dict[str, int] = {}
+    for row in tools:
+        for tag in row.tags:
+            sizes[tag] = sizes.get(tag, 0) + 1
+    largest = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:30]
+    kinds = ", ".join(f"{tag} ({size})" for tag, size in largest)
+    return f"There are {len(tools)} tools" + (f": {kinds}." if kinds else ".")
+
+
+def _default_selector(index_dir: str | Path | None) -> Selector:
+    from scopedtools.retrieval.selector import HybridSelector  # noqa: PLC0415 - brings numpy and faiss
+
+    return HybridSelector(index_dir=Path(index_dir) if index_dir is not None else None)

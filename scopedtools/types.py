@@ -1,0 +1,185 @@
+"""Names shared by every layer: aliases, small values, and the protocols that objects are met by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+
+if TYPE_CHECKING:  # numpy costs tens of milliseconds and only retrieval needs it at run time
+    import numpy as np
+    import numpy.typing as npt
+
+    Vectors: TypeAlias = npt.NDArray[np.float32]
+    """float32, shape ``(n, d)``, C-contiguous, each row of unit length."""
+
+JSON: TypeAlias = Any
+"""Any JSON value: ``dict``, ``list``, ``str``, ``int``, ``float``, ``bool`` or ``None``."""
+
+Rows: TypeAlias = int
+"""A set of catalog rows: bit *i* is row *i*. ``rows.to_bytes(n, "little")`` is what FAISS takes."""
+
+
+
+
+class Principal(NamedTuple):
+    """Who is asking, from authorization.
+
+    Attributes:
+        name: Stable name of the user or client; ``anonymous`` where there is no authorization.
+        scopes: OAuth scopes, or whatever else the author's `TokenVerifier` grants.
+    """
+
+    name: str = "anonymous"
+    scopes: frozenset[str] = frozenset()
+
+    def has(self, scope: str) -> bool:
+        """Tell whether a scope was granted."""
+        return scope in self.scopes
+
+
+ANONYMOUS = Principal()
+
+
+class TokenVerifier(Protocol):
+    """Tells who a bearer token belongs to."""
+
+    async def verify(self, token: str) -> Principal | None:
+        """Return the principal, or ``None`` for a token that is unknown or expired."""
+        ...
+
+
+class Describable(Protocol):
+    """What the retrieval side needs to know about a row. Tools, resources and prompts satisfy it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def title(self) -> str | None: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def examples(self) -> Sequence[str]:
+        """Requests that this row serves, in users' words; each gets a vector of its own."""
+        ...
+
+    def parameters(self) -> Iterable[tuple[str, str]]:
+        """Name and description (or ``""``) of each parameter, in order."""
+        ...
+
+
+class Hit(NamedTuple):
+    """A row that a selector found, with the reason.
+
+    Attributes:
+        row: Ordinal of the row in the catalog.
+        score: Fused score in 0..1, higher is better; what hits are ordered by.
+        vector: Cosine similarity of the best vector of the row, or 0.0 without an encoder.
+        lexical: BM25 score divided by the best of the query, in 0..1.
+        clause: The part of the request that the row fits best.
+    """
+
+    row: int
+    score: float
+    vector: float
+    lexical: float
+    clause: str
+
+
+class Ranking(NamedTuple):
+    """Rows for a request, best first.
+
+    Attributes:
+        hits: At most as many as were asked for.
+        fits: False where even the best hit is unlikely to serve the request.
+    """
+
+    hits: tuple[Hit, ...]
+    fits: bool
+
+
+class Encoder(Protocol):
+    """Turns texts into unit vectors. Calls block; they are made from worker threads, one at a time.
+
+    Attributes:
+        name: Model name, written into index manifests.
+        revision: What tells two sets of weights of one name apart, a hash or a commit.
+        dimensions: Length of a vector.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def revision(self) -> str: ...
+    @property
+    def dimensions(self) -> int: ...
+
+    def load(self) -> None:
+        """Load the model. Later calls do nothing."""
+        ...
+
+    def encode_queries(self, texts: Sequence[str]) -> Vectors:
+        """Encode requests; float32, shape ``(len(texts), dimensions)``, unit rows."""
+        ...
+
+    def encode_documents(self, texts: Sequence[str]) -> Vectors:
+        """Encode descriptions; float32, shape ``(len(texts), dimensions)``, unit rows."""
+        ...
+
+
+class Selector(Protocol):
+    """Ranks and chooses catalog rows for a text, always restricted to a set of permitted rows."""
+
+    async def prepare(self, rows: Sequence[Describable]) -> None:
+        """Make ready for these rows: load or build the index, load the encoder.
+
+        Called once per catalog; a later call replaces the rows.
+        """
+        ...
+
+    async def search(self, text: str, *, within: Rows, limit: int) -> Ranking:
+        """Rank rows for one request, best first."""
+        ...
+
+    async def select(
+        self, intent: str, *, within: Rows, limit: int, costs: Sequence[int], budget_tokens: int
+    ) -> tuple[Hit, ...]:
+        """Choose the rows that a whole unit of work needs.
+
+        Args:
+            intent: What the unit of work is about; may ask for several things.
+            within: Rows that may be chosen.
+            limit: Most rows to choose.
+            costs: Tokens that each catalog row takes in a list, by ordinal.
+            budget_tokens: Most tokens that the chosen rows may take together.
+
+        Returns:
+            Chosen rows, best first; the same for the same arguments, in every process.
+        """
+        ...
+
+
+class ContextRecord(NamedTuple):
+    """What is kept for a context: enough to list its view again, and nothing about its content.
+
+    Attributes:
+        catalog: Version of the catalog that the ordinals refer to.
+        rows: Ordinals of the shown rows, in the order in which they are listed.
+    """
+
+    catalog: str
+    rows: tuple[int, ...]
+
+
+class ContextStore(Protocol):
+    """Keeps context records. Losing one is never an error: its view is seeded again.
+
+    Keys are opaque digests; the store never sees an ID or a principal.
+    """
+
+    async def get(self, key: bytes) -> ContextRecord | None:
+        """Return the record and start its time to live anew, or ``None``."""
+        ...
+
+    async def add(self, key: bytes, record: ContextRecord) -> ContextRecord:
+        """Keep a record unless there is one for the key; return the one that is kept."""
+        ...
