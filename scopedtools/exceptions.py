@@ -3,7 +3,7 @@
 ::
 
     ScopedToolsError
-    ├── DefinitionError        a class, a tool or a setting is declared wrongly; raised before the first request
+    ├── DefinitionError        a class, a tool or a setting is declared wrongly; before the first request
     ├── CatalogError           a catalog file cannot be read
     ├── IndexMismatchError     a saved index does not fit this catalog, encoder or library
     ├── MissingDependencyError an optional package is not installed; names the extra that brings it

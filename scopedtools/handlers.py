@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Literal, NamedTuple, Protocol, cast
 
 from msgspec import UNSET, Raw
 
@@ -46,6 +46,17 @@ Explain = Callable[[Context, View, View], Awaitable[list[dict[str, Any]]]]
 """Takes context, permitted and listed rows; says why each listed row is in."""
 
 
+class Cache(NamedTuple):
+    """How long and for whom a client may keep a result."""
+
+    ttl_ms: int
+    scope: Literal["public", "private"]
+
+
+_UNCACHED: Final = Cache(0, "private")
+"""Official clients keep lists without regard to the context, so a narrowed one must not be kept at all."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
     """What the server says of itself.
@@ -54,13 +65,13 @@ class About:
         info: Name and version.
         instructions: For the model, or ``None``.
         extension: Settings of our extension.
-        cache: Time to live in milliseconds and scope of what is the same in every context.
+        cache: For what is the same in every context.
     """
 
     info: Mapping[str, Any]
     instructions: str | None
     extension: Mapping[str, Any]
-    cache: tuple[int, Any]
+    cache: Cache
 
 
 _RESULTS: Final[Mapping[Kind, Callable[[Raw], ListResult]]] = {
@@ -82,6 +93,9 @@ class Handlers:
         settings: Sizes and rules of views.
         about: What the server says of itself.
         explain: Says why rows are in a list.
+
+    Attributes:
+        rows: All rows but the search tools.
     """
 
     def __init__(
@@ -98,7 +112,7 @@ class Handlers:
         self._hooks = hooks
         self._catalog = catalog
         self._search = search
-        self._rows = catalog.all - search
+        self.rows = catalog.all - search
         self._resolver = resolver
         self._settings = settings
         self._about = about
@@ -107,29 +121,28 @@ class Handlers:
     def table(self) -> dict[str, Handler]:
         """Return the handler of each method."""
         return {
-            "server/discover": self.discover,
-            "initialize": self.initialize,
-            "ping": self.ping,
-            "tools/list": self.list_tools,
-            "tools/call": self.call,
-            "resources/list": self.list_resources,
-            "resources/templates/list": self.list_templates,
-            "resources/read": self.read,
+            "server/discover": self._discover,
+            "initialize": self._initialize,
+            "ping": self._ping,
+            "tools/list": self._list_tools,
+            "tools/call": self._call,
+            "resources/list": self._list_resources,
+            "resources/templates/list": self._list_templates,
+            "resources/read": self._read,
             "prompts/list": self.list_prompts,
-            "prompts/get": self.get_prompt,
+            "prompts/get": self._get_prompt,
         }
 
-    async def discover(self, request: Request) -> Result:  # noqa: ARG002 - the same for everybody
-        ttl_ms, scope = self._about.cache
+    async def _discover(self, request: Request) -> Result:  # noqa: ARG002 - the same for everybody
         return DiscoverResult(
             supported_versions=list(REVISIONS),
             capabilities=self._capabilities() | {"extensions": {meta.EXTENSION: dict(self._about.extension)}},
             instructions=self._about.instructions or UNSET,
-            ttl_ms=ttl_ms,
-            cache_scope=scope,
+            ttl_ms=self._about.cache.ttl_ms,
+            cache_scope=self._about.cache.scope,
         )
 
-    async def initialize(self, request: Request) -> Result:
+    async def _initialize(self, request: Request) -> Result:
         params = cast("InitializeParams", request.params)
         return InitializeResult(
             protocol_version=negotiate(params.protocol_version).name,
@@ -138,26 +151,26 @@ class Handlers:
             instructions=self._about.instructions or UNSET,
         )
 
-    async def ping(self, request: Request) -> Result:  # noqa: ARG002 - an answer is all there is to it
+    async def _ping(self, request: Request) -> Result:  # noqa: ARG002 - an answer is all there is to it
         return Result()
 
-    async def list_tools(self, request: Request) -> Result:
+    async def _list_tools(self, request: Request) -> Result:
         return await self._list(request, "tool")
 
-    async def list_resources(self, request: Request) -> Result:
+    async def _list_resources(self, request: Request) -> Result:
         return await self._list(request, "resource")
 
-    async def list_templates(self, request: Request) -> Result:
+    async def _list_templates(self, request: Request) -> Result:
         return await self._list(request, "template")
 
     async def list_prompts(self, request: Request) -> Result:
         return await self._list(request, "prompt")
 
-    async def call(self, request: Request) -> Result:
+    async def _call(self, request: Request) -> Result:
         params = cast("CallParams", request.params)
         return await self.run_tool(self._resolver.resolve(request), params.name, _object(params.arguments))
 
-    async def read(self, request: Request) -> Result:
+    async def _read(self, request: Request) -> Result:
         uri = cast("ReadParams", request.params).uri
         ctx = self._resolver.resolve(request)
         ordinal, variables = self._find_resource(uri)
@@ -168,7 +181,7 @@ class Handlers:
             raise InvalidParamsError(f"{uri!r} is described here and cannot be read", data={"uri": uri})
         return ReadResult(contents=await row.read(ctx, uri, variables), ttl_ms=0, cache_scope="private")
 
-    async def get_prompt(self, request: Request) -> Result:
+    async def _get_prompt(self, request: Request) -> Result:
         params = cast("GetPromptParams", request.params)
         ctx = self._resolver.resolve(request)
         ordinal = self._catalog.find("prompt", params.name)
@@ -206,7 +219,7 @@ class Handlers:
 
     async def permitted(self, ctx: Context) -> View:
         """Return the rows that a context may use, without the search tools."""
-        return await self._hooks.permitted(ctx, self._rows) & self._rows
+        return await self._hooks.permitted(ctx, self.rows) & self.rows
 
     async def _list(self, request: Request, kind: Kind) -> Result:
         ctx = self._resolver.resolve(request)
@@ -215,12 +228,12 @@ class Handlers:
         shown = (listed & (permitted | self._search)).of(kind)
         total = len(permitted.of(kind))
         narrowed = len(shown - self._search) < total
-        ttl_ms, scope = (0, "private") if narrowed else self._about.cache
+        cache = _UNCACHED if narrowed else self._about.cache
         result = self._page(request, shown, kind)
-        result.ttl_ms, result.cache_scope = ttl_ms, scope
+        result.ttl_ms, result.cache_scope = cache
         if narrowed:
-            view = {"revision": shown.revision, "shown": len(shown), "total": total}
-            view |= {"cacheScope": scope, "ttlMs": ttl_ms}
+            view: dict[str, Any] = {"revision": shown.revision, "shown": len(shown), "total": total}
+            view |= {"cacheScope": cache.scope, "ttlMs": cache.ttl_ms}
             if request.meta.get(meta.EXPLAIN) is True:
                 view["rows"] = await self._explain(ctx, permitted, shown)
             result.meta = {meta.VIEW: view}
@@ -257,7 +270,12 @@ class Handlers:
         return ordinal in permitted
 
     def _capabilities(self) -> dict[str, Any]:
-        names: dict[Kind, str] = {"tool": "tools", "resource": "resources", "template": "resources", "prompt": "prompts"}
+        names: dict[Kind, str] = {
+            "tool": "tools",
+            "resource": "resources",
+            "template": "resources",
+            "prompt": "prompts",
+        }
         return {names[kind]: {} for kind in KINDS if self._catalog.of(kind)}
 
 

@@ -24,7 +24,7 @@ from scopedtools.context.context import Context, ContextResolver
 from scopedtools.context.policy import ViewPolicy, ViewSettings
 from scopedtools.context.store import MemoryStore
 from scopedtools.exceptions import InvalidParamsError, ToolError
-from scopedtools.handlers import About, Handlers
+from scopedtools.handlers import About, Cache, Handlers
 from scopedtools.protocol.dispatch import Dispatcher
 from scopedtools.protocol.results import CallResult
 from scopedtools.protocol.revisions import LATEST
@@ -32,7 +32,7 @@ from scopedtools.selection import Selection
 from scopedtools.transports.asgi import build_app
 from scopedtools.transports.http import HttpTransport
 from scopedtools.transports.stdio import serve_stdio
-from scopedtools.types import ContextStore, Selector, TokenVerifier
+from scopedtools.types import ContextStore, Ranking, Selector, TokenVerifier
 
 SEARCH_TOOLS: Final = ("search_tools", "call_tool")
 
@@ -156,6 +156,7 @@ class ScopedServer:
         Args:
             query: What you want to do, in plain words.
             limit: Most tools to return, 1 to 20.
+            ctx: Who asks.
         """
         if not 1 <= limit <= _SEARCH_LIMIT:
             raise ToolError(f"limit must be 1 to {_SEARCH_LIMIT}, got {limit}")
@@ -171,12 +172,15 @@ class ScopedServer:
         return result
 
     @tool
-    async def call_tool(self, name: str, arguments: dict[str, Any] | None = None, *, ctx: Context) -> CallResult:
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any] | None = None, *, ctx: Context
+    ) -> CallResult:
         """Call a tool that search_tools found, whether or not it is in your list.
 
         Args:
             name: Of the tool.
             arguments: What it takes, as its inputSchema says.
+            ctx: Who asks.
         """
         if name in SEARCH_TOOLS:
             raise ToolError(f"call {name} directly")
@@ -186,6 +190,11 @@ class ScopedServer:
             raise ToolError(f"{error}; find tools with search_tools") from error
 
     # Running
+
+    async def rank(self, text: str, *, limit: int = 10) -> Ranking:
+        """Rank all rows for a text, as search and selection do, whoever asks."""
+        selector = await self._selection.ready()
+        return await selector.search(text, within=self._handlers.rows.bits, limit=limit)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as an ASGI app, on its own or mounted in another."""
@@ -229,7 +238,9 @@ class ScopedServer:
             info={"name": self.name, "version": self.version},
             instructions=instructions,
             extension={"version": 1, "carriers": [str(carrier) for carrier in table.carriers]},
-            cache=(settings.list_ttl_ms if fixed else 0, "private" if has_verifier or not fixed else "public"),
+            cache=Cache(
+                settings.list_ttl_ms if fixed else 0, "private" if has_verifier or not fixed else "public"
+            ),
         )
 
     async def _explain(self, ctx: Context, permitted: View, shown: View) -> list[dict[str, Any]]:

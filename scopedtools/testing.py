@@ -98,16 +98,19 @@ class Client:
         Raises:
             WireError: The server answered with an error.
         """
-        response = await self._http.post(self._url, content=self._body(method, params), headers=self._header(method, params))
+        response = await self._http.post(
+            self._url, content=self._body(method, params), headers=self._header(method, params)
+        )
         try:
             reply = msgspec.json.decode(response.content)
         except msgspec.DecodeError as error:
-            raise InternalError(f"HTTP {response.status_code}, and no JSON: {response.text[:200]!r}") from error
+            raise InternalError(
+                f"HTTP {response.status_code}, and no JSON: {response.text[:200]!r}"
+            ) from error
         if "error" in reply:
-            error = reply["error"]
-            raise WireError(
-                error["message"], wire_code=error["code"], status=response.status_code, data=error.get("data")
-            )
+            said = reply["error"]
+            data = said.get("data")
+            raise WireError(said["message"], wire_code=said["code"], status=response.status_code, data=data)
         result: dict[str, Any] = reply["result"]
         return result
 
@@ -137,7 +140,12 @@ class Client:
             **params.get("meta", {}),
         }
         own = {name: value for name, value in params.items() if name != "meta"}
-        message = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": own | {"_meta": request_meta}}
+        message = {
+            "jsonrpc": "2.0",
+            "id": next(self._ids),
+            "method": method,
+            "params": own | {"_meta": request_meta},
+        }
         return msgspec.json.encode(message)
 
     def _header(self, method: str, params: dict[str, Any]) -> dict[str, str]:

@@ -19,8 +19,6 @@ Rows: TypeAlias = int
 """A set of catalog rows: bit *i* is row *i*. ``rows.to_bytes(n, "little")`` is what FAISS takes."""
 
 
-
-
 class Principal(NamedTuple):
     """Who is asking, from authorization.
 

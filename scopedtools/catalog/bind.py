@@ -12,7 +12,7 @@ from typing import Any, Final
 import anyio.to_thread
 
 from scopedtools.catalog.convert import Output, contents, messages, read_output, text_result
-from scopedtools.catalog.declare import Note, declarations
+from scopedtools.catalog.declare import Errors, Note, declarations
 from scopedtools.catalog.primitives import Primitive, Prompt, PromptArgument, Resource, ResourceTemplate, Tool
 from scopedtools.catalog.signature import Signature, read_signature
 from scopedtools.catalog.templates import UriTemplate, require_uri
@@ -46,7 +46,9 @@ class Declared:
     def bind(self, owner: object) -> Primitive:
         """Make the row for one instance."""
         function = partial(self.function, owner) if self.method else self.function
-        return _ROWS[self.note.kind](self, Run(self.signature, function, inspect.iscoroutinefunction(self.function)))
+        return _ROWS[self.note.kind](
+            self, Run(self.signature, function, inspect.iscoroutinefunction(self.function))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,9 @@ def _read(
     where = f"{owner.__name__}.{attribute}" if method else f"{function.__module__}.{attribute}"
     signature = read_signature(function, where=where, inject=inject, method=method)
     if not (note.description or signature.description):
-        raise DefinitionError(f"{where} has no docstring; say what it does, models and the index choose by it")
+        raise DefinitionError(
+            f"{where} has no docstring; say what it does, models and the index choose by it"
+        )
     name = note.name or attribute
     if note.kind == "tool" and not _TOOL_NAME.fullmatch(name):
         raise DefinitionError(f"{where}: {name!r} is no tool name; use 1 to 64 of A-Z a-z 0-9 _ . / -")
@@ -107,7 +111,9 @@ def _require_variables(where: str, uri: str, signature: Signature) -> None:
     except DefinitionError as error:
         raise DefinitionError(f"{where}: {error}") from error
     if missing := variables - set(signature.parameters):
-        raise DefinitionError(f"{where}: {uri!r} has {sorted(missing)}, which the method does not take; add them")
+        raise DefinitionError(
+            f"{where}: {uri!r} has {sorted(missing)}, which the method does not take; add them"
+        )
     if unbound := signature.required - variables:
         raise DefinitionError(f"{where}: {sorted(unbound)} cannot be found in {uri!r}; add them to the URI")
 
@@ -136,7 +142,7 @@ def _common(declared: Declared) -> dict[str, Any]:
 
 
 def _tool(declared: Declared, run: Run) -> Tool:
-    readable = (ToolError, *declared.note.errors)
+    readable: Errors = (ToolError, *declared.note.errors)
 
     async def call(ctx: Any, raw: bytes) -> CallResult:
         try:
@@ -153,7 +159,9 @@ def _tool(declared: Declared, run: Run) -> Tool:
     )
 
 
-def _reader(declared: Declared, run: Run) -> Callable[[Any, str, Mapping[str, str]], Awaitable[list[ResourceContents]]]:
+def _reader(
+    declared: Declared, run: Run
+) -> Callable[[Any, str, Mapping[str, str]], Awaitable[list[ResourceContents]]]:
     async def read(ctx: Any, uri: str, variables: Mapping[str, str]) -> list[ResourceContents]:
         try:
             value = await run(ctx, variables)
@@ -166,9 +174,7 @@ def _reader(declared: Declared, run: Run) -> Callable[[Any, str, Mapping[str, st
 
 def _resource(declared: Declared, run: Run) -> Resource:
     note = declared.note
-    return Resource(
-        **_common(declared), uri=note.uri, mime_type=note.mime_type, read=_reader(declared, run)
-    )
+    return Resource(**_common(declared), uri=note.uri, mime_type=note.mime_type, read=_reader(declared, run))
 
 
 def _template(declared: Declared, run: Run) -> ResourceTemplate:

@@ -259,7 +259,9 @@ def declarations(owner: type) -> Iterator[tuple[str, Note, Callable[..., Any], b
             yield from ((one.__name__, its, one, False) for its, one in group.functions)
         elif value is not None:
             if not inspect.isfunction(value):
-                raise DefinitionError(f"{owner.__name__}.{attribute} overrides a {note.kind}; make it a method")
+                raise DefinitionError(
+                    f"{owner.__name__}.{attribute} overrides a {note.kind}; make it a method"
+                )
             yield attribute, note, value, True
 
 
@@ -280,12 +282,18 @@ def _functions(module: ModuleType) -> tuple[Callable[..., Any], ...]:
         if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_")
     )
     if not found:
-        raise DefinitionError(f"module {module.__name__!r} defines no public function; nothing to make tools of")
+        raise DefinitionError(
+            f"module {module.__name__!r} defines no public function; nothing to make tools of"
+        )
     return found
 
 
 def _shared(
-    function: Callable[..., Any], prefix: str, tags: Iterable[str], errors: Errors, annotations: dict[str, Any]
+    function: Callable[..., Any],
+    prefix: str,
+    tags: Iterable[str],
+    errors: Errors,
+    annotations: dict[str, Any],
 ) -> Note:
     own: Note = getattr(function, _NOTE, None) or Note(kind="tool")
     return replace(

@@ -129,7 +129,10 @@ def _hints(function: Callable[..., Any], where: str) -> dict[str, Any]:
 
 
 def _model(
-    where: str, parameters: Iterable[inspect.Parameter], hints: Mapping[str, Any], described: Mapping[str, str]
+    where: str,
+    parameters: Iterable[inspect.Parameter],
+    hints: Mapping[str, Any],
+    described: Mapping[str, str],
 ) -> type[BaseModel]:
     fields: dict[str, Any] = {}
     for position, parameter in enumerate(parameters):

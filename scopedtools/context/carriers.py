@@ -120,7 +120,8 @@ class CarrierTable:
         found = sorted(
             (rank, Found(value, carrier))
             for rank, carrier, value in self._values(request)
-            if (request.revision.stateless is False or not carrier.legacy) and self._well_formed(carrier, value)
+            if (request.revision.stateless is False or not carrier.legacy)
+            and self._well_formed(carrier, value)
         )
         if not found:
             return None

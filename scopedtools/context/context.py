@@ -37,7 +37,13 @@ class Context:
     __slots__ = ("_request", "carrier", "id", "intent", "key", "principal")
 
     def __init__(
-        self, request: Request, *, context_id: str | None, carrier: Carrier | None, key: bytes | None, intent: str | None
+        self,
+        request: Request,
+        *,
+        context_id: str | None,
+        carrier: Carrier | None,
+        key: bytes | None,
+        intent: str | None,
     ) -> None:
         self._request = request
         self.id = context_id

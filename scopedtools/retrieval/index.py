@@ -1,4 +1,4 @@
-"""An index: the texts of a catalog's rows, their terms and their vectors; built, saved and loaded together."""
+"""The index of a catalog: its rows' texts, their terms and their vectors; built, saved and loaded."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class RowTexts(NamedTuple):
 class Index:
     """The texts of rows with their terms and, where there is an encoder, their vectors. Immutable.
 
-    Only the vectors are saved. Terms are made anew in about 45 microseconds a row, texts included, which is
-    less than it takes to notice that saved ones are stale.
+    Only the vectors are saved. Terms are made anew at each start, in about 45 microseconds a row: saved ones
+    would be one more thing that can be stale.
 
     Attributes:
         rows: Row *i* of the catalog is row *i* here.
@@ -114,8 +114,8 @@ class Index:
 
         Raises:
             FileNotFoundError: The folder holds no index.
-            IndexMismatchError: The vectors are of other rows or of another encoder, the format is another one,
-                or a file is missing or changed.
+            IndexMismatchError: The vectors are of other rows or of another encoder, the format is another
+                one, or a file is missing or changed.
         """
         manifest = manifests.read(folder)
         self._check(folder, manifest, encoder)
@@ -126,8 +126,8 @@ class Index:
     def save(self, folder: Path, *, command: str = "") -> Manifest:
         """Save the vectors into a folder, and leave its other files alone.
 
-        Files are written under new names, and replacing the manifest makes them the index: whenever the process
-        dies, the folder holds the old index or the new one.
+        Files are written under new names, and replacing the manifest makes them the index: whenever the
+        process dies, the folder holds the old index or the new one.
 
         Args:
             folder: Made where it is missing.
@@ -192,7 +192,7 @@ def verify(folder: Path) -> list[str]:
 
 
 def known_vectors(folder: Path, encoder: Encoder) -> Known:
-    """Return the vectors of a saved index, whatever rows it was built from; none unless it is sound and of this encoder."""
+    """Return the vectors of a saved index, whatever rows it is of; none unless it is sound and of this encoder."""
     try:
         manifest = manifests.read(folder)
     except (FileNotFoundError, IndexMismatchError):

@@ -53,7 +53,7 @@ class LexicalIndex:
 
 
 def _bm25s() -> Any:
-    import bm25s
+    import bm25s  # noqa: PLC0415 - not needed until rows are indexed
 
     # It sets its own logger to DEBUG when imported, and reports each step to the application's handlers.
     logging.getLogger("bm25s").setLevel(logging.WARNING)

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 class EncoderThread:
     """Runs an encoder on a thread of its own, so that calls neither overlap nor hold up the event loop.
 
-    It is an ``Encoder`` itself, whose calls wait their turn; a long build passes its texts in small portions
-    and requests go in between. A request's texts are encoded together, and never with those of another request:
-    the padding of a mixed batch changes the last bits of a vector, and the same request must get the same
+    It is an ``Encoder`` itself, whose calls wait their turn; a long build passes its texts in small portions,
+    and requests go in between. The texts of a request are encoded together, and never with those of another
+    request: the padding of a mixed batch changes the last bits of a vector, and a request must get the same
     vectors in every process, whatever else arrives at the time. Equal requests share one run and are cached.
 
     Args:

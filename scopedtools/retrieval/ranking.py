@@ -160,4 +160,5 @@ def _scaled(scores: Matrix, best: npt.NDArray[np.float64]) -> Matrix:
 
 def _falling(scores: npt.NDArray[np.float64]) -> list[int]:
     # Stable, and positions rise with rows: equal scores stay in catalog order.
-    return np.argsort(-scores, kind="stable").tolist()
+    order: list[int] = np.argsort(-scores, kind="stable").tolist()
+    return order

@@ -65,8 +65,8 @@ class HybridSelector:
     async def prepare(self, rows: Sequence[Describable]) -> None:
         """Load the saved index of these rows, or build and save it; load the encoder.
 
-        Words answer as soon as they are indexed, vectors once all rows are encoded. A saved index that does not
-        fit is replaced; its vectors are kept for the texts that have not changed.
+        Words answer as soon as they are indexed, vectors once all rows are encoded. A saved index that does
+        not fit is replaced; its vectors are kept for the texts that have not changed.
         """
         rows = tuple(rows)
         await to_thread.run_sync(self._prepare, rows)
@@ -118,7 +118,7 @@ class HybridSelector:
             return None
         try:
             vectors = await self._encoder.vectors(parts)
-        except Exception:
+        except Exception:  # noqa: BLE001 - logged below
             # Whatever a model raises, a request is answered. Told once, not with every request.
             _log.log(
                 logging.DEBUG if self._failing else logging.ERROR,

@@ -22,7 +22,7 @@ _SEPARATORS: Final = re.compile(r"[\s_\-/.:]+")
 _HUMPS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z]{2})(?=[A-Z][a-z]{2})|(?<=\d)(?=[A-Za-z]{2})")
 
 _CUTS: Final = re.compile(
-    r"(?<=[.!?])\s+|[。！？]|[\n;；]+"
+    r"(?<=[.!?])\s+|[\n;\u3002\uff01\uff1f\uff1b]+"  # the last four are the Chinese . ! ? ;
     r"|,?\s*\b(?:and\s+)?(?:then|also|finally|lastly|afterwards?|additionally|furthermore|moreover"
     r"|after\s+that|as\s+well\s+as|in\s+addition|next,)\b,?\s*",
     re.IGNORECASE,
@@ -49,8 +49,8 @@ def clauses(intent: str) -> tuple[str, ...]:
         intent: A request in users' words; may ask for several things.
 
     Returns:
-        At most ``MAX_CLAUSES`` distinct clauses in order, each of at most ``MAX_CLAUSE_CHARACTERS``; none where
-        the request is in one piece, since the whole is searched anyway.
+        At most ``MAX_CLAUSES`` distinct clauses in order, each of at most ``MAX_CLAUSE_CHARACTERS``; none
+        where the request is in one piece, since the whole is searched anyway.
     """
     pieces = (" ".join(piece.split())[:MAX_CLAUSE_CHARACTERS] for piece in _CUTS.split(intent))
     kept = dict.fromkeys(piece for piece in pieces if len(piece.split()) >= _MIN_CLAUSE_WORDS)

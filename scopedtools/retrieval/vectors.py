@@ -17,7 +17,7 @@ Ordinals = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float64]
 
 DECIMALS: Final = 6
-"""Scores are rounded to this many decimals, far above the noise of float32 sums and far below what matters."""
+"""Scores are rounded to these decimals: far above the noise of float32 sums, far below what matters."""
 
 
 def members(within: Rows, n: int) -> npt.NDArray[np.bool_]:
@@ -43,28 +43,26 @@ class VectorIndex:
         self._index = index
         self._row_of = row_of
         self._starts = np.flatnonzero(np.diff(row_of, prepend=-1))
+        self._counts = np.diff(self._starts, append=len(row_of))
 
     @classmethod
     def build(cls, vectors: Vectors, row_of: Ordinals) -> VectorIndex:
         """Index vectors: float32, shape ``(n, d)``, unit rows; vector *i* belongs to ``row_of[i]``."""
-        import faiss  # noqa: PLC0415 - a quarter of a second, paid only where vectors are used
-
+        faiss = _faiss()
         index = faiss.IndexFlatIP(vectors.shape[1])
         index.add(np.ascontiguousarray(vectors, dtype=np.float32))
         return cls(index, row_of)
 
     @classmethod
     def load(cls, path: Path, row_of: Ordinals) -> VectorIndex:
-        """Map a saved index into memory, so that processes share its pages; the file must never be changed."""
-        import faiss  # noqa: PLC0415
-
+        """Map a saved index into memory, so that processes share it; the file must never change."""
+        faiss = _faiss()
         # IO_FLAG_MMAP has no effect on flat indexes; this one maps them.
         return cls(faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC), row_of)
 
     def save(self, path: Path) -> None:
         """Write the vectors to a file that does not exist yet."""
-        import faiss  # noqa: PLC0415
-
+        faiss = _faiss()
         faiss.write_index(self._index, str(path))
 
     def __len__(self) -> int:
@@ -83,10 +81,10 @@ class VectorIndex:
     @property
     def vectors(self) -> Vectors:
         """All vectors, float32, shape ``(n, d)``: a view of the index, not to be written to."""
-        import faiss  # noqa: PLC0415
-
+        faiss = _faiss()
         n, d = self._index.ntotal, self._index.d
-        return faiss.rev_swig_ptr(self._index.get_xb(), n * d).reshape(n, d)  # type: ignore[no-any-return]
+        view: Vectors = faiss.rev_swig_ptr(self._index.get_xb(), n * d).reshape(n, d)
+        return view
 
     def search(self, query: npt.NDArray[np.float32], within: Rows, k: int) -> tuple[Ordinals, Scores]:
         """Find the ``k`` permitted rows nearest to a query.
@@ -120,19 +118,20 @@ class VectorIndex:
 
         Summed in float64 and rounded, so that the result does not depend on which rows are scored together.
         """
-        ends = np.append(self._starts[1:], len(self._row_of))
-        counts = (ends - self._starts)[rows]
+        if not len(rows):
+            return np.empty(0, dtype=np.float64)
+        counts = self._counts[rows]
         first = np.cumsum(counts) - counts
         ids = np.repeat(self._starts[rows] - first, counts) + np.arange(counts.sum())
         products = self.vectors[ids].astype(np.float64) @ query.astype(np.float64)
-        return np.round(np.maximum.reduceat(products, first), DECIMALS) if len(rows) else products
+        best: Scores = np.maximum.reduceat(products, first)
+        return np.round(best, DECIMALS)
 
     def _nearest(
         self, query: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_], k: int, *, everything: bool
     ) -> tuple[Ordinals, npt.NDArray[np.float32]]:
         """Return ids and scores of the ``k`` nearest permitted vectors; there must be that many."""
-        import faiss  # noqa: PLC0415
-
+        faiss = _faiss()
         # Counts for the calling thread alone. Requests run in parallel already.
         faiss.omp_set_num_threads(1)
         if everything:
@@ -143,3 +142,9 @@ class VectorIndex:
         selector = faiss.IDSelectorBitmap(len(bitmap), faiss.swig_ptr(bitmap))
         scores, ids = self._index.search(query[np.newaxis], k, params=faiss.SearchParameters(sel=selector))
         return ids[0], scores[0]
+
+
+def _faiss() -> Any:
+    import faiss  # noqa: PLC0415 - a quarter of a second, paid only where there are vectors
+
+    return faiss

@@ -21,7 +21,7 @@ from scopedtools.exceptions import (
     UnsupportedVersionError,
 )
 from scopedtools.protocol import mirrors
-from scopedtools.protocol.dispatch import Dispatcher, Ingress, Request, to_protocol_error
+from scopedtools.protocol.dispatch import Dispatcher, Ingress, to_protocol_error
 from scopedtools.protocol.envelope import Message, MessageId, Reply, decode, failure, id_of
 from scopedtools.types import ANONYMOUS, Principal, TokenVerifier
 
@@ -42,7 +42,9 @@ _HEADERS: Final = (
 class _Refusal(Exception):  # noqa: N818 - an answer on its way out, not an error of ours
     """An HTTP answer that is decided before there is a message to reply to."""
 
-    def __init__(self, status: int, error: ProtocolError, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+    def __init__(
+        self, status: int, error: ProtocolError, headers: tuple[tuple[bytes, bytes], ...] = ()
+    ) -> None:
         super().__init__(error.message)
         self.status = status
         self.error = error
@@ -59,7 +61,11 @@ class HttpTransport:
     """
 
     def __init__(
-        self, dispatcher: Dispatcher, *, verifier: TokenVerifier | None = None, max_body_bytes: int = 4 * 2**20
+        self,
+        dispatcher: Dispatcher,
+        *,
+        verifier: TokenVerifier | None = None,
+        max_body_bytes: int = 4 * 2**20,
     ) -> None:
         self._dispatcher = dispatcher
         self._verifier = verifier
@@ -77,10 +83,14 @@ class HttpTransport:
         await send({"type": "http.response.start", "status": status, "headers": own})
         await send({"type": "http.response.body", "body": body})
 
-    async def _answer(self, scope: Scope, receive: Receive) -> tuple[int, bytes, tuple[tuple[bytes, bytes], ...]]:
+    async def _answer(
+        self, scope: Scope, receive: Receive
+    ) -> tuple[int, bytes, tuple[tuple[bytes, bytes], ...]]:
         if scope["method"] != "POST":
             raise _Refusal(405, InvalidRequestError("Send messages with POST"), ((b"allow", b"POST"),))
-        headers = {name.decode("latin-1"): value.decode("latin-1").strip() for name, value in scope["headers"]}
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1").strip() for name, value in scope["headers"]
+        }
         _require_media_types(headers)
         principal = await self._principal(headers)
         body = await self._read(headers, receive)
@@ -98,7 +108,7 @@ class HttpTransport:
         version = headers.get(mirrors.VERSION_HEADER)
         if message.method is UNSET:
             return 202, None
-        identify = partial(_identify, version)
+        identify = partial(mirrors.identify, version)
         try:
             request = self._dispatcher.admit(message, identify, ingress)
             if request.revision.stateless:
@@ -153,10 +163,6 @@ class HttpTransport:
         return _Refusal(413, error, ((b"connection", b"close"),))
 
 
-def _identify(version: str | None, method: str, request_meta: Mapping[str, object]) -> mirrors.Revision:  # noqa: ARG001 - the header decides
-    return mirrors.identify(version, request_meta)
-
-
 def _status(code: int | None, *, stateless: bool) -> int:
     if code is None:
         return 200
@@ -168,7 +174,9 @@ def _status(code: int | None, *, stateless: bool) -> int:
 def _require_media_types(headers: Mapping[str, str]) -> None:
     content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "application/json":
-        raise _Refusal(415, InvalidRequestError(f"Content-Type must be application/json, got {content_type!r}"))
+        raise _Refusal(
+            415, InvalidRequestError(f"Content-Type must be application/json, got {content_type!r}")
+        )
     accept = headers.get("accept", "*/*").lower()
     if not any(media in accept for media in ("application/json", "application/*", "*/*")):
         raise _Refusal(406, InvalidRequestError(f"Accept must include application/json, got {accept!r}"))

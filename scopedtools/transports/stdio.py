@@ -86,7 +86,7 @@ class StdioTransport:
             self._negotiated = negotiate(request.params.protocol_version)
         return request
 
-    def _identify(self, method: str, request_meta: Mapping[str, Any]) -> Revision:  # noqa: ARG002 - only _meta tells
+    def _identify(self, request_meta: Mapping[str, Any]) -> Revision:
         version = request_meta.get(meta.PROTOCOL_VERSION)
         return self._negotiated if version is None else known_revision(str(version))
 
