@@ -173,9 +173,13 @@ class Handlers:
     async def _read(self, request: Request) -> Result:
         uri = cast("ReadParams", request.params).uri
         ctx = self._resolver.resolve(request)
-        ordinal, variables = self._find_resource(uri)
-        if ordinal is None or not await self._may_use(ctx, ordinal):
-            raise InvalidParamsError(f"Resource not found: {uri!r}", data={"uri": uri})
+        permitted = await self.permitted(ctx)
+        for ordinal, variables in self._catalog.resources_at(uri):
+            if ordinal in permitted:
+                return await self._read_row(ctx, ordinal, uri, variables)
+        raise InvalidParamsError(f"Resource not found: {uri!r}", data={"uri": uri})
+
+    async def _read_row(self, ctx: Context, ordinal: int, uri: str, variables: Mapping[str, str]) -> Result:
         row = cast("Resource | ResourceTemplate", self._catalog.rows[ordinal])
         if row.read is None:
             raise InvalidParamsError(f"{uri!r} is described here and cannot be read", data={"uri": uri})
@@ -185,7 +189,7 @@ class Handlers:
         params = cast("GetPromptParams", request.params)
         ctx = self._resolver.resolve(request)
         ordinal = self._catalog.find("prompt", params.name)
-        if ordinal is None or not await self._may_use(ctx, ordinal):
+        if ordinal is None or ordinal not in await self.permitted(ctx):
             raise InvalidParamsError(f"Unknown prompt: {params.name!r}")
         row = cast("Prompt", self._catalog.rows[ordinal])
         if row.get is None:
@@ -251,15 +255,6 @@ class Handlers:
         if end < len(shown):
             result.next_cursor = encode_cursor(shown.revision, end)
         return result
-
-    def _find_resource(self, uri: str) -> tuple[int | None, Mapping[str, str]]:
-        ordinal = self._catalog.find("resource", uri)
-        if ordinal is not None:
-            return ordinal, {}
-        return self._catalog.match(uri) or (None, {})
-
-    async def _may_use(self, ctx: Context, ordinal: int) -> bool:
-        return ordinal in await self.permitted(ctx)
 
     async def _may_call(self, ctx: Context, ordinal: int) -> bool:
         if ordinal in self._search:

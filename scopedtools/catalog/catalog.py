@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -115,13 +115,15 @@ class Catalog:
         """Return the ordinal of the row that a client asks for by this name or URI."""
         return self._places.get((kind, identity))
 
-    def match(self, uri: str) -> tuple[int, dict[str, str]] | None:
-        """Return the first resource template that a URI follows, and its variables."""
+    def resources_at(self, uri: str) -> Iterator[tuple[int, dict[str, str]]]:
+        """Yield the resource at a URI, then the templates that it follows, each with its variables."""
+        exact = self.find("resource", uri)
+        if exact is not None:
+            yield exact, {}
         for ordinal, template in self._templates:
             variables = template.match(uri)
             if variables is not None:
-                return ordinal, variables
-        return None
+                yield ordinal, variables
 
     def encoded(self, revision: Revision) -> tuple[bytes, ...]:
         """Return each row as JSON, as a client of a revision knows it."""

@@ -1,4 +1,4 @@
-"""Finds the rows that fit a request. Knows texts and rows, not MCP; heavy libraries are imported when used."""
+"""Finds the rows that fit a request. Knows texts, not MCP; heavy libraries are imported when used."""
 
 from scopedtools.retrieval.encoders import SentenceTransformerEncoder
 from scopedtools.retrieval.hashing import HashingEncoder

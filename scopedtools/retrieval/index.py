@@ -192,7 +192,7 @@ def verify(folder: Path) -> list[str]:
 
 
 def known_vectors(folder: Path, encoder: Encoder) -> Known:
-    """Return the vectors of a saved index, whatever rows it is of; none unless it is sound and of this encoder."""
+    """Return the vectors of a saved index, of whatever rows; none unless it is sound and of this encoder."""
     try:
         manifest = manifests.read(folder)
     except (FileNotFoundError, IndexMismatchError):

@@ -135,7 +135,7 @@ class HybridSelector:
         try:
             self._encoder.load()
             self._index = self._saved(words) or self._built(words)
-        except Exception:
+        except Exception:  # noqa: BLE001 - logged with its traceback
             # A missing package, missing weights, a broken model: words answer, and the log says why.
             _log.exception("no vectors; words alone answer")
 
