@@ -225,13 +225,16 @@ class Handlers:
         """Return the rows that a context may use, without the search tools."""
         return await self._hooks.permitted(ctx, self.rows) & self.rows
 
+    def _allowed(self, permitted: View) -> View:
+        return self._catalog.all if permitted is self.rows else permitted | self._search
+
     async def _list(self, request: Request, kind: Kind) -> Result:
         ctx = self._resolver.resolve(request)
         permitted = await self.permitted(ctx)
         listed = await self._hooks.listed(ctx, permitted)
-        shown = (listed & (permitted | self._search)).of(kind)
+        shown = (listed & self._allowed(permitted)).of(kind)
         total = len(permitted.of(kind))
-        narrowed = len(shown - self._search) < total
+        narrowed = len(shown) != total or bool(shown.bits & self._search.bits)
         cache = _UNCACHED if narrowed else self._about.cache
         result = self._page(request, shown, kind)
         result.ttl_ms, result.cache_scope = cache

@@ -90,7 +90,8 @@ class ScopedServer:
         self.catalog = _catalog(self, catalog)
         search = self.catalog.of("tool").named(*SEARCH_TOOLS)
         settings = views or ViewSettings()
-        self._selection = Selection(lambda: selector or _default_selector(index_dir), self.catalog.rows)
+        self.index_dir = Path(index_dir) if index_dir is not None else None
+        self._selection = Selection(lambda: selector or _default_selector(self.index_dir), self.catalog.rows)
         self._policy = ViewPolicy(
             self.catalog,
             search=search,
@@ -272,7 +273,7 @@ def _kinds_of_tools(tools: View) -> str:
     return f"There are {len(tools)} tools" + (f": {kinds}." if kinds else ".")
 
 
-def _default_selector(index_dir: str | Path | None) -> Selector:
+def _default_selector(index_dir: Path | None) -> Selector:
     from scopedtools.retrieval.selector import HybridSelector  # noqa: PLC0415 - brings numpy and faiss
 
-    return HybridSelector(index_dir=Path(index_dir) if index_dir is not None else None)
+    return HybridSelector(index_dir=index_dir)

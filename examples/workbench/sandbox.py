@@ -30,7 +30,9 @@ def resolve(path: str) -> Path:
         ValueError: The path is absolute, or leaves the sandbox by `..` or by a symbolic link.
     """
     if PurePosixPath(path).is_absolute() or PureWindowsPath(path).anchor:
-        raise ValueError(f"path must be relative to the workbench folder, got {path!r}: drop the leading part")
+        raise ValueError(
+            f"path must be relative to the workbench folder, got {path!r}: drop the leading part"
+        )
     base = root()
     try:
         target = (base / path).resolve()

@@ -162,10 +162,12 @@ def _tool(declared: Declared, run: Run) -> Tool:
 def _reader(
     declared: Declared, run: Run
 ) -> Callable[[Any, str, Mapping[str, str]], Awaitable[list[ResourceContents]]]:
+    readable: Errors = (ToolError, *declared.note.errors)
+
     async def read(ctx: Any, uri: str, variables: Mapping[str, str]) -> list[ResourceContents]:
         try:
             value = await run(ctx, variables)
-        except ToolError as error:
+        except readable as error:
             raise InvalidParamsError(f"Cannot read {uri!r}: {error}", data={"uri": uri}) from error
         return contents(value, uri=uri, mime_type=declared.note.mime_type)
 

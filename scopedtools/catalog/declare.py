@@ -133,6 +133,7 @@ def resource(
     tags: Iterable[str] = (),
     examples: Iterable[str] = (),
     pinned: bool = False,
+    errors: Errors = (),
 ) -> Callable[[F], F]:
     """Make a method a resource, or a template where the URI has ``{variables}``.
 
@@ -147,6 +148,7 @@ def resource(
         tags: Words to group by.
         examples: Requests that it serves, in users' words.
         pinned: Show it in every context.
+        errors: Exceptions whose message the client may read, besides `ToolError`.
     """
     return _noting(
         Note(
@@ -157,6 +159,7 @@ def resource(
             tags=frozenset(tags),
             examples=tuple(examples),
             pinned=pinned,
+            errors=errors,
             uri=uri,
             mime_type=mime_type,
         )

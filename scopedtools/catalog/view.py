@@ -69,13 +69,13 @@ class View:
         if self._order is None:
             return self.catalog.of(kind) & self
         kinds = self.catalog.kinds
-        return View(self.catalog, order=tuple(row for row in self._order if kinds[row] == kind))
+        return View(self.catalog, order=tuple([row for row in self._order if kinds[row] == kind]))
 
     def then(self, other: View) -> View:
         """Return these rows, followed by those of another view that are not among them."""
         self._require_same_catalog(other)
         have = set(self.order)
-        return View(self.catalog, order=self.order + tuple(row for row in other.order if row not in have))
+        return View(self.catalog, order=self.order + tuple([row for row in other.order if row not in have]))
 
     def __or__(self, other: View) -> View:
         self._require_same_catalog(other)
@@ -83,17 +83,19 @@ class View:
 
     def __and__(self, other: View) -> View:
         self._require_same_catalog(other)
-        if other is self.catalog.all:
+        if other is self or other is self.catalog.all:
             return self
         if self._order is None:
             return View(self.catalog, self.bits & other.bits)
-        return View(self.catalog, order=tuple(row for row in self._order if row in other))
+        bits = other.bits
+        return View(self.catalog, order=tuple([row for row in self._order if bits >> row & 1]))
 
     def __sub__(self, other: View) -> View:
         self._require_same_catalog(other)
         if self._order is None:
             return View(self.catalog, self.bits & ~other.bits)
-        return View(self.catalog, order=tuple(row for row in self._order if row not in other))
+        bits = other.bits
+        return View(self.catalog, order=tuple([row for row in self._order if not bits >> row & 1]))
 
     def _require_same_catalog(self, other: View) -> None:
         if other.catalog is not self.catalog:

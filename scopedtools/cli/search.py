@@ -26,16 +26,16 @@ def search(
 
 
 def _table(catalog: Catalog, ranking: Ranking) -> Table:
-    verdict = "" if ranking.fits else "nothing fits well enough to be offered"
-    table = Table(caption=verdict or None, box=None, header_style="bold")
-    for column, justify in (("", "right"), ("name", "left"), ("score", "right"), ("vector", "right")):
-        table.add_column(column, justify=justify)  # type: ignore[arg-type] # rich takes these two words
-    table.add_column("lexical", justify="right")
-    table.add_column("fits")
-    table.add_column("description", overflow="ellipsis", no_wrap=True)
+    verdict = None if ranking.fits else "nothing fits well enough to be offered"
+    table = Table(caption=verdict, box=None, header_style="bold", expand=True)
+    table.add_column("", justify="right", no_wrap=True)
+    table.add_column("name", no_wrap=True)
+    for scores in ("score", "vector", "lexical"):
+        table.add_column(scores, justify="right", no_wrap=True)
+    table.add_column("fits", ratio=1, no_wrap=True)
+    table.add_column("description", ratio=2, no_wrap=True)
     for rank, hit in enumerate(ranking.hits, start=1):
         row = catalog.rows[hit.row]
-        scores = (f"{hit.score:.3f}", f"{hit.vector:.3f}", f"{hit.lexical:.3f}")
-        first_line = row.description.partition("\n")[0]
-        table.add_row(str(rank), row.name, *scores, hit.clause[:40], first_line)
+        numbers = (f"{hit.score:.3f}", f"{hit.vector:.3f}", f"{hit.lexical:.3f}")
+        table.add_row(str(rank), row.name, *numbers, hit.clause, row.description.partition("\n")[0])
     return table

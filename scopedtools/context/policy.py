@@ -88,7 +88,7 @@ class ViewPolicy:
         return len(permitted.of(kind)) > self._settings.whole_rows
 
     async def listed(self, ctx: Context, permitted: View, intent: Intent) -> View:
-        """Return what a context is shown.
+        """Return what a context is shown, as far as it is permitted when it is listed.
 
         Args:
             ctx: The context.
@@ -104,7 +104,7 @@ class ViewPolicy:
             record = await self._seed_once(ctx, ctx.key, permitted, intent)
         if record is None:
             return self._default(permitted)
-        return self._search_first(permitted).then(View(self._catalog, order=record.rows) & permitted)
+        return self._search_first(permitted).then(View(self._catalog, order=record.rows))
 
     async def choose(self, permitted: View, intent: str) -> tuple[View, dict[int, Hit]]:
         """Choose rows for an intent: a pure function of catalog, permission, intent and settings.

@@ -86,7 +86,7 @@ def score(
         return Scored(parts, rows, np.zeros_like(lexical), lexical, lexical)
     nearest = [index.vectors.search(vector, within, k) for vector in vectors]
     rows = _union([*found, *(near for near, _ in nearest)])
-    vector = np.stack([index.vectors.scores(query, rows) for query in vectors])
+    vector = index.vectors.scores(vectors, rows)
     lexical = _scaled(bm25[:, rows], bm25.max(axis=1, initial=0.0))
     # A cosine of 0 is what unrelated texts have; measured, it is as good a floor as the worst row's cosine,
     # and it does not need the worst row.

@@ -19,7 +19,8 @@ from scopedtools.types import Encoder
 
 _APP: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _VARIABLE: Final = re.compile(r"\$\{(\w+)\}")
-_VARIABLES: Final = ("SCOPEDTOOLS_DATA",)
+_VARIABLES: Final = {"SCOPEDTOOLS_DATA": "../shared/data"}
+"""Variables that a catalog's path may use, with their defaults, relative to the current folder."""
 
 
 class EncoderRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -124,9 +125,7 @@ def _resolved(catalog: str, folder: Path, environ: Mapping[str, str]) -> str:
 def _value(variable: str, environ: Mapping[str, str]) -> str:
     if variable not in _VARIABLES:
         raise DefinitionError(f"a catalog's path may use {', '.join(_VARIABLES)}, got ${{{variable}}}")
-    if variable not in environ:
-        raise DefinitionError(f"{variable} must be set, got nothing; it is the folder of the data sets")
-    return environ[variable]
+    return str(Path(environ.get(variable, _VARIABLES[variable])).resolve())
 
 
 def _only(path: Path, key: str, got: str, possible: str) -> None:

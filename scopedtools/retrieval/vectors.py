@@ -106,25 +106,34 @@ class VectorIndex:
             rows = np.unique(self._row_of[ids])
             # Exact only once no unseen vector can reach the k-th row: rows with several vectors and rows
             # that tie at the edge both need a longer fetch.
-            scores = self.scores(query, rows)
+            scores = self.scores(query[np.newaxis], rows)[0]
             order = np.lexsort((rows, -scores))[:k]
             if fetch == available or (len(rows) > k and scores[order[-1]] > nearest[-1] + 10.0**-DECIMALS):
                 return rows[order], scores[order]
             fetch = min(2 * fetch, available)
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float64)
 
-    def scores(self, query: npt.NDArray[np.float32], rows: Ordinals) -> Scores:
-        """Score rows exactly: the inner product of a query and the best vector of each row.
+    def scores(self, queries: Vectors, rows: Ordinals) -> Scores:
+        """Score rows exactly: the inner product of each query and the best vector of each row.
 
-        Summed in float64 and rounded, so that the result does not depend on which rows are scored together.
+        Summed in float64 and rounded, so that a score does not depend on what is scored beside it.
+
+        Args:
+            queries: float32, shape ``(q, d)``, unit rows.
+            rows: Which rows, shape ``(m,)``.
+
+        Returns:
+            float64, shape ``(q, m)``.
         """
         if not len(rows):
-            return np.empty(0, dtype=np.float64)
+            return np.empty((len(queries), 0), dtype=np.float64)
         counts = self._counts[rows]
         first = np.cumsum(counts) - counts
         ids = np.repeat(self._starts[rows] - first, counts) + np.arange(counts.sum())
-        products = self.vectors[ids].astype(np.float64) @ query.astype(np.float64)
-        best: Scores = np.maximum.reduceat(products, first)
+        # Not `@`: BLAS would start threads of its own, which fight over the cores under load.
+        found = self.vectors[ids].astype(np.float64)
+        products = np.einsum("qd,md->qm", queries.astype(np.float64), found)
+        best: Scores = np.maximum.reduceat(products, first, axis=1)
         return np.round(best, DECIMALS)
 
     def _nearest(

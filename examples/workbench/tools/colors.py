@@ -143,7 +143,9 @@ def color_to_cmyk(color: Color) -> Cmyk:
     """
     channels = _channels(color)
     light = max(channels)
-    cyan, magenta, yellow = (round((light - channel) / light * 100, 1) if light else 0.0 for channel in channels)
+    cyan, magenta, yellow = (
+        round((light - channel) / light * 100, 1) if light else 0.0 for channel in channels
+    )
     return Cmyk(cyan, magenta, yellow, round((1 - light) * 100, 1))
 
 

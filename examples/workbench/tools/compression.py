@@ -11,13 +11,19 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 from pydantic import Field
 
 from examples.workbench.sandbox import (
-    SandboxPath, clear_errors, existing_file, read_bytes, resolve, shown, write_bytes,
-)  # fmt: skip
+    SandboxPath,
+    clear_errors,
+    existing_file,
+    read_bytes,
+    resolve,
+    shown,
+    write_bytes,
+)
 
 Algorithm = Literal["gzip", "zlib", "bz2", "lzma"]
 Level = Annotated[int, Field(ge=1, le=9)]
@@ -66,16 +72,29 @@ def _compress(data: bytes, algorithm: Algorithm, level: int) -> bytes:
     return packer.compress(data) + packer.flush()
 
 
+class _Unpacker(Protocol):
+    """What the decompressors of zlib, bz2 and lzma have in common."""
+
+    @property
+    def eof(self) -> bool: ...
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+def _unpacker(algorithm: Algorithm) -> _Unpacker:
+    match algorithm:
+        case "bz2":
+            return bz2.BZ2Decompressor()
+        case "lzma":
+            return lzma.LZMADecompressor(memlimit=100_000_000)
+    return zlib.decompressobj(wbits=31 if algorithm == "gzip" else 15)
+
+
 def _decompress(data: bytes, algorithm: Algorithm, limit: int) -> bytes:
     """Return the first stream in `data`, and never produce more than `limit` bytes of it."""
     try:
-        unpacker = {
-            "gzip": lambda: zlib.decompressobj(wbits=31),
-            "zlib": zlib.decompressobj,
-            "bz2": bz2.BZ2Decompressor,
-            "lzma": lambda: lzma.LZMADecompressor(memlimit=100_000_000),
-        }[algorithm]()
-        plain: bytes = unpacker.decompress(data, limit + 1)
+        unpacker = _unpacker(algorithm)
+        plain = unpacker.decompress(data, limit + 1)
     except (zlib.error, lzma.LZMAError, OSError, EOFError, MemoryError) as error:
         raise ValueError(f"data must be {algorithm} data, and it is not: {error}") from error
     if len(plain) > limit:
@@ -94,7 +113,14 @@ def _archive(path: str) -> Iterator[zipfile.ZipFile]:
             if len(archive.namelist()) > _MAX_MEMBERS:
                 raise ValueError(f"an archive must have at most {_MAX_MEMBERS:,} members")
             yield archive
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, NotImplementedError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        EOFError,
+        RuntimeError,
+        NotImplementedError,
+    ) as error:
         raise ValueError(f"{path!r} must be a readable zip file: {error}") from error
 
 
@@ -132,12 +158,16 @@ def decompress_text(data: Annotated[str, Field(max_length=500_000)], algorithm: 
         algorithm: How it was compressed.
     """
     try:
-        return _decompress(base64.b64decode("".join(data.split()), validate=True), algorithm, _MAX_TEXT).decode()
+        return _decompress(
+            base64.b64decode("".join(data.split()), validate=True), algorithm, _MAX_TEXT
+        ).decode()
     except UnicodeDecodeError as error:
         raise ValueError(f"data must decompress to UTF-8 text, and byte {error.start} is not") from error
 
 
-def compare_compression(text: Annotated[str, Field(min_length=1, max_length=200_000)], level: Level = 6) -> list[Ratio]:
+def compare_compression(
+    text: Annotated[str, Field(min_length=1, max_length=200_000)], level: Level = 6
+) -> list[Ratio]:
     """Compare how small gzip, zlib, bz2 and lzma make a text, the smallest first.
 
     Args:
@@ -158,7 +188,9 @@ def gzip_file(path: SandboxPath, target_path: SandboxPath) -> WrittenFile:
         target_path: The file to write, such as `notes.txt.gz`; it must not exist.
     """
     packed = _compress(read_bytes(path, _MAX_FILE), "gzip", 6)
-    return WrittenFile(shown(write_bytes(target_path, packed, limit=2 * _MAX_FILE, replace=False)), len(packed))
+    return WrittenFile(
+        shown(write_bytes(target_path, packed, limit=2 * _MAX_FILE, replace=False)), len(packed)
+    )
 
 
 def gunzip_file(path: SandboxPath, target_path: SandboxPath) -> WrittenFile:
@@ -172,7 +204,9 @@ def gunzip_file(path: SandboxPath, target_path: SandboxPath) -> WrittenFile:
     return WrittenFile(shown(write_bytes(target_path, plain, limit=_MAX_FILE, replace=False)), len(plain))
 
 
-def zip_create(path: SandboxPath, files: Annotated[list[SandboxPath], Field(min_length=1, max_length=100)]) -> list[ZipMember]:
+def zip_create(
+    path: SandboxPath, files: Annotated[list[SandboxPath], Field(min_length=1, max_length=100)]
+) -> list[ZipMember]:
     """Create a zip archive from files in the workbench folder.
 
     Args:
@@ -197,7 +231,12 @@ def zip_list(path: SandboxPath) -> list[ZipMember]:
     """
     with _archive(path) as archive:
         return [
-            ZipMember(i.filename, i.file_size, i.compress_size, "{}-{:02}-{:02}T{:02}:{:02}:{:02}".format(*i.date_time))
+            ZipMember(
+                i.filename,
+                i.file_size,
+                i.compress_size,
+                "{}-{:02}-{:02}T{:02}:{:02}:{:02}".format(*i.date_time),
+            )
             for i in archive.infolist()
         ]
 

@@ -11,7 +11,7 @@ import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -21,9 +21,17 @@ CsvText = Annotated[str, Field(min_length=1, max_length=200_000)]
 Delimiter = Literal[",", ";", "\t", "|"]
 Column = Annotated[str, Field(max_length=200)]
 Columns = Annotated[list[Column], Field(min_length=1, max_length=100)]
-Cell = Annotated[str, Field(max_length=10_000)] | int | Annotated[float, Field(allow_inf_nan=False)] | bool | None
+Cell = (
+    Annotated[str, Field(max_length=10_000)]
+    | int
+    | Annotated[float, Field(allow_inf_nan=False)]
+    | bool
+    | None
+)
 Aggregate = Literal["sum", "mean", "min", "max", "count"]
-Comparison = Literal["equals", "not_equals", "contains", "starts_with", "greater", "less", "at_least", "at_most"]
+Comparison = Literal[
+    "equals", "not_equals", "contains", "starts_with", "greater", "less", "at_least", "at_most"
+]
 
 _MAX_CELLS = 200_000
 
@@ -67,7 +75,8 @@ class CsvPage:
     rows: list[dict[str, str]]
 
 
-class _Table(NamedTuple):
+@dataclass(frozen=True)
+class _Table:
     header: list[str]
     rows: list[list[str]]
 
@@ -82,23 +91,29 @@ class _Table(NamedTuple):
 
 def _parse(text: str, delimiter: str = ",") -> _Table:
     try:
-        lines = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), delimiter=delimiter, strict=True)
+        lines = csv.reader(
+            io.StringIO(text.removeprefix("\ufeff"), newline=""), delimiter=delimiter, strict=True
+        )
         header, *rows = [row for row in lines if row] or [[]]
     except csv.Error as error:
         raise ValueError(f"text must be CSV with {delimiter!r} between cells: {error}") from error
     if not header:
         raise ValueError("text must hold a row of column names, got none")
     if len(set(header)) < len(header) or max(map(len, header)) > 200:
-        raise ValueError(f"column names must differ and have at most 200 characters, got {', '.join(header)[:200]}")
+        raise ValueError(
+            f"column names must differ and have at most 200 characters, got {', '.join(header)[:200]}"
+        )
     for number, row in enumerate(rows, start=1):
         if len(row) != len(header):
-            raise ValueError(f"each row must have {len(header)} cells like the header, row {number} has {len(row)}")
+            raise ValueError(
+                f"each row must have {len(header)} cells like the header, row {number} has {len(row)}"
+            )
     if len(header) * len(rows) > _MAX_CELLS:
         raise ValueError(f"a table must have at most {_MAX_CELLS:,} cells, got {len(header) * len(rows):,}")
     return _Table(header, rows)
 
 
-def _write(header: Sequence[str], rows: Iterable[Sequence[object]], delimiter: str = ",") -> str:
+def _write(header: Sequence[str], rows: Iterable[Sequence[Cell]], delimiter: str = ",") -> str:
     out = io.StringIO()
     writer = csv.writer(out, delimiter=delimiter, lineterminator="\n")
     writer.writerow(header)
@@ -136,7 +151,9 @@ def _aggregated(cells: list[str], aggregate: Aggregate, column: str) -> str:
     """Return one number for a group's cells as text: whole numbers without a decimal point."""
     if aggregate == "count":
         return str(len(cells))
-    numbers = _numbers(_Table([column], [[cell] for cell in cells if cell.strip()]), column, skip_invalid=False)
+    numbers = _numbers(
+        _Table([column], [[cell] for cell in cells if cell.strip()]), column, skip_invalid=False
+    )
     if not numbers:
         return ""
     functions: dict[str, Callable[[list[float]], float]] = {
@@ -149,7 +166,9 @@ def _keyed(table: _Table, key: str, name: str) -> dict[str, dict[str, str]]:
     index = table.index(key)
     keyed = dict(zip((row[index] for row in table.rows), table.records(table.rows), strict=True))
     if len(keyed) < len(table.rows) or any(len(value) > 200 for value in keyed):
-        raise ValueError(f"key {key!r} must differ in every row of {name} and be at most 200 characters: choose another")
+        raise ValueError(
+            f"key {key!r} must differ in every row of {name} and be at most 200 characters: choose another"
+        )
     return keyed
 
 
@@ -211,7 +230,8 @@ def csv_parse(
 
 
 def csv_build(
-    records: Annotated[list[dict[Column, Cell]], Field(min_length=1, max_length=5_000)], delimiter: Delimiter = ","
+    records: Annotated[list[dict[Column, Cell]], Field(min_length=1, max_length=5_000)],
+    delimiter: Delimiter = ",",
 ) -> str:
     """Write records as CSV text, with a column for each key.
 
@@ -221,7 +241,9 @@ def csv_build(
     """
     columns = list(dict.fromkeys(key for record in records for key in record))
     if not 0 < len(columns) * len(records) <= _MAX_CELLS:
-        raise ValueError(f"the table must have 1 to {_MAX_CELLS:,} cells, got {len(columns) * len(records):,}")
+        raise ValueError(
+            f"the table must have 1 to {_MAX_CELLS:,} cells, got {len(columns) * len(records):,}"
+        )
     words = {True: "true", False: "false"}
     rows = ([words[c] if isinstance(c, bool) else c for c in map(record.get, columns)] for record in records)
     return _write(columns, rows, delimiter)
@@ -300,7 +322,8 @@ def csv_sort(text: CsvText, column: Column, *, numeric: bool = False, descending
     table = _parse(text)
     index = table.index(column)
     if not numeric:
-        return _write(table.header, sorted(table.rows, key=lambda row: row[index], reverse=descending))
+        ordered = sorted(table.rows, key=lambda row: row[index], reverse=descending)
+        return _write(table.header, ordered)
     numbered = [(number, row) for row in table.rows if (number := _number(row[index])) is not None]
     others = [row for row in table.rows if _number(row[index]) is None]
     ranked = sorted(numbered, key=lambda pair: pair[0], reverse=descending)
@@ -325,7 +348,9 @@ def csv_group(text: CsvText, by: Column, column: Column, aggregate: Aggregate) -
     return _write([by, f"{aggregate}_{column}"], rows)
 
 
-def csv_pivot(text: CsvText, rows: Column, columns: Column, values: Column, aggregate: Aggregate = "sum") -> str:
+def csv_pivot(
+    text: CsvText, rows: Column, columns: Column, values: Column, aggregate: Aggregate = "sum"
+) -> str:
     """Make a pivot table from a CSV text: one column's values down, another's across.
 
     Args:
@@ -417,7 +442,9 @@ def csv_compare(before: CsvText, after: CsvText, key: Column) -> CsvComparison:
     return _compared(_parse(before), _parse(after), key)
 
 
-def csv_deduplicate(text: CsvText, columns: Annotated[list[Column], Field(max_length=100)] | None = None) -> str:
+def csv_deduplicate(
+    text: CsvText, columns: Annotated[list[Column], Field(max_length=100)] | None = None
+) -> str:
     """Remove duplicate rows from a CSV text and keep the first of each.
 
     Args:
@@ -453,7 +480,8 @@ def csv_to_markdown(text: CsvText) -> str:
     table = _parse(text)
     lines = [table.header, ["---"] * len(table.header), *table.rows]
     return "\n".join(
-        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", "<br>") for cell in line) + " |" for line in lines
+        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", "<br>") for cell in line) + " |"
+        for line in lines
     )
 
 

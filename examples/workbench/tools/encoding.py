@@ -14,15 +14,13 @@ Encoded = Annotated[str, Field(max_length=200_000)]
 Host = Annotated[str, Field(min_length=1, max_length=253)]
 Output = Literal["text", "hex"]
 
-_MORSE = dict(
-    zip(
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,?'!/()&:;=+-_\"$@",
-        ".- -... -.-. -.. . ..-. --. .... .. .--- -.- .-.. -- -. --- .--. --.- .-. ... - ..- ...- .-- -..- -.-- --.. "
-        "----- .---- ..--- ...-- ....- ..... -.... --... ---.. ----. .-.-.- --..-- ..--.. .----. -.-.-- -..-. -.--. "
-        "-.--.- .-... ---... -.-.-. -...- .-.-. -....- ..--.- .-..-. ...-..- .--.-.".split(),
-        strict=True,
-    )
+_MORSE_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,?'!/()&:;=+-_\"$@"
+_MORSE_CODES = (
+    ".- -... -.-. -.. . ..-. --. .... .. .--- -.- .-.. -- -. --- .--. --.- .-. ... - ..- ...- .-- -..- -.-- "
+    "--.. ----- .---- ..--- ...-- ....- ..... -.... --... ---.. ----. .-.-.- --..-- ..--.. .----. -.-.-- "
+    "-..-. -.--. -.--.- .-... ---... -.-.-. -...- .-.-. -....- ..--.- .-..-. ...-..- .--.-."
 )
+_MORSE = dict(zip(_MORSE_CHARACTERS, _MORSE_CODES.split(), strict=True))
 _FROM_MORSE = {code: character for character, code in _MORSE.items()}
 
 
@@ -32,7 +30,9 @@ def _shown(data: bytes, output: Output) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise ValueError(f"decoded bytes must be UTF-8 text, byte {error.start} is not: ask for hex output") from error
+        raise ValueError(
+            f"decoded bytes must be UTF-8 text, byte {error.start} is not: ask for hex output"
+        ) from error
 
 
 def _compact(text: str) -> bytes:
@@ -199,7 +199,9 @@ def idna_decode(domain: Host) -> str:
     try:
         return domain.encode("ascii").decode("idna")
     except UnicodeError as error:
-        raise ValueError(f"domain must be a name in ASCII that IDNA can decode, got {domain!r}: {error}") from error
+        raise ValueError(
+            f"domain must be a name in ASCII that IDNA can decode, got {domain!r}: {error}"
+        ) from error
 
 
 def morse_encode(text: Annotated[str, Field(max_length=10_000)]) -> str:
@@ -252,5 +254,7 @@ def binary_decode(text: Encoded) -> str:
     """
     digits = "".join(text.split())
     if set(digits) - {"0", "1"} or len(digits) % 8:
-        raise ValueError(f"text must be groups of eight zeros and ones, got {len(digits)} characters: {text[:40]!r}")
+        raise ValueError(
+            f"text must be groups of eight zeros and ones, got {len(digits)} characters: {text[:40]!r}"
+        )
     return _shown(bytes(int(digits[i : i + 8], 2) for i in range(0, len(digits), 8)), "text")

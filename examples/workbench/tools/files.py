@@ -13,9 +13,18 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from examples.workbench.sandbox import (
-    MAX_BYTES, SandboxPath, clear_errors, existing_file, existing_folder, read_text, resolve, root, shown, walk,
+    MAX_BYTES,
+    SandboxPath,
+    clear_errors,
+    existing_file,
+    existing_folder,
+    read_text,
+    resolve,
+    root,
+    shown,
+    walk,
     write_bytes,
-)  # fmt: skip
+)
 
 Content = Annotated[str, Field(max_length=MAX_BYTES)]
 PathText = Annotated[str, Field(min_length=1, max_length=1_000)]
@@ -97,7 +106,11 @@ def file_list(folder: SandboxPath = ".", limit: Limit = 200) -> list[Entry]:
         return [_entry(child) for child in children[:limit]]
 
 
-def file_read(path: SandboxPath, first_line: Annotated[int, Field(ge=1)] = 1, lines: Annotated[int, Field(ge=1, le=100_000)] = 100_000) -> str:
+def file_read(
+    path: SandboxPath,
+    first_line: Annotated[int, Field(ge=1)] = 1,
+    lines: Annotated[int, Field(ge=1, le=100_000)] = 100_000,
+) -> str:
     """Read a text file of the workbench folder, all of it or some of its lines.
 
     Args:
@@ -138,7 +151,9 @@ def file_append(path: SandboxPath, text: Content) -> Written:
 
 
 def file_replace_text(
-    path: SandboxPath, old: Annotated[str, Field(min_length=1, max_length=10_000)], new: Annotated[str, Field(max_length=10_000)]
+    path: SandboxPath,
+    old: Annotated[str, Field(min_length=1, max_length=10_000)],
+    new: Annotated[str, Field(max_length=10_000)],
 ) -> Written:
     """Replace a passage in a text file of the workbench folder; it must occur exactly once.
 
@@ -149,7 +164,9 @@ def file_replace_text(
     """
     text = read_text(path)
     if text.count(old) != 1:
-        raise ValueError(f"old must occur exactly once in {path!r}, it occurs {text.count(old)} times: quote more of it")
+        raise ValueError(
+            f"old must occur exactly once in {path!r}, it occurs {text.count(old)} times: quote more of it"
+        )
     return _written(write_bytes(path, text.replace(old, new).encode()))
 
 
@@ -203,7 +220,11 @@ def file_info(path: SandboxPath) -> Entry:
         return _entry(target)
 
 
-def file_find(pattern: Annotated[str, Field(min_length=1, max_length=200)], folder: SandboxPath = ".", limit: Limit = 200) -> list[str]:
+def file_find(
+    pattern: Annotated[str, Field(min_length=1, max_length=200)],
+    folder: SandboxPath = ".",
+    limit: Limit = 200,
+) -> list[str]:
     """Find files in the workbench folder by a name pattern with wildcards, such as `*.csv`.
 
     Args:
@@ -218,7 +239,9 @@ def file_find(pattern: Annotated[str, Field(min_length=1, max_length=200)], fold
 
 
 def file_search_text(
-    text: Annotated[str, Field(min_length=1, max_length=200)], pattern: Annotated[str, Field(min_length=1, max_length=200)] = "*", limit: Limit = 100
+    text: Annotated[str, Field(min_length=1, max_length=200)],
+    pattern: Annotated[str, Field(min_length=1, max_length=200)] = "*",
+    limit: Limit = 100,
 ) -> list[FoundLine]:
     """Search the text files of the workbench folder for a word or phrase, and list the lines that have it.
 
@@ -233,7 +256,11 @@ def file_search_text(
             lines = read_text(path).splitlines()
         except ValueError:  # too large, or no text: nothing to search
             continue
-        hits = (FoundLine(path, i, line[:500]) for i, line in enumerate(lines, 1) if text.casefold() in line.casefold())
+        hits = (
+            FoundLine(path, i, line[:500])
+            for i, line in enumerate(lines, 1)
+            if text.casefold() in line.casefold()
+        )
         found += itertools.islice(hits, limit - len(found))
         if len(found) == limit:
             break
@@ -276,7 +303,9 @@ def directory_tree(folder: SandboxPath = ".", depth: Annotated[int, Field(ge=1, 
     base = existing_folder(folder)
     inside = sorted(path for path in walk(base) if len(path.relative_to(base).parts) <= depth)
     lines = [
-        "  " * (len(path.relative_to(base).parts) - 1) + shown(path).rsplit("/", 1)[-1] + ("/" if path.is_dir() else "")
+        "  " * (len(path.relative_to(base).parts) - 1)
+        + shown(path).rsplit("/", 1)[-1]
+        + ("/" if path.is_dir() else "")
         for path in inside[:1_000]
     ]
     return "\n".join([*lines, f"… {len(inside) - 1_000} more"] if len(inside) > 1_000 else lines)
@@ -315,7 +344,9 @@ def path_parts(path: PathText) -> PathParts:
         path: The path, with `/` between its parts.
     """
     pure = PurePosixPath(path)
-    return PathParts(str(pure.parent), pure.name, pure.stem, pure.suffix, list(pure.parts), pure.is_absolute())
+    return PathParts(
+        str(pure.parent), pure.name, pure.stem, pure.suffix, list(pure.parts), pure.is_absolute()
+    )
 
 
 def path_relative(path: PathText, start: PathText) -> str:
@@ -330,7 +361,9 @@ def path_relative(path: PathText, start: PathText) -> str:
     return posixpath.relpath(posixpath.join("/", path), posixpath.join("/", start))
 
 
-def path_change_suffix(path: PathText, suffix: Annotated[str, Field(pattern=r"^(\.[^./\\\x00]{1,50})?$")]) -> str:
+def path_change_suffix(
+    path: PathText, suffix: Annotated[str, Field(pattern=r"^(\.[^./\\\x00]{1,50})?$")]
+) -> str:
     """Change the suffix (extension) of a file name in a path; no file is touched.
 
     Args:

@@ -14,7 +14,9 @@ from examples.workbench.sandbox import SandboxPath, clear_errors, existing_file
 Text = Annotated[str, Field(max_length=200_000)]
 Key = Annotated[str, Field(min_length=1, max_length=1_000)]
 Digest = Annotated[str, Field(min_length=1, max_length=1_000)]
-Algorithm = Literal["md5", "sha1", "sha224", "sha256", "sha384", "sha512", "sha3_256", "sha3_512", "blake2b", "blake2s"]
+Algorithm = Literal[
+    "md5", "sha1", "sha224", "sha256", "sha384", "sha512", "sha3_256", "sha3_512", "blake2b", "blake2s"
+]
 
 _MAX_FILE = 100_000_000
 

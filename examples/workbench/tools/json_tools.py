@@ -67,7 +67,9 @@ def _load(text: str) -> JsonValue:
     try:
         value: JsonValue = json.loads(text, parse_float=_finite, parse_constant=_finite)
     except json.JSONDecodeError as error:
-        raise ValueError(f"not valid JSON at line {error.lineno}, column {error.colno}: {error.msg}") from error
+        raise ValueError(
+            f"not valid JSON at line {error.lineno}, column {error.colno}: {error.msg}"
+        ) from error
     except RecursionError as error:
         raise ValueError(f"JSON must nest at most {_MAX_DEPTH} levels") from error
     _depth(value)
@@ -84,10 +86,16 @@ def _dump(value: JsonValue, indent: int | None = None, *, sort_keys: bool = Fals
 
 
 def _kind(value: JsonValue) -> str:
-    for name, types in (("null", type(None)), ("boolean", bool), ("integer", int), ("number", float)):
-        if isinstance(value, types):
-            return name
-    return {str: "string", list: "array"}.get(type(value), "object")
+    """Return the name that JSON Schema gives to a value's type."""
+    names = {
+        "bool": "boolean",
+        "int": "integer",
+        "float": "number",
+        "str": "string",
+        "list": "array",
+        "dict": "object",
+    }
+    return names.get(type(value).__name__, "null")
 
 
 def _token(key: str | int) -> str:
@@ -113,7 +121,9 @@ def _steps(pointer: str) -> list[str]:
 
 def _index(container: list[JsonValue], step: str, pointer: str) -> int:
     if not re.fullmatch("0|[1-9][0-9]{0,6}", step) or int(step) >= len(container):
-        raise ValueError(f"pointer must lead to an existing value, got {pointer!r}: no item {step!r} in the array")
+        raise ValueError(
+            f"pointer must lead to an existing value, got {pointer!r}: no item {step!r} in the array"
+        )
     return int(step)
 
 
@@ -165,7 +175,9 @@ def _lists(value: JsonValue) -> JsonValue:
 def _schema(samples: list[JsonValue]) -> dict[str, JsonValue]:
     kinds = {_kind(sample) for sample in samples}
     kinds -= {"integer"} if "number" in kinds else set()
-    schema: dict[str, JsonValue] = {"type": next(iter(kinds)) if len(kinds) == 1 else [*sorted(kinds)]} if kinds else {}
+    schema: dict[str, JsonValue] = (
+        {"type": next(iter(kinds)) if len(kinds) == 1 else [*sorted(kinds)]} if kinds else {}
+    )
     objects = [sample for sample in samples if isinstance(sample, dict)]
     if objects:
         found: dict[str, list[JsonValue]] = {}
@@ -274,7 +286,9 @@ def json_set(text: JsonText, pointer: Pointer, value: JsonValue) -> str:
     elif isinstance(container, list):
         container[_index(container, last, pointer)] = value
     else:
-        raise ValueError(f"pointer must lead into an object or array, got {pointer!r} into {_kind(container)}")
+        raise ValueError(
+            f"pointer must lead into an object or array, got {pointer!r} into {_kind(container)}"
+        )
     return _dump(document)
 
 
@@ -366,7 +380,9 @@ def json_paths(text: JsonText, limit: Annotated[int, Field(ge=1, le=1_000)] = 20
     return [path for path, _ in zip(paths, range(limit), strict=False)]
 
 
-def json_lines_parse(text: JsonText, limit: Annotated[int, Field(ge=1, le=10_000)] = 1_000) -> list[JsonValue]:
+def json_lines_parse(
+    text: JsonText, limit: Annotated[int, Field(ge=1, le=10_000)] = 1_000
+) -> list[JsonValue]:
     """Parse JSON Lines (NDJSON), one JSON document on each line, into a list.
 
     Args:

@@ -199,7 +199,9 @@ def subnet_overlaps(networks: Cidrs) -> list[Overlap]:
     """
     nets = [_network(network) for network in networks]
     pairs = itertools.combinations(nets, 2)
-    return [Overlap(str(one), str(other)) for one, other in pairs if _inside(one, other) or _inside(other, one)]
+    return [
+        Overlap(str(one), str(other)) for one, other in pairs if _inside(one, other) or _inside(other, one)
+    ]
 
 
 def subnet_free_space(network: Cidr, used: Annotated[list[Cidr], Field(max_length=100)]) -> list[str]:
@@ -257,7 +259,7 @@ def ip_range_to_subnets(first: Ip, last: Ip) -> list[str]:
     start, end = ipaddress.ip_address(first), ipaddress.ip_address(last)
     if start.version != end.version or int(start) > int(end):
         raise ValueError(f"last must not come before first and be of the same version, got {first} to {last}")
-    return [str(net) for net in ipaddress.summarize_address_range(start, end)]  # type: ignore[type-var]
+    return [str(net) for net in ipaddress.summarize_address_range(start, end)]
 
 
 def ip_to_integer(address: Ip) -> IpNumber:
@@ -271,7 +273,8 @@ def ip_to_integer(address: Ip) -> IpNumber:
 
 
 def integer_to_ip(
-    number: Annotated[str, Field(pattern="^(0[xX][0-9a-fA-F]{1,32}|[0-9]{1,39})$")], version: Literal[4, 6] = 4
+    number: Annotated[str, Field(pattern="^(0[xX][0-9a-fA-F]{1,32}|[0-9]{1,39})$")],
+    version: Literal[4, 6] = 4,
 ) -> str:
     """Convert a number to the IP address it stands for.
 
@@ -291,7 +294,9 @@ def netmask_to_prefix(netmask: Ip) -> int:
     """
     bits = f"{int(IPv4Address(netmask)):032b}"
     if "01" in bits:
-        raise ValueError(f"netmask must be ones followed by zeros, got {netmask!r}: it may be a wildcard mask")
+        raise ValueError(
+            f"netmask must be ones followed by zeros, got {netmask!r}: it may be a wildcard mask"
+        )
     return bits.count("1")
 
 
@@ -322,7 +327,9 @@ def ip_reverse_pointer(address: Ip) -> str:
     return ipaddress.ip_address(address).reverse_pointer
 
 
-def sort_ip_addresses(addresses: Annotated[list[Ip], Field(max_length=1_000)], *, unique: bool = False) -> list[str]:
+def sort_ip_addresses(
+    addresses: Annotated[list[Ip], Field(max_length=1_000)], *, unique: bool = False
+) -> list[str]:
     """Sort IP addresses by number, IPv4 before IPv6.
 
     Args:
@@ -352,7 +359,8 @@ def ipv6_expand(address: Ip) -> str:
 
 
 def mac_normalize(
-    address: Annotated[str, Field(min_length=12, max_length=30)], style: Literal["colon", "hyphen", "dot", "plain"] = "colon"
+    address: Annotated[str, Field(min_length=12, max_length=30)],
+    style: Literal["colon", "hyphen", "dot", "plain"] = "colon",
 ) -> str:
     """Normalise a MAC address to one style, such as `00:1a:2b:3c:4d:5e`.
 

@@ -39,14 +39,16 @@ class Groups:
     named: dict[str, str | None]
 
 
-def _work(  # noqa: PLR0913 - one job, as the child process reads it
+def _work(
     *, pattern: str, text: str, flags: str = "", limit: int = 1_000, template: str = "", whole: bool = False
 ) -> dict[str, Any]:
     """Run in the child process: give the matches, and the text with each of them replaced."""
     try:
         compiled = re.compile(pattern, sum(re.RegexFlag[flag] for flag in set(flags.upper())))
         found = filter(None, [compiled.fullmatch(text)]) if whole else compiled.finditer(text)
-        matches, pieces, size, end = [], [], 0, 0
+        matches: list[Any] = []
+        pieces: list[str] = []
+        size = end = 0
         for match in found:
             if len(matches) == limit:
                 break
@@ -81,7 +83,9 @@ def _run(pattern: str, text: str, **options: str | int) -> dict[str, Any]:
             check=True,
         )
     except subprocess.TimeoutExpired as error:
-        raise ValueError(f"pattern must finish within {_SECONDS} s, {pattern!r} did not: simplify it") from error
+        raise ValueError(
+            f"pattern must finish within {_SECONDS} s, {pattern!r} did not: simplify it"
+        ) from error
     except (subprocess.CalledProcessError, OSError) as error:
         raise ValueError(f"pattern could not be run, got {pattern!r}: simplify it") from error
     result: dict[str, Any] = json.loads(done.stdout)
@@ -91,7 +95,9 @@ def _run(pattern: str, text: str, **options: str | int) -> dict[str, Any]:
 
 
 def _cut(pattern: re.Pattern[str], text: str, trailing: str = "") -> list[str]:
-    return list(dict.fromkeys(match[0].rstrip(trailing) if trailing else match[0] for match in pattern.finditer(text)))
+    return list(
+        dict.fromkeys(match[0].rstrip(trailing) if trailing else match[0] for match in pattern.finditer(text))
+    )
 
 
 def regex_find_all(pattern: Pattern, text: Text, flags: Flags = "", limit: Limit = 100) -> list[Match]:
@@ -107,8 +113,13 @@ def regex_find_all(pattern: Pattern, text: Text, flags: Flags = "", limit: Limit
     return [Match(text[start:end], start, end) for start, end, *_ in found]
 
 
-def regex_replace(pattern: Pattern, replacement: Annotated[str, Field(max_length=1_000)], text: Text,
-                  flags: Flags = "", limit: Annotated[int, Field(ge=1, le=20_001)] = 20_001) -> str:  # fmt: skip
+def regex_replace(
+    pattern: Pattern,
+    replacement: Annotated[str, Field(max_length=1_000)],
+    text: Text,
+    flags: Flags = "",
+    limit: Annotated[int, Field(ge=1, le=20_001)] = 20_001,
+) -> str:
     r"""Replace the matches of a regular expression in a text.
 
     Args:

@@ -19,7 +19,13 @@ from examples.workbench.sandbox import SandboxPath, clear_errors, existing_file,
 
 Sql = Annotated[str, Field(min_length=1, max_length=10_000)]
 Table = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
-Value = Annotated[str, Field(max_length=100_000)] | Annotated[int, Field(ge=-(2**63), lt=2**63)] | float | bool | None
+Value = (
+    Annotated[str, Field(max_length=100_000)]
+    | Annotated[int, Field(ge=-(2**63), lt=2**63)]
+    | float
+    | bool
+    | None
+)
 Parameters = Annotated[list[Value], Field(max_length=100)]
 Cell = str | int | float | None
 
@@ -119,7 +125,9 @@ def _plain(cell: Cell | bytes) -> Cell:
     return str(cell) if cell in {float("inf"), float("-inf")} else cell
 
 
-def _select(connection: sqlite3.Connection, sql: str, parameters: list[Value] | None, limit: int) -> QueryResult:
+def _select(
+    connection: sqlite3.Connection, sql: str, parameters: list[Value] | None, limit: int
+) -> QueryResult:
     cursor = connection.execute(sql, parameters or [])
     rows: list[list[Cell]] = []
     size = 0
@@ -129,13 +137,17 @@ def _select(connection: sqlite3.Connection, sql: str, parameters: list[Value] | 
         rows.append([_plain(cell) for cell in row])
         size += sum(len(str(cell)) for cell in rows[-1])
         if size > _MAX_RESULT:
-            raise ValueError(f"the result must be at most {_MAX_RESULT:,} characters: ask for fewer rows or columns")
+            raise ValueError(
+                f"the result must be at most {_MAX_RESULT:,} characters: ask for fewer rows or columns"
+            )
     columns = [name for name, *_ in cursor.description or []]
     return QueryResult(columns, rows, truncated=len(rows) == limit and cursor.fetchone() is not None)
 
 
 def _names(connection: sqlite3.Connection) -> list[TableName]:
-    rows = connection.execute("SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY name")
+    rows = connection.execute(
+        "SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY name"
+    )
     return [TableName(name, kind) for name, kind in rows if not name.startswith("sqlite_")]
 
 
@@ -180,11 +192,15 @@ def sqlite_row_counts(path: SandboxPath) -> dict[str, int]:
     """
     with _open(path) as connection:
         tables = [table.name for table in _names(connection) if table.kind == "table"]
-        return {name: connection.execute(f"SELECT count(*) FROM {_quoted(name)}").fetchone()[0] for name in tables}
+        counts = (connection.execute(f"SELECT count(*) FROM {_quoted(name)}") for name in tables)  # noqa: S608
+        return {name: count.fetchone()[0] for name, count in zip(tables, counts, strict=True)}
 
 
 def sqlite_query(
-    path: SandboxPath, sql: Sql, parameters: Parameters | None = None, limit: Annotated[int, Field(ge=1, le=1_000)] = 100
+    path: SandboxPath,
+    sql: Sql,
+    parameters: Parameters | None = None,
+    limit: Annotated[int, Field(ge=1, le=1_000)] = 100,
 ) -> QueryResult:
     """Run a read-only SQL query (SELECT) on a SQLite database and return the rows.
 
@@ -224,7 +240,9 @@ def sqlite_execute(path: SandboxPath, sql: Sql, parameters: Parameters | None = 
         return Executed(max(cursor.rowcount, 0), cursor.lastrowid or None)
 
 
-def sqlite_import_csv(path: SandboxPath, table: Table, text: Annotated[str, Field(min_length=1, max_length=500_000)]) -> Executed:
+def sqlite_import_csv(
+    path: SandboxPath, table: Table, text: Annotated[str, Field(min_length=1, max_length=500_000)]
+) -> Executed:
     """Create a table in a SQLite database from CSV text.
 
     Args:
@@ -242,7 +260,7 @@ def sqlite_import_csv(path: SandboxPath, table: Table, text: Annotated[str, Fiel
     places = ", ".join("?" * len(header))
     with _open(path, write=True) as connection:
         connection.execute(f"CREATE TABLE {_quoted(table)} ({columns})")
-        connection.executemany(f"INSERT INTO {_quoted(table)} VALUES ({places})", rows)
+        connection.executemany(f"INSERT INTO {_quoted(table)} VALUES ({places})", rows)  # noqa: S608
         return Executed(len(rows), None)
 
 

@@ -1,7 +1,7 @@
 """Tools that count, reshape, compare and search plain text."""
 
 import difflib
-import os
+import itertools
 import re
 import textwrap
 import unicodedata
@@ -16,7 +16,7 @@ ShortText = Annotated[str, Field(max_length=1_000)]
 Phrase = Annotated[str, Field(min_length=1, max_length=200)]
 
 _MAX_RESULT = 1_000_000
-_WORD = re.compile(r"\w+(?:['’-]\w+)*")
+_WORD = re.compile(r"\w+(?:['\u2019-]\w+)*")
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+(?=[^a-z\s])")
 _CASE_EDGE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _SOUNDEX = {
@@ -56,7 +56,9 @@ class Frequency:
 
 def _bounded(size: int) -> None:
     if size > _MAX_RESULT:
-        raise ValueError(f"the result must be at most {_MAX_RESULT:,} characters, got {size:,}: use shorter text")
+        raise ValueError(
+            f"the result must be at most {_MAX_RESULT:,} characters, got {size:,}: use shorter text"
+        )
 
 
 def _name_parts(text: str) -> list[str]:
@@ -115,7 +117,7 @@ def title_case(text: Text) -> str:
     Args:
         text: The text to convert; its spacing is kept.
     """
-    return re.sub(r"\w[\w'’]*", lambda match: match[0][0].upper() + match[0][1:].lower(), text)
+    return re.sub(r"\w[\w'\u2019]*", lambda match: match[0][0].upper() + match[0][1:].lower(), text)
 
 
 def snake_case(text: ShortText) -> str:
@@ -478,7 +480,9 @@ def common_prefix(texts: Annotated[list[ShortText], Field(min_length=1, max_leng
     Args:
         texts: The texts to compare.
     """
-    return os.path.commonprefix(texts)
+    low, high = min(texts), max(texts)
+    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(low, high, strict=False))
+    return "".join(character for character, _ in same)
 
 
 def soundex_code(word: Annotated[str, Field(min_length=1, max_length=100)]) -> str:

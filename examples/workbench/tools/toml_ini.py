@@ -132,7 +132,9 @@ def ini_parse(text: ConfigText) -> dict[str, dict[str, str | None]]:
 
 
 def ini_build(
-    sections: Annotated[dict[Name, Annotated[dict[Name, Value], Field(max_length=500)]], Field(max_length=100)],
+    sections: Annotated[
+        dict[Name, Annotated[dict[Name, Value], Field(max_length=500)]], Field(max_length=100)
+    ],
 ) -> str:
     """Write sections with keys and values as INI configuration text.
 
@@ -148,7 +150,9 @@ def ini_build(
     except (configparser.Error, ValueError, TypeError) as error:
         raise ValueError(f"sections must be such as INI can hold: {error}") from error
     if not same:
-        raise ValueError("sections must read back as they are: avoid `=`, `:`, `#`, brackets and spaces at the ends")
+        raise ValueError(
+            "sections must read back as they are: avoid `=`, `:`, `#`, brackets and spaces at the ends"
+        )
     return out.getvalue()
 
 
@@ -174,7 +178,9 @@ def _unquoted(value: str, number: int) -> str:
     quote = value[:1]
     if quote not in {"'", '"'}:
         return re.split(r"(?:^|\s)#", value, maxsplit=1)[0].rstrip()
-    body = re.fullmatch(r"'([^']*)'(?:\s*#.*|\s*)" if quote == "'" else r'"((?:[^"\\]|\\.)*)"(?:\s*#.*|\s*)', value)
+    body = re.fullmatch(
+        r"'([^']*)'(?:\s*#.*|\s*)" if quote == "'" else r'"((?:[^"\\]|\\.)*)"(?:\s*#.*|\s*)', value
+    )
     if not body:
         raise ValueError(f"line {number} must close its quotation mark")
     if quote == "'":

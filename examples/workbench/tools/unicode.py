@@ -12,7 +12,9 @@ Text = Annotated[str, Field(max_length=100_000)]
 ShortText = Annotated[str, Field(max_length=1_000)]
 
 _CODE_POINT = re.compile(r"(?:U\+|0x|\\u)?([0-9A-F]{1,8})", re.IGNORECASE)
-_ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|N\{([^{}]{1,100})\}|([nrt\\\"']))")
+_ESCAPE = re.compile(
+    r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|N\{([^{}]{1,100})\}|([nrt\\\"']))"
+)
 _SIMPLE_ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 # Letters that look like a Latin letter, as they come in most spoofed names.
 _LOOKALIKES = dict(
@@ -48,7 +50,9 @@ class Utf8Length:
 
 
 def _name(character: str) -> str:
-    return unicodedata.name(character, "<control>" if unicodedata.category(character) == "Cc" else "<unnamed>")
+    return unicodedata.name(
+        character, "<control>" if unicodedata.category(character) == "Cc" else "<unnamed>"
+    )
 
 
 def _character(code: int) -> str:

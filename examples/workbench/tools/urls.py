@@ -6,8 +6,16 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 from urllib.parse import (
-    SplitResult, parse_qsl, quote, unquote, unquote_to_bytes, urlencode, urljoin, urlsplit, urlunsplit,
-)  # fmt: skip
+    SplitResult,
+    parse_qsl,
+    quote,
+    unquote,
+    unquote_to_bytes,
+    urlencode,
+    urljoin,
+    urlsplit,
+    urlunsplit,
+)
 
 from pydantic import Field
 
@@ -113,7 +121,13 @@ def url_parse(url: Url) -> UrlParts:
     """
     split = urlsplit(url)
     return UrlParts(
-        split.scheme, split.username, split.hostname, split.port, split.path, query_parse(split.query), split.fragment
+        split.scheme,
+        split.username,
+        split.hostname,
+        split.port,
+        split.path,
+        query_parse(split.query),
+        split.fragment,
     )
 
 
@@ -161,7 +175,11 @@ def query_parse(query: Annotated[str, Field(max_length=10_000)]) -> dict[str, li
     return values
 
 
-def query_build(parameters: Annotated[dict[str, Part | Annotated[list[Part], Field(max_length=100)]], Field(max_length=100)]) -> str:
+def query_build(
+    parameters: Annotated[
+        dict[str, Part | Annotated[list[Part], Field(max_length=100)]], Field(max_length=100)
+    ],
+) -> str:
     """Build a URL query string from parameters, properly escaped.
 
     Args:
@@ -178,7 +196,11 @@ def url_set_query(url: Url, parameters: Values) -> str:
         parameters: The names and values to set.
     """
     split = urlsplit(url)
-    kept = [(name, value) for name, value in parse_qsl(split.query, keep_blank_values=True) if name not in parameters]
+    kept = [
+        (name, value)
+        for name, value in parse_qsl(split.query, keep_blank_values=True)
+        if name not in parameters
+    ]
     return split._replace(query=urlencode([*kept, *parameters.items()])).geturl()
 
 
@@ -208,7 +230,8 @@ def url_strip_tracking(url: Url) -> str:
 
 
 def url_is_valid(
-    url: Annotated[str, Field(max_length=2_000)], schemes: Annotated[list[Part], Field(max_length=20)] | None = None
+    url: Annotated[str, Field(max_length=2_000)],
+    schemes: Annotated[list[Part], Field(max_length=20)] | None = None,
 ) -> UrlCheck:
     """Check whether a text is a valid absolute URL, and say what is wrong if it is not.
 
@@ -223,7 +246,7 @@ def url_is_valid(
     except ValueError as error:
         return UrlCheck(valid=False, problem=str(error))
     problems = [
-        (split.scheme not in allowed, f"the scheme must be one of {', '.join(allowed)}, got {split.scheme!r}"),
+        (split.scheme not in allowed, f"the scheme must be {' or '.join(allowed)}, got {split.scheme!r}"),
         (bool(re.search(r"[\s<>\"{}|\\^`]", url)), "spaces and special characters must be escaped"),
         (bool(re.search("%(?![0-9A-Fa-f]{2})", url)), "a percent sign must begin an escape such as %20"),
         (":" not in host and not all(map(_LABEL.fullmatch, host.removesuffix(".").split("."))),
@@ -258,7 +281,9 @@ def url_compare(first: Url, second: Url) -> UrlComparison:
     """
     left, right = (urlsplit(url_normalize(url, sort_query=True)) for url in (first, second))
     differing = [name for name, one, other in zip(left._fields, left, right, strict=True) if one != other]
-    return UrlComparison(equal=not differing, differing_parts=["host" if n == "netloc" else n for n in differing])
+    return UrlComparison(
+        equal=not differing, differing_parts=["host" if n == "netloc" else n for n in differing]
+    )
 
 
 def url_expand_template(template: Url, values: Values) -> str:
@@ -272,13 +297,17 @@ def url_expand_template(template: Url, values: Values) -> str:
     def expanded(match: re.Match[str]) -> str:
         names = [name for name in match[2].split(",") if name in values]
         if match[1] in {"", "+"}:
-            return ",".join(quote(values[name], safe=":/?#[]@!$&'()*+,;=" if match[1] else "") for name in names)
+            return ",".join(
+                quote(values[name], safe=":/?#[]@!$&'()*+,;=" if match[1] else "") for name in names
+            )
         pairs = "&".join(f"{name}={quote(values[name], safe='')}" for name in names)
         return match[1] + pairs if pairs else ""
 
     address = _EXPRESSION.sub(expanded, template)
     if re.search("[{}]", _EXPRESSION.sub("", template)):
-        raise ValueError(f"template must hold only {{name}}, {{+name}}, {{?a,b}} and {{&a,b}}, got {template!r}")
+        raise ValueError(
+            f"template must hold only {{name}}, {{+name}}, {{?a,b}} and {{&a,b}}, got {template!r}"
+        )
     if len(address) > 100_000:
         raise ValueError(f"the address must be at most 100,000 characters, got {len(address):,}")
     return address
@@ -338,6 +367,10 @@ def mailto_build(
         body: The text of the message.
         cc: The addresses that get a copy.
     """
-    fields = {"cc": ",".join(cc or []), "subject": subject, "body": body.replace("\r\n", "\n").replace("\n", "\r\n")}
+    fields = {
+        "cc": ",".join(cc or []),
+        "subject": subject,
+        "body": body.replace("\r\n", "\n").replace("\n", "\r\n"),
+    }
     query = "&".join(f"{name}={quote(value, safe=',@')}" for name, value in fields.items() if value)
     return f"mailto:{quote(','.join(to), safe=',@')}" + (f"?{query}" if query else "")

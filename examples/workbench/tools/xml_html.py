@@ -25,10 +25,11 @@ Limit = Annotated[int, Field(ge=1, le=1_000)]
 
 _MAX_DEPTH = 64
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
-_BLOCKS = frozenset(
-    "address article aside blockquote br dd div dl dt footer form h1 h2 h3 h4 h5 h6 header hr li main nav ol p pre "
-    "section table td th title tr ul".split()
+_BLOCK_TAGS = (
+    "address article aside blockquote br dd div dl dt footer form h1 h2 h3 h4 h5 h6 header hr li main nav ol p "
+    "pre section table td th title tr ul"
 )
+_BLOCKS = frozenset(_BLOCK_TAGS.split())
 
 
 @dataclass(frozen=True)
@@ -215,7 +216,8 @@ def xml_format(text: XmlText, indent: Annotated[int, Field(ge=1, le=8)] = 2) -> 
 def xml_build_element(
     name: Name,
     text: Annotated[str, Field(max_length=10_000)] = "",
-    attributes: Annotated[dict[Name, Annotated[str, Field(max_length=1_000)]], Field(max_length=50)] | None = None,
+    attributes: Annotated[dict[Name, Annotated[str, Field(max_length=1_000)]], Field(max_length=50)]
+    | None = None,
 ) -> str:
     """Write one XML element with its attributes and text, properly escaped.
 
@@ -267,7 +269,10 @@ def html_links(text: HtmlText, base_url: Annotated[str, Field(max_length=2_000)]
         text: The HTML.
         base_url: The page's own address, to complete relative links.
     """
-    return [Link(urljoin(base_url, url), " ".join("".join(parts).split())) for url, parts in _read(text).links[:1_000]]
+    return [
+        Link(urljoin(base_url, url), " ".join("".join(parts).split()))
+        for url, parts in _read(text).links[:1_000]
+    ]
 
 
 def html_table(text: HtmlText, number: Annotated[int, Field(ge=1, le=1_000)] = 1) -> list[list[str]]:

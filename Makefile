@@ -1,0 +1,34 @@
+# `make run` hosts the workbench, `make test` runs the tests; both set up what they need.
+VENV := .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+PORT ?= 8000
+
+export HF_HUB_OFFLINE ?= 1
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: run test check lint types clean
+
+run: $(VENV)/.installed
+	$(BIN)/scopedtools serve examples.workbench.server:app --port $(PORT)
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest
+
+check: lint types
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed
+	$(BIN)/mypy
+
+# Anew whenever what is to be installed changes.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[embeddings,dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,68 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rows import Row
+from scopedtools.retrieval.text import MAX_CLAUSE_CHARACTERS, MAX_CLAUSES, clauses, texts, words
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("find_books", "find books"),
+        ("findBooks", "find Books"),
+        ("HTTPResponse", "HTTP Response"),
+        ("kubernetes/listCoreV1Pod", "kubernetes list Core V1 Pod"),
+        ("get-user.IDs", "get user IDs"),
+        ("md5sum", "md5 sum"),
+        ("k8s_s3_3d", "k8s s3 3d"),
+        ("OAuth2", "OAuth2"),
+        ("find", "find"),
+        ("查询天气", "查询天气"),
+    ],
+)
+def test_a_name_is_split_into_words(name: str, expected: str) -> None:
+    assert words(name) == expected
+
+
+def test_the_main_text_has_name_description_and_parameter_names() -> None:
+    row = Row("findBooks", "Find\nbooks.", inputs=(("maxPrice", "in euros"), ("title", "")))
+
+    assert texts(row) == ("find Books: Find books. Parameters: max Price, title",)
+
+
+def test_a_title_is_used_only_where_it_adds_words() -> None:
+    assert texts(Row("find_books", "D.", title="Find books")) == ("find books: D.",)
+    assert texts(Row("find_books", "D.", title="Library search")) == ("find books (Library search): D.",)
+
+
+def test_each_example_is_a_text_of_its_own_and_blank_ones_are_left_out() -> None:
+    assert texts(Row("a", "D.", examples=("first  one", " ", "second")))[1:] == ("first one", "second")
+
+
+@pytest.mark.parametrize(
+    ("intent", "expected"),
+    [
+        ("Book a flight to Oslo. Find a hotel there.", ("Book a flight to Oslo.", "Find a hotel there.")),
+        ("find a flight, then book a hotel", ("find a flight", "book a hotel")),
+        ("find a flight and finally book a hotel", ("find a flight", "book a hotel")),
+        ("find a flight; book a hotel\npack my bags", ("find a flight", "book a hotel", "pack my bags")),
+        ("find a flight and book a hotel", ("find a flight", "book a hotel")),
+        ("salt and pepper for the table", ()),
+        ("find a flight", ()),
+        ("Find v2.5 of the report", ()),
+        ("", ()),
+    ],
+)
+def test_a_request_is_cut_into_clauses(intent: str, expected: tuple[str, ...]) -> None:
+    assert clauses(intent) == expected
+
+
+@given(st.text(alphabet=st.sampled_from("ab .;,\nthen and also"), max_size=4000))
+def test_clauses_are_bounded_distinct_and_never_blank(intent: str) -> None:
+    found = clauses(intent)
+
+    assert len(found) <= MAX_CLAUSES
+    assert len(found) != 1
+    assert len(set(found)) == len(found)
+    assert all(0 < len(clause) <= MAX_CLAUSE_CHARACTERS for clause in found)
