@@ -274,7 +274,7 @@ class Handlers:
             "template": "resources",
             "prompt": "prompts",
         }
-        return {names[kind]: {} for kind in KINDS if self._catalog.of(kind)}
+        return {names[kind]: {} for kind in KINDS if self.rows.of(kind)}
 
 
 def _object(arguments: Any) -> bytes:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -113,7 +114,9 @@ class ScopedServer:
         self.dispatcher = Dispatcher(self._handlers.table(), server_info=about.info)
         transport = HttpTransport(self.dispatcher, verifier=verifier, max_body_bytes=max_body_bytes)
         self._app = build_app(transport, path=path, lifespan=lambda: self)
-        self._running: AsyncExitStack | None = None
+        self._running = AsyncExitStack()
+        self._changing = asyncio.Lock()
+        self._holders = 0
 
     # Hooks
 
@@ -206,38 +209,45 @@ class ScopedServer:
         async with self:
             await serve_stdio(self.dispatcher)
 
-    async def __aenter__(self) -> Self:
-        """Start: load the selector in the background, enter `lifespan`.
+    async def __aenter__(self) -> None:
+        """Start: load the selector in the background, enter `lifespan`; once, however often entered.
 
         An ASGI server does this by itself. Where the server is mounted in another app, which does not
-        pass its lifespan on, enter it in that app's.
+        pass its lifespan on, make it that app's: ``Starlette(..., lifespan=lambda app: server)``.
         """
-        if self._running is None:
-            if any(self._policy.narrows(self.catalog.all, kind) for kind in KINDS):
-                self._selection.start()
-            self._running = AsyncExitStack()
-            self._running.push_async_callback(self._selection.stop)
-            lifespan: AbstractAsyncContextManager[None] = self.lifespan()
-            await self._running.enter_async_context(lifespan)
-        return self
+        async with self._changing:
+            if self._holders == 0:
+                self._running = await self._start()
+            self._holders += 1
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        running, self._running = self._running, None
-        if running is not None:
-            await running.__aexit__(kind, error, trace)
+        async with self._changing:
+            self._holders -= 1
+            if self._holders == 0:
+                await self._running.__aexit__(kind, error, trace)
 
     # Inside
+
+    async def _start(self) -> AsyncExitStack:
+        async with AsyncExitStack() as started:
+            started.push_async_callback(self._selection.stop)
+            if any(self._policy.narrows(self.catalog.all, kind) for kind in KINDS):
+                self._selection.start()
+            lifespan: AbstractAsyncContextManager[None] = self.lifespan()
+            await started.enter_async_context(lifespan)
+            return started.pop_all()
 
     def _about(self, settings: ViewSettings, table: CarrierTable, *, has_verifier: bool) -> About:
         # A list that the author's hooks may narrow for this request only must not be kept for another.
         own = type(self)
         fixed = own.permitted is ScopedServer.permitted and own.listed is ScopedServer.listed
-        instructions = inspect.getdoc(own) if "__doc__" in vars(own) and own is not ScopedServer else None
+        # Not `inspect.getdoc`: where an author's class has no docstring, it gives that of this one.
+        documented = own.__doc__ if own is not ScopedServer else None
         return About(
             info={"name": self.name, "version": self.version},
-            instructions=instructions,
+            instructions=inspect.cleandoc(documented) if documented else None,
             extension={"version": 1, "carriers": [str(carrier) for carrier in table.carriers]},
             cache=Cache(
                 settings.list_ttl_ms if fixed else 0, "private" if has_verifier or not fixed else "public"

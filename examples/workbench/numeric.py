@@ -1,7 +1,7 @@
 """Types and checks that the workbench's numeric tools share."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from dataclasses import dataclass
 from typing import Annotated, Final, TypeVar
 
@@ -28,8 +28,8 @@ def finite(value: T) -> T:
     return value
 
 
-def same_length(first_name: str, first: list[T], second_name: str, second: list[T]) -> None:
-    """Refuse two lists that do not pair up.
+def same_length(first_name: str, first: Sized, second_name: str, second: Sized) -> None:
+    """Refuse two collections that do not pair up.
 
     Raises:
         ValueError: Their lengths differ.

@@ -33,6 +33,8 @@ def resolve(path: str) -> Path:
         raise ValueError(
             f"path must be relative to the workbench folder, got {path!r}: drop the leading part"
         )
+    if any(len(part.encode()) > 255 for part in path.split("/")):
+        raise ValueError(f"a name in a path must have at most 255 bytes, got {path!r}")
     base = root()
     try:
         target = (base / path).resolve()

@@ -146,9 +146,10 @@ def _tool(declared: Declared, run: Run) -> Tool:
 
     async def call(ctx: Any, raw: bytes) -> CallResult:
         try:
-            return declared.output.result(await run(ctx, raw))
+            value = await run(ctx, raw)
         except readable as error:
             return text_result(str(error) or type(error).__name__, is_error=True)
+        return declared.output.result(value)
 
     return Tool(
         **_common(declared),
@@ -195,9 +196,10 @@ def _prompt(declared: Declared, run: Run) -> Prompt:
         except ToolError as error:
             raise InvalidParamsError(str(error)) from error
 
+    required = signature.schema.get("required", ())
     arguments = tuple(
-        PromptArgument(name, signature.descriptions.get(name, ""), name in signature.required)
-        for name in signature.parameters
+        PromptArgument(name, schema.get("description", ""), name in required)
+        for name, schema in signature.schema["properties"].items()
     )
     return Prompt(**_common(declared), arguments=arguments, get=get)
 

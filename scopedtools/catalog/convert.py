@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import inspect
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,7 +12,7 @@ from typing import Any, Final
 from msgspec import UNSET, Raw
 from pydantic import TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
-from pydantic_core import to_json
+from pydantic_core import SchemaError, to_json
 
 from scopedtools.catalog.signature import CompactJsonSchema, strip_titles
 from scopedtools.exceptions import DefinitionError
@@ -66,16 +67,28 @@ def read_output(annotation: Any, *, where: str) -> Output:
     try:
         adapter = TypeAdapter[Any](annotation)
         schema = adapter.json_schema(mode="serialization", schema_generator=CompactJsonSchema)
-    except (PydanticSchemaGenerationError, PydanticUserError) as error:
+    except (PydanticSchemaGenerationError, PydanticUserError, SchemaError) as error:
         raise DefinitionError(f"{where}: the return annotation has no JSON Schema: {error}") from error
 
     def dump(value: Any) -> bytes:
         # A value of another type than the annotation promises must not reach a client as if it were one.
-        return adapter.dump_json(value, warnings="error")
+        # Writing it down tells most of that; reading it tells what is missing or out of bounds.
+        encoded = adapter.dump_json(value, warnings="error")
+        adapter.validate_python(value)
+        if b"null" in encoded:
+            # JSON has no NaN and no infinity, pydantic writes null, and the schema says "a number".
+            json.dumps(adapter.dump_python(value, mode="json"), allow_nan=False)
+        return encoded
 
-    if schema.get("type") == "object":
-        return Output(strip_titles(schema), dump)
+    if _is_object(schema):
+        return Output(strip_titles(schema | {"type": "object"}), dump)
     return Output(_wrap(strip_titles(schema)), dump, wrapped=True)
+
+
+def _is_object(schema: dict[str, Any]) -> bool:
+    reference = schema.get("$ref")  # of a class that refers to itself
+    target = schema if reference is None else schema["$defs"][reference.rpartition("/")[2]]
+    return bool(target.get("type") == "object")
 
 
 def _wrap(schema: dict[str, Any]) -> dict[str, Any]:
@@ -96,7 +109,8 @@ def contents(value: Any, *, uri: str, mime_type: str | None) -> list[ResourceCon
         return [ResourceContents(uri, mime_type or "application/octet-stream", blob=blob)]
     if isinstance(value, str):
         return [ResourceContents(uri, mime_type or "text/plain", text=value)]
-    return [ResourceContents(uri, mime_type or "application/json", text=to_json(value).decode())]
+    text = to_json(value, inf_nan_mode="null").decode()
+    return [ResourceContents(uri, mime_type or "application/json", text=text)]
 
 
 def messages(value: Any) -> list[PromptMessage]:

@@ -113,10 +113,10 @@ def tool(
         name=name,
         title=title,
         description=description,
-        tags=frozenset(tags),
-        examples=tuple(examples),
+        tags=frozenset(_several("tags", tags)),
+        examples=_several("examples", examples),
         pinned=pinned,
-        errors=errors,
+        errors=_exceptions(errors),
         annotations={hint: value for hint, value in hints.items() if value is not None},
     )
     return _noting(note) if function is None else _noting(note)(function)
@@ -156,10 +156,10 @@ def resource(
             name=name,
             title=title,
             description=description,
-            tags=frozenset(tags),
-            examples=tuple(examples),
+            tags=frozenset(_several("tags", tags)),
+            examples=_several("examples", examples),
             pinned=pinned,
-            errors=errors,
+            errors=_exceptions(errors),
             uri=uri,
             mime_type=mime_type,
         )
@@ -209,8 +209,8 @@ def prompt(
         name=name,
         title=title,
         description=description,
-        tags=frozenset(tags),
-        examples=tuple(examples),
+        tags=frozenset(_several("tags", tags)),
+        examples=_several("examples", examples),
         pinned=pinned,
     )
     return _noting(note) if function is None else _noting(note)(function)
@@ -239,8 +239,14 @@ def tools_from(
         read_only: They change nothing; a function's own `tool` decorator has precedence.
     """
     functions = _functions(source) if isinstance(source, ModuleType) else tuple(source)
-    shared = {} if read_only is None else {"readOnlyHint": read_only}
-    return Group(tuple((_shared(one, prefix, tags, errors, shared), one) for one in functions))
+    shared = Note(
+        kind="tool",
+        name=prefix,
+        tags=frozenset(_several("tags", tags)),
+        errors=_exceptions(errors),
+        annotations={} if read_only is None else {"readOnlyHint": read_only},
+    )
+    return Group(tuple((_joined(shared, one), one) for one in functions))
 
 
 def declarations(owner: type) -> Iterator[tuple[str, Note, Callable[..., Any], bool]]:
@@ -252,18 +258,20 @@ def declarations(owner: type) -> Iterator[tuple[str, Note, Callable[..., Any], b
     notes: dict[str, Note | Group] = {}
     for cls in reversed(owner.__mro__):
         for attribute, value in vars(cls).items():
-            note = value if isinstance(value, Group) else getattr(value, _NOTE, None)
+            # A static or class method hides the function, and the note, that it wraps.
+            function = getattr(value, "__func__", value)
+            note = value if isinstance(value, Group) else getattr(function, _NOTE, None)
             if note is not None:
                 notes[attribute] = note
     for attribute, note in notes.items():
-        value = getattr(owner, attribute)
+        value = inspect.getattr_static(owner, attribute)
         if isinstance(note, Group):
             group = value if isinstance(value, Group) else Group(())
             yield from ((one.__name__, its, one, False) for its, one in group.functions)
         elif value is not None:
             if not inspect.isfunction(value):
                 raise DefinitionError(
-                    f"{owner.__name__}.{attribute} overrides a {note.kind}; make it a method"
+                    f"{owner.__name__}.{attribute} is a {note.kind}; make it a method, got {value!r}"
                 )
             yield attribute, note, value, True
 
@@ -291,18 +299,26 @@ def _functions(module: ModuleType) -> tuple[Callable[..., Any], ...]:
     return found
 
 
-def _shared(
-    function: Callable[..., Any],
-    prefix: str,
-    tags: Iterable[str],
-    errors: Errors,
-    annotations: dict[str, Any],
-) -> Note:
+def _joined(shared: Note, function: Callable[..., Any]) -> Note:
+    if not (inspect.isfunction(function) or inspect.ismethod(function)):
+        raise DefinitionError(f"tools_from takes functions, got {function!r}")
     own: Note = getattr(function, _NOTE, None) or Note(kind="tool")
     return replace(
         own,
-        name=prefix + (own.name or function.__name__),
-        tags=own.tags | frozenset(tags),
-        errors=own.errors + errors,
-        annotations=annotations | own.annotations,
+        name=f"{shared.name}{own.name or function.__name__}",
+        tags=own.tags | shared.tags,
+        errors=own.errors + shared.errors,
+        annotations=shared.annotations | own.annotations,
     )
+
+
+def _several(option: str, values: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(values, str):
+        raise DefinitionError(f"{option} takes several texts, got one; write ({values!r},)")
+    return tuple(values)
+
+
+def _exceptions(errors: Errors) -> Errors:
+    if not isinstance(errors, tuple):
+        raise DefinitionError(f"errors takes a tuple of exceptions, got {errors!r}; put it in parentheses")
+    return errors

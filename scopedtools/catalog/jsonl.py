@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -28,17 +29,23 @@ def read_tools(path: Path) -> Iterator[Tool]:
     """Read one tool a line; see `Catalog.from_jsonl`."""
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            first: dict[str, int] = {}
             for number, line in enumerate(file, start=1):
                 if line.strip():
-                    yield _tool(path, number, line)
-    except (OSError, EOFError) as error:
+                    tool = _tool(path, number, line)
+                    if first.setdefault(tool.name, number) != number:
+                        raise CatalogError(
+                            f"{path}, line {number}: {tool.name!r} is also in line {first[tool.name]}"
+                        )
+                    yield tool
+    except (OSError, EOFError, zlib.error) as error:
         raise CatalogError(f"cannot read {path}: {error}") from error
 
 
 def _tool(path: Path, number: int, line: bytes) -> Tool:
     try:
         row = _line.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CatalogError(f"{path}, line {number}: {error}") from error
     name = row.id or row.name
     return Tool(

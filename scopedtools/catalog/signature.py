@@ -13,11 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import PydanticUndefined
+from pydantic_core import PydanticUndefined, SchemaError
 
 from scopedtools.exceptions import DefinitionError, ToolError
 
 _NAMED: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_POSITIONAL: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 class CompactJsonSchema(GenerateJsonSchema):
@@ -36,7 +37,6 @@ class Signature:
         description: From the docstring, without the sections on parameters and results.
         parameters: Names, in order, without ``self`` and the context.
         required: Those that have no default.
-        descriptions: Text for each parameter that the docstring describes.
         schema: JSON Schema of the arguments, an object.
         returns: Return annotation, or `inspect.Signature.empty`.
         context: Name of the parameter that takes the context, or ``None``.
@@ -47,7 +47,6 @@ class Signature:
     description: str
     parameters: tuple[str, ...]
     required: frozenset[str]
-    descriptions: Mapping[str, str]
     schema: dict[str, Any]
     returns: Any
     context: str | None
@@ -70,7 +69,7 @@ class Signature:
         return {
             parameter: getattr(values, field)
             for parameter, field in zip(self.parameters, type(values).model_fields, strict=True)
-            if field in values.model_fields_set
+            if field in values.model_fields_set or parameter in self.required
         }
 
 
@@ -87,7 +86,10 @@ def read_signature(function: Callable[..., Any], *, where: str, inject: type, me
         DefinitionError: A parameter has no annotation, or one that no JSON value can meet.
     """
     hints = _hints(function, where)
-    parameters = list(inspect.signature(function).parameters.values())[1 if method else 0 :]
+    parameters = list(inspect.signature(function).parameters.values())
+    if method and not (parameters and parameters[0].kind in _POSITIONAL):
+        raise DefinitionError(f"{where} takes no 'self'; a method's first parameter is the server")
+    parameters = parameters[1 if method else 0 :]
     contexts = [parameter.name for parameter in parameters if hints.get(parameter.name) is inject]
     if len(contexts) > 1:
         raise DefinitionError(f"{where}: {' and '.join(contexts)} both take the context; keep one")
@@ -100,7 +102,6 @@ def read_signature(function: Callable[..., Any], *, where: str, inject: type, me
         description=_join(documented.short_description, documented.long_description),
         parameters=tuple(parameter.name for parameter in public),
         required=frozenset(name.name for name in public if name.default is name.empty),
-        descriptions=descriptions,
         schema=_schema(where, model),
         returns=hints.get("return", inspect.Signature.empty),
         context=contexts[0] if contexts else None,
@@ -124,7 +125,7 @@ def _hints(function: Callable[..., Any], where: str) -> dict[str, Any]:
             f"{where}: {error}; import it where the module runs, not only for type checkers, "
             "and define the types of parameters at module level"
         ) from error
-    except TypeError as error:
+    except (TypeError, AttributeError, SyntaxError) as error:
         raise DefinitionError(f"{where}: {error}") from error
 
 
@@ -144,22 +145,28 @@ def _model(
                 "or the type that it takes"
             )
         # Fields are numbered and aliased, so that an author may call a parameter "schema" or "_x".
-        fields[f"p{position}"] = (hints[parameter.name], _field(parameter, described))
+        fields[f"p{position}"] = hints[parameter.name], _field(where, parameter, hints, described)
     config = ConfigDict(extra="forbid", arbitrary_types_allowed=False)
     try:
         return create_model("Arguments", __config__=config, **fields)
-    except (PydanticSchemaGenerationError, PydanticUserError, TypeError) as error:
+    except (PydanticSchemaGenerationError, PydanticUserError, SchemaError, TypeError) as error:
         raise DefinitionError(f"{where}: {error}") from error
 
 
-def _field(parameter: inspect.Parameter, described: Mapping[str, str]) -> FieldInfo:
+def _field(
+    where: str, parameter: inspect.Parameter, hints: Mapping[str, Any], described: Mapping[str, str]
+) -> FieldInfo:
     default = PydanticUndefined if parameter.default is parameter.empty else parameter.default
     if isinstance(default, FieldInfo):
         raise DefinitionError(
-            f"parameter {parameter.name!r} has a Field as its default; write Annotated[..., Field(...)]"
+            f"{where}: parameter {parameter.name!r} has a Field as its default; "
+            "write Annotated[..., Field(...)]"
         )
     text = " ".join(described.get(parameter.name, "").split())
-    described_here = {"description": text} if text else {}
+    # What the annotation says of itself is nearer to the type than the docstring, and stands.
+    own = getattr(hints[parameter.name], "__metadata__", ())
+    says = any(isinstance(one, FieldInfo) and one.description for one in own)
+    described_here = {"description": text} if text and not says else {}
     field: FieldInfo = Field(default=default, alias=parameter.name, **described_here)  # type: ignore[call-overload]
     return field
 

@@ -103,7 +103,7 @@ class View:
 
     def __contains__(self, row: int | Primitive) -> bool:
         ordinal = row if isinstance(row, int) else self.catalog.find(row.kind, row.identity)
-        return ordinal is not None and bool(self.bits >> ordinal & 1)
+        return ordinal is not None and ordinal >= 0 and bool(self.bits >> ordinal & 1)
 
     def __len__(self) -> int:
         return len(self._order) if self._order is not None else self.bits.bit_count()

@@ -145,10 +145,11 @@ class CarrierTable:
         seen = set()
         for raw_name, raw_value in request.ingress.headers:
             name = raw_name.decode("latin-1")
-            for rank, carrier in known.get(name, ()):
-                if name in seen:
-                    raise InvalidRequestError(f"The header {carrier.key} came in two lines, send one")
-                seen.add(name)
+            carriers = known.get(name, ())
+            if carriers and name in seen:
+                raise InvalidRequestError(f"The header {carriers[0][1].key} came in two lines, send one")
+            seen.add(name)
+            for rank, carrier in carriers:
                 yield rank, carrier, raw_value.decode("latin-1").strip()
 
     def _lookup(self, place: Place, values: Mapping[str, Any]) -> Iterator[tuple[int, Carrier, Any]]:
@@ -185,8 +186,11 @@ class CarrierTable:
 
 
 def query_values(query: bytes) -> dict[str, str]:
-    """Return the first value of each query parameter."""
-    parsed = parse_qs(query.decode("latin-1"), errors="replace", max_num_fields=100)
+    """Return the first value of each query parameter; nothing of a query that is unreasonably long."""
+    try:
+        parsed = parse_qs(query.decode("latin-1"), errors="replace", max_num_fields=100)
+    except ValueError:  # more fields than anybody sends
+        return {}
     return {name: values[0] for name, values in parsed.items()}
 
 

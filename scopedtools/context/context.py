@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from scopedtools.context.carriers import Carrier, CarrierTable, query_values
@@ -108,14 +108,18 @@ def declared_intent(request: Request) -> str | None:
     Looked for in the settings of our extension, in ``_meta``, in the header ``Mcp-Context-Intent`` and in
     the query parameter ``intent``, in this order.
     """
-    intent = extension_settings(request.meta).get("intent") or request.meta.get(INTENT)
-    if intent is None and request.ingress.headers:
-        intent = _intent_header(request)
-    if intent is None and request.ingress.query:
-        intent = query_values(request.ingress.query).get("intent")
-    if not isinstance(intent, str) or not intent.strip():
-        return None
-    return intent.strip()[:INTENT_CHARACTERS]
+    for said in _intents(request):
+        if isinstance(said, str) and (intent := said.strip()):
+            return intent[:INTENT_CHARACTERS]
+    return None
+
+
+def _intents(request: Request) -> Iterator[Any]:
+    yield extension_settings(request.meta).get("intent")
+    yield request.meta.get(INTENT)
+    yield _intent_header(request)
+    if request.ingress.query:
+        yield query_values(request.ingress.query).get("intent")
 
 
 def headers_of(request: Request) -> dict[str, str]:

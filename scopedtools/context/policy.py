@@ -20,6 +20,8 @@ _log: Final = logging.getLogger(__name__)
 
 _SCORES: Final = ("score", "vector", "lexical", "clause")
 
+_ROWS: Final[Mapping[Kind, int]] = MappingProxyType({"tool": 16, "resource": 8, "template": 8, "prompt": 8})
+
 Intent = Callable[[Context], Awaitable[str | None]]
 
 
@@ -28,8 +30,8 @@ class ViewSettings:
     """How large views are, and when lists are narrowed at all.
 
     Attributes:
-        rows: Most catalog rows of each kind in a narrowed list, pins included. ``search_tools`` and
-            ``call_tool`` come on top.
+        rows: Most catalog rows of each kind in a narrowed list, pins included; kinds that are left out keep
+            their default. ``search_tools`` and ``call_tool`` come on top.
         budget_tokens: Most tokens, estimated, that the chosen rows of a kind take in a list.
         whole_rows: A kind with at most this many permitted rows is listed whole.
         without_context: What a request without an ID is shown: the ``full`` list, or pins and ``search``.
@@ -38,9 +40,7 @@ class ViewSettings:
         list_ttl_ms: Milliseconds for which clients may keep a full list.
     """
 
-    rows: Mapping[Kind, int] = field(
-        default_factory=lambda: MappingProxyType({"tool": 16, "resource": 8, "template": 8, "prompt": 8})
-    )
+    rows: Mapping[Kind, int] = field(default_factory=lambda: _ROWS)
     budget_tokens: int = 4000
     whole_rows: int = 20
     without_context: Literal["full", "search"] = "full"
@@ -54,6 +54,11 @@ class ViewSettings:
                 raise DefinitionError(f"{name} must be >= {least}, got {value}")
         if self.without_context not in ("full", "search"):
             raise DefinitionError(f"without_context must be 'full' or 'search', got {self.without_context!r}")
+        if unknown := set(self.rows) - set(KINDS):
+            raise DefinitionError(f"rows must name some of {', '.join(KINDS)}, got {sorted(unknown)}")
+        if (least := min(self.rows.values(), default=0)) < 0:
+            raise DefinitionError(f"rows must be >= 0, got {least}")
+        object.__setattr__(self, "rows", MappingProxyType({**_ROWS, **self.rows}))
 
 
 class ViewPolicy:
@@ -99,12 +104,16 @@ class ViewPolicy:
             return permitted
         if ctx.key is None:
             return permitted if self._settings.without_context == "full" else self._default(permitted)
-        record = await self._store.get(ctx.key)
+        record = await self._recall(ctx.key)
         if record is None or record.catalog != self._catalog.version:
             record = await self._seed_once(ctx, ctx.key, permitted, intent)
         if record is None:
             return self._default(permitted)
-        return self._search_first(permitted).then(View(self._catalog, order=record.rows))
+        kept = View(self._catalog, order=record.rows)
+        shown = self._search_first(permitted).then(kept)
+        # What was permitted or became few of its kind only later: nothing else leads to such rows.
+        late = self._whole(permitted) - kept
+        return shown.then(late) if late else shown
 
     async def choose(self, permitted: View, intent: str) -> tuple[View, dict[int, Hit]]:
         """Choose rows for an intent: a pure function of catalog, permission, intent and settings.
@@ -128,7 +137,8 @@ class ViewPolicy:
             ``{"name", "reason"}`` a row; chosen rows also have ``score``, ``vector``, ``lexical`` and
             ``clause``, as in `Hit`.
         """
-        hits = {} if intent is None else (await self.choose(permitted, intent))[1]
+        chosen = None if intent is None else await self._try_choose(permitted, intent)
+        hits = {} if chosen is None else chosen[1]
         return [self._reason(row, permitted, hits) for row in shown.order]
 
     def _reason(self, row: int, permitted: View, hits: Mapping[int, Hit]) -> dict[str, Any]:
@@ -149,7 +159,7 @@ class ViewPolicy:
     ) -> ContextRecord | None:
         """Seed a context; requests that come meanwhile wait for the same seed."""
         text = await intent(ctx)
-        if text is None:
+        if text is None or not text.strip():
             return None
         pending = self._seeding.get(key)
         if pending is None:
@@ -160,12 +170,29 @@ class ViewPolicy:
         return await asyncio.shield(pending)
 
     async def _seed(self, key: bytes, permitted: View, intent: str) -> ContextRecord | None:
+        chosen = await self._try_choose(permitted, intent)
+        if chosen is None:
+            return None
+        record = ContextRecord(self._catalog.version, chosen[0].order)
         try:
-            chosen, _ = await self.choose(permitted, intent)
+            return await self._store.add(key, record)
+        except Exception:  # noqa: BLE001 - the next request seeds the same view again
+            _log.exception("the context store failed, a view is not kept")
+            return record
+
+    async def _try_choose(self, permitted: View, intent: str) -> tuple[View, dict[int, Hit]] | None:
+        try:
+            return await self.choose(permitted, intent)
         except Exception:  # noqa: BLE001 - selection fails open: pins and search lead to every tool
             _log.exception("selection failed, showing pins and search tools")
             return None
-        return await self._store.add(key, ContextRecord(self._catalog.version, chosen.order))
+
+    async def _recall(self, key: bytes) -> ContextRecord | None:
+        try:
+            return await self._store.get(key)
+        except Exception:  # noqa: BLE001 - what was kept can be chosen again
+            _log.exception("the context store failed, choosing a view again")
+            return None
 
     def _default(self, permitted: View) -> View:
         """Return what is shown where nothing is known: search tools, pins, small kinds."""
@@ -175,7 +202,8 @@ class ViewPolicy:
         return self._search if self.narrows(permitted, "tool") else View(self._catalog, 0)
 
     def _pins(self, permitted: View) -> View:
-        return self._catalog.pinned & permitted
+        # A kind that is listed whole is the same list for everybody, pins in their places.
+        return (self._catalog.pinned & permitted) - self._whole(permitted)
 
     def _whole(self, permitted: View) -> View:
         whole = View(self._catalog, 0)

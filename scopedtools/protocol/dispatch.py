@@ -95,7 +95,7 @@ class Dispatcher:
         if problem is not None:
             raise problem
         if revision.stateless and not method.notification:
-            _require_client_capabilities(params.meta)
+            _require_envelope(params.meta)
         message_id = None if message.id is UNSET else message.id
         return Request(method, params, revision, ingress, message_id)
 
@@ -104,8 +104,7 @@ class Dispatcher:
         message_id = cast("MessageId", request.id)
         try:
             result = await self._handlers[request.method.name](request)
-            stamp(result, request.revision, self._server_info)
-            return answer(message_id, result)
+            return answer(message_id, stamp(result, request.revision, self._server_info))
         except Exception as error:  # noqa: BLE001 - the one place where anything becomes a wire error
             return failure(message_id, to_protocol_error(error))
 
@@ -136,6 +135,9 @@ def _read(method: Method | None, message: Message) -> tuple[Params, InvalidParam
         return decode_params(message.params, Params), error
 
 
-def _require_client_capabilities(request_meta: Mapping[str, Any]) -> None:
+def _require_envelope(request_meta: Mapping[str, Any]) -> None:
+    # A header may have told the revision; the body has to say it all the same.
+    if request_meta.get(meta.PROTOCOL_VERSION) is None:
+        raise InvalidParamsError(f"_meta needs the protocol revision in {meta.PROTOCOL_VERSION!r}")
     if not isinstance(request_meta.get(meta.CLIENT_CAPABILITIES), dict):
         raise InvalidParamsError(f"_meta needs an object {meta.CLIENT_CAPABILITIES!r}, send {{}} for none")

@@ -84,17 +84,23 @@ def decode_value(value: str) -> str:
     """Undo the encoding of header values that are not printable ASCII.
 
     Raises:
-        HeaderMismatchError: The value is marked as base64 of UTF-8 and is not.
+        HeaderMismatchError: The value is marked as base64 of UTF-8 and is not, or it should have been.
     """
+    if not (value.isascii() and value.replace("\t", " ").isprintable()):
+        raise HeaderMismatchError("A header value is not printable ASCII, send it as =?base64?...?=")
     start, end = _SENTINEL
     if not (value.startswith(start) and value.endswith(end)):
         return value
+    payload = value[len(start) : -len(end)]
     try:
-        return base64.b64decode(value[len(start) : -len(end)], validate=True).decode()
+        decoded = base64.b64decode(payload, validate=True).decode()
     except (binascii.Error, UnicodeDecodeError) as error:
         raise HeaderMismatchError(
             f"A header value is marked as base64 and cannot be decoded: {error}"
         ) from error
+    if base64.b64encode(decoded.encode()).decode() != payload:
+        raise HeaderMismatchError("A header value is base64 with bits left over, which other decoders refuse")
+    return decoded
 
 
 def encode_value(value: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, Literal
 
 from msgspec import UNSET, Raw, Struct, UnsetType, field
@@ -104,8 +105,13 @@ class PromptResult(Result, kw_only=True):
     description: str | UnsetType = UNSET
 
 
-def stamp(result: Result, revision: Revision, server_info: Raw) -> None:
-    """Add what the revision asks of every result, and take out what it has no name for."""
+def stamp(result: Result, revision: Revision, server_info: Raw) -> Result:
+    """Add what the revision asks of every result, and take out what it has no name for.
+
+    Returns:
+        A copy: an author may keep a result and return it again, at another revision.
+    """
+    result = copy.copy(result)
     if revision.stateless:
         result.result_type = "complete"
         result.meta = {**(result.meta or {}), meta.SERVER_INFO: server_info}
@@ -113,3 +119,4 @@ def stamp(result: Result, revision: Revision, server_info: Raw) -> None:
         result.ttl_ms = result.cache_scope = UNSET
     if not revision.structured and isinstance(result, CallResult):
         result.structured_content = UNSET
+    return result

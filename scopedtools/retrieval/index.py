@@ -195,7 +195,7 @@ def known_vectors(folder: Path, encoder: Encoder) -> Known:
     """Return the vectors of a saved index, of whatever rows; none unless it is sound and of this encoder."""
     try:
         manifest = manifests.read(folder)
-    except (FileNotFoundError, IndexMismatchError):
+    except (OSError, IndexMismatchError):
         return {}
     if (manifest.encoder, manifest.revision) != (encoder.name, encoder.revision):
         return {}

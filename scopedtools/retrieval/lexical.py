@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Sequence
 from functools import cache, lru_cache
@@ -76,6 +77,30 @@ class LexicalIndex:
             return np.zeros(self.rows, dtype=np.float32)
         scores: npt.NDArray[np.float32] = self._model.get_scores_from_ids(found)
         return scores
+
+    def coverage(self, text: str) -> npt.NDArray[np.float64]:
+        """Return how much of a query each row's words cover, rare words counting more.
+
+        Returns:
+            float64, shape ``(rows,)``, in 0..1: unlike a BM25 score, comparable between queries.
+        """
+        covered = np.zeros(self.rows, dtype=np.float64)
+        total = 0.0
+        for token in dict.fromkeys(tokens(text)):
+            rows = self._rows_with(token)
+            rarity = math.log1p((self.rows - len(rows) + 0.5) / (len(rows) + 0.5))
+            covered[rows] += rarity
+            total += rarity
+        return covered / total if total else covered
+
+    def _rows_with(self, token: str) -> npt.NDArray[np.int32]:
+        term = None if self._model is None else self._model.vocab_dict.get(token)
+        if term is None:
+            return np.empty(0, dtype=np.int32)
+        matrix = self._model.scores
+        start, end = matrix["indptr"][term : term + 2]
+        rows: npt.NDArray[np.int32] = matrix["indices"][start:end]
+        return rows
 
     def _known(self, text: str) -> list[int]:
         vocabulary = self._model.vocab_dict

@@ -17,6 +17,20 @@ if TYPE_CHECKING:
 
 DECIMALS: Final = 6
 
+MIN_EVIDENCE: Final = 0.35
+"""Evidence from which a request counts as served: the best cosine and a fifth of the best coverage.
+
+Measured with all-MiniLM-L6-v2, means of eight sets. Of requests whose tools are there, 6.4 % fall below. Of
+requests of the other seven sets, 36 % pass at narrow catalogs (54 to 527 tools of a field or two), 58 % at
+all; general catalogs do serve some of them. Of requests whose very tools were taken out, 89 % pass, since
+those beside them stay. So it catches what is off the subject, not that the one right tool is missing.
+"""
+
+MIN_COVERAGE: Final = 0.1
+"""The same for words alone, on the best coverage: 7.7 % fall below, 62 % of other sets' requests pass."""
+
+_COVERAGE_WEIGHT: Final = 0.2
+
 Matrix = npt.NDArray[np.float64]
 
 
@@ -38,11 +52,11 @@ class Scored(NamedTuple):
     fused: Matrix
 
     def order(self) -> list[int]:
-        """Return the candidates' positions by their best part: falling score, then rising row."""
+        """Return the positions of those that score, by their best part: falling score, then rising row."""
         return _falling(self.fused.max(axis=0))
 
     def order_for(self, part: int) -> list[int]:
-        """Return the candidates' positions by one part: falling score, then rising row."""
+        """Return the positions of those that score for one part: falling score, then rising row."""
         return _falling(self.fused[part])
 
     def hit(self, position: int) -> Hit:
@@ -79,20 +93,31 @@ def score(
         dense_weight: Weight of the vectors in 0..1; the words get the rest.
     """
     bm25 = _permitted_bm25(index, parts, within)
+    best = bm25.max(axis=1, initial=0.0)
     found = [_top(scores, k) for scores in bm25]
     if vectors is None or index.vectors is None:
         rows = _union(found)
-        lexical = _scaled(bm25[:, rows], bm25.max(axis=1, initial=0.0))
+        lexical = _scaled(bm25[:, rows], best)
         return Scored(parts, rows, np.zeros_like(lexical), lexical, lexical)
-    nearest = [index.vectors.search(vector, within, k) for vector in vectors]
-    rows = _union([*found, *(near for near, _ in nearest)])
+    nearest = [index.vectors.search(vector, within, k)[0] for vector in vectors]
+    rows = _union([*found, *nearest])
+    lexical = _scaled(bm25[:, rows], best)
+    # The candidates of words alone get their exact cosine too. A cosine of 0 is what unrelated texts have:
+    # measured, it is as good a floor as the worst row's cosine, and needs no worst row.
     vector = index.vectors.scores(vectors, rows)
-    lexical = _scaled(bm25[:, rows], bm25.max(axis=1, initial=0.0))
-    # A cosine of 0 is what unrelated texts have; measured, it is as good a floor as the worst row's cosine,
-    # and it does not need the worst row.
     dense = _scaled(np.maximum(vector, 0.0), vector.max(axis=1, initial=0.0))
     fused = np.round(dense_weight * dense + (1.0 - dense_weight) * lexical, DECIMALS)
     return Scored(parts, rows, vector, lexical, fused)
+
+
+def served(index: Index, scored: Scored) -> bool:
+    """Tell whether the best candidate is likely to serve the request; see ``MIN_EVIDENCE``."""
+    if not scored.rows.size:
+        return False
+    coverage = float(index.lexical.coverage(scored.parts[0])[scored.rows].max())
+    if not scored.vector.any():
+        return coverage >= MIN_COVERAGE
+    return float(scored.vector.max()) + _COVERAGE_WEIGHT * coverage >= MIN_EVIDENCE
 
 
 def choose(scored: Scored, *, limit: int, costs: Sequence[int], budget_tokens: int) -> tuple[Hit, ...]:
@@ -159,6 +184,6 @@ def _scaled(scores: Matrix, best: npt.NDArray[np.float64]) -> Matrix:
 
 
 def _falling(scores: npt.NDArray[np.float64]) -> list[int]:
-    # Stable, and positions rise with rows: equal scores stay in catalog order.
-    order: list[int] = np.argsort(-scores, kind="stable").tolist()
+    # Stable, and positions rise with rows: equal scores stay in catalog order. Nothing speaks for a row at 0.
+    order: list[int] = np.argsort(-scores, kind="stable")[: np.count_nonzero(scores > 0)].tolist()
     return order

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from anyio import to_thread
 
@@ -13,7 +14,7 @@ from scopedtools.exceptions import IndexMismatchError
 from scopedtools.retrieval.encoders import SentenceTransformerEncoder
 from scopedtools.retrieval.index import Index, known_vectors
 from scopedtools.retrieval.queries import EncoderThread
-from scopedtools.retrieval.ranking import Scored, choose, score
+from scopedtools.retrieval.ranking import Scored, choose, score, served
 from scopedtools.retrieval.text import clauses
 from scopedtools.types import Describable, Encoder, Hit, Ranking, Rows
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 CANDIDATES: Final = 100
 """Rows that each part of a request adds by vectors and by words, at least."""
+
+_Answer = TypeVar("_Answer")
 
 _log = logging.getLogger(__name__)
 
@@ -69,7 +72,11 @@ class HybridSelector:
         not fit is replaced; its vectors are kept for the texts that have not changed.
         """
         rows = tuple(rows)
-        await to_thread.run_sync(self._prepare, rows)
+        given_up = threading.Event()
+        try:
+            await to_thread.run_sync(self._prepare, rows, given_up)
+        finally:
+            given_up.set()
 
     async def search(self, text: str, *, within: Rows, limit: int) -> Ranking:
         """Rank rows for one request, best first.
@@ -82,11 +89,11 @@ class HybridSelector:
         Raises:
             RuntimeError: ``prepare`` has not been called.
         """
-        scored = await self._scored(text, within, limit)
-        if scored is None:
-            return Ranking((), fits=False)
-        hits = tuple(map(scored.hit, scored.order()[:limit]))
-        return Ranking(hits, fits=bool(hits))
+
+        def ranked(index: Index, scored: Scored) -> Ranking:
+            return Ranking(tuple(map(scored.hit, scored.order()[:limit])), fits=served(index, scored))
+
+        return await self._scored(text, within, limit, ranked) or Ranking((), fits=False)
 
     async def select(
         self, intent: str, *, within: Rows, limit: int, costs: Sequence[int], budget_tokens: int
@@ -96,10 +103,16 @@ class HybridSelector:
         Raises:
             RuntimeError: ``prepare`` has not been called.
         """
-        scored = await self._scored(intent, within, limit)
-        return () if scored is None else choose(scored, limit=limit, costs=costs, budget_tokens=budget_tokens)
 
-    async def _scored(self, text: str, within: Rows, limit: int) -> Scored | None:
+        def chosen(_: Index, scored: Scored) -> tuple[Hit, ...]:
+            return choose(scored, limit=limit, costs=costs, budget_tokens=budget_tokens)
+
+        return await self._scored(intent, within, limit, chosen) or ()
+
+    async def _scored(
+        self, text: str, within: Rows, limit: int, conclude: Callable[[Index, Scored], _Answer]
+    ) -> _Answer | None:
+        """Score rows in a worker thread and conclude there; ``None`` where there is nothing to look for."""
         index = self._index
         if index is None:
             raise RuntimeError("the selector is not ready; await prepare(rows) first")
@@ -109,9 +122,12 @@ class HybridSelector:
         parts = (whole, *clauses(text))
         vectors = await self._vectors(index, parts)
         k = max(CANDIDATES, 2 * limit)
-        return await to_thread.run_sync(
-            lambda: score(index, parts, vectors, within, k=k, dense_weight=self._dense_weight)
-        )
+
+        def answer() -> _Answer:
+            scored = score(index, parts, vectors, within, k=k, dense_weight=self._dense_weight)
+            return conclude(index, scored)
+
+        return await to_thread.run_sync(answer)
 
     async def _vectors(self, index: Index, parts: tuple[str, ...]) -> Vectors | None:
         if index.vectors is None:
@@ -130,14 +146,16 @@ class HybridSelector:
         self._failing = False
         return vectors
 
-    def _prepare(self, rows: Sequence[Describable]) -> None:
+    def _prepare(self, rows: Sequence[Describable], given_up: threading.Event) -> None:
         self._index = words = Index.build(rows, None)
         try:
             self._encoder.load()
             self._index = self._saved(words) or self._built(words)
         except Exception:  # noqa: BLE001 - logged with its traceback
-            # A missing package, missing weights, a broken model: words answer, and the log says why.
-            _log.exception("no vectors; words alone answer")
+            # A missing package, missing weights, a broken model: words answer, and the log says why. A
+            # server that stops meanwhile takes the encoder's thread away, which is nobody's fault.
+            if not given_up.is_set():
+                _log.exception("no vectors; words alone answer")
 
     def _saved(self, words: Index) -> Index | None:
         if self._folder is None:
@@ -146,7 +164,7 @@ class HybridSelector:
             return words.with_saved(self._folder, self._encoder)
         except FileNotFoundError:
             return None
-        except IndexMismatchError as error:
+        except (IndexMismatchError, OSError) as error:
             _log.warning("%s", error)
             return None
 

@@ -21,10 +21,21 @@ _SEPARATORS: Final = re.compile(r"[\s_\-/.:]+")
 # word (`HTTPResponse`, but not `IDs`), and a digit before a longer word (`md5sum`, but not `k8s` or `3d`).
 _HUMPS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z]{2})(?=[A-Z][a-z]{2})|(?<=\d)(?=[A-Za-z]{2})")
 
+# What a request may ask for. "and" before one of these begins a clause; before anything else it joins nouns.
+_VERBS: Final = (
+    "add|analy[sz]e|ask|book|build|buy|calculate|call|cancel|change|check|compare|compute|convert|copy|count|create"
+    "|delete|describe|draft|email|estimate|explain|export|extract|fetch|find|fix|generate|get|give|identify|inform"
+    "|list|look|make|merge|move|notify|open|order|pay|plan|play|post|predict|print|provide|pull|read|recommend"
+    "|record|remind|remove|rename|replace|reply|report|request|reserve|retrieve|run|save|schedule|search|see|send"
+    "|set|share|show|solve|sort|start|stop|store|submit|suggest|summari[sz]e|tell|track|transfer|translate|update"
+    "|upload|use|verify|view|write"
+)
+
 _CUTS: Final = re.compile(
     r"(?<=[.!?])\s+|[\n;\u3002\uff01\uff1f\uff1b]+"  # the last four are the Chinese . ! ? ;
     r"|,?\s*\b(?:and\s+)?(?:then|also|finally|lastly|afterwards?|additionally|furthermore|moreover"
-    r"|after\s+that|as\s+well\s+as|in\s+addition|next,)\b,?\s*",
+    r"|after\s+that|as\s+well\s+as|in\s+addition|next,)\b,?\s*"
+    rf"|,?\s+and\s+(?=(?:{_VERBS})\b)",
     re.IGNORECASE,
 )
 

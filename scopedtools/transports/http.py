@@ -5,7 +5,7 @@ Source: the Streamable HTTP pages of the specification, 2025-03-26 to 2026-07-28
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Final
 
@@ -78,8 +78,10 @@ class HttpTransport:
         except _Refusal as refusal:
             status, headers = refusal.status, refusal.headers
             body = failure(UNSET, refusal.error).body
+        except Exception as error:  # noqa: BLE001 - such as a verifier that fails
+            status, body, headers = 500, failure(UNSET, to_protocol_error(error)).body, ()
         length = b"%d" % len(body)
-        own = (*_HEADERS, (b"content-length", length), *headers) if body else headers
+        own = (*(_HEADERS if body else ()), (b"content-length", length), *headers)
         await send({"type": "http.response.start", "status": status, "headers": own})
         await send({"type": "http.response.body", "body": body})
 
@@ -88,9 +90,7 @@ class HttpTransport:
     ) -> tuple[int, bytes, tuple[tuple[bytes, bytes], ...]]:
         if scope["method"] != "POST":
             raise _Refusal(405, InvalidRequestError("Send messages with POST"), ((b"allow", b"POST"),))
-        headers = {
-            name.decode("latin-1"): value.decode("latin-1").strip() for name, value in scope["headers"]
-        }
+        headers = _joined(scope["headers"])
         _require_media_types(headers)
         principal = await self._principal(headers)
         body = await self._read(headers, receive)
@@ -111,7 +111,7 @@ class HttpTransport:
         identify = partial(mirrors.identify, version)
         try:
             request = self._dispatcher.admit(message, identify, ingress)
-            if request.revision.stateless:
+            if request.revision.stateless and request.id is not None:
                 mirrors.check(request, headers)
         except Exception as error:  # noqa: BLE001 - nothing a client sends may end in a bare failure
             return self._rejection(message.id, to_protocol_error(error), headers)
@@ -142,7 +142,7 @@ class HttpTransport:
 
     async def _read(self, headers: Mapping[str, str], receive: Receive) -> bytes:
         announced = headers.get("content-length", "")
-        if announced.isdigit() and int(announced) > self._max_body_bytes:
+        if announced.isdecimal() and int(announced) > self._max_body_bytes:
             raise self._too_large()
         chunks: list[bytes] = []
         size_bytes = 0
@@ -161,6 +161,16 @@ class HttpTransport:
         error = InvalidRequestError(f"The body is larger than {self._max_body_bytes} bytes")
         # What was not read yet would be taken for the next request, so the connection ends here.
         return _Refusal(413, error, ((b"connection", b"close"),))
+
+
+def _joined(lines: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    # Several lines of one name are one list (RFC 9110, 5.3). So an Accept may come in two, and a header
+    # that must mirror the body cannot: joined, it says something else.
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in lines:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1").strip(" \t")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 def _status(code: int | None, *, stateless: bool) -> int:

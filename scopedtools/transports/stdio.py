@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+import anyio
 import anyio.to_thread
 from msgspec import UNSET
 
-from scopedtools.exceptions import InvalidRequestError, MethodNotFoundError, ProtocolError
+from scopedtools.exceptions import InvalidParamsError, InvalidRequestError, ProtocolError
 from scopedtools.protocol import meta
 from scopedtools.protocol.dispatch import Dispatcher, Ingress, Request, to_protocol_error
 from scopedtools.protocol.envelope import Message, Reply, decode, failure, id_of
@@ -40,6 +43,9 @@ class StdioTransport:
         self._dispatcher = dispatcher
         self._max_line_bytes = max_line_bytes
         self._negotiated: Revision = LATEST_LEGACY
+        # Threads of their own: those of tools may all be taken by tools that wait for something.
+        self._reading = anyio.CapacityLimiter(1)
+        self._writing = anyio.CapacityLimiter(1)
 
     async def serve(self, source: BinaryIO, sink: BinaryIO) -> None:
         """Answer messages until the client closes its side; then finish what is running.
@@ -50,37 +56,40 @@ class StdioTransport:
         """
         async with asyncio.TaskGroup() as tasks:
             async for line in self._lines(source, sink):
-                request = self._admit(line, sink)
+                request = await self._admit(line, sink)
                 if request is not None and request.id is not None:
                     tasks.create_task(self._run(request, sink))
 
     async def _lines(self, source: BinaryIO, sink: BinaryIO) -> AsyncIterator[bytes]:
         limit = self._max_line_bytes
-        while line := await _read_line(source, limit + 1):
+        while line := await self._read_line(source, limit + 1):
             if len(line) <= limit:
                 if line.strip():
                     yield line
                 continue
             while line and not line.endswith(b"\n"):
-                line = await _read_line(source, limit)
-            _write(sink, failure(UNSET, InvalidRequestError(f"The line is longer than {limit} bytes")))
+                line = await self._read_line(source, limit)
+            too_long = InvalidRequestError(f"The line is longer than {limit} bytes")
+            await self._write(sink, failure(UNSET, too_long))
 
-    def _admit(self, line: bytes, sink: BinaryIO) -> Request | None:
+    async def _admit(self, line: bytes, sink: BinaryIO) -> Request | None:
         try:
             message = decode(line)
         except ProtocolError as error:
-            _write(sink, failure(id_of(line), error))
+            await self._write(sink, failure(id_of(line), error))
             return None
         if message.method is UNSET:
             return None
-        return self._admit_message(message, sink)
+        return await self._admit_message(message, sink)
 
-    def _admit_message(self, message: Message, sink: BinaryIO) -> Request | None:
+    async def _admit_message(self, message: Message, sink: BinaryIO) -> Request | None:
         try:
             request = self._dispatcher.admit(message, self._identify, _INGRESS)
         except Exception as error:  # noqa: BLE001 - nothing a client sends may end the process
-            if not (message.id is UNSET and isinstance(error, MethodNotFoundError)):
-                _write(sink, failure(message.id, to_protocol_error(error)))
+            if message.id is UNSET:
+                _log.info("ignoring a notification: %s", error)  # JSON-RPC forbids to answer one
+            else:
+                await self._write(sink, failure(message.id, to_protocol_error(error)))
             return None
         if isinstance(request.params, InitializeParams):
             self._negotiated = negotiate(request.params.protocol_version)
@@ -88,32 +97,63 @@ class StdioTransport:
 
     def _identify(self, request_meta: Mapping[str, Any]) -> Revision:
         version = request_meta.get(meta.PROTOCOL_VERSION)
-        return self._negotiated if version is None else known_revision(str(version))
+        if version is None:
+            return self._negotiated
+        if not isinstance(version, str):
+            raise InvalidParamsError(f"{meta.PROTOCOL_VERSION!r} must be text, got {version!r}")
+        return known_revision(version)
 
     async def _run(self, request: Request, sink: BinaryIO) -> None:
-        _write(sink, await self._dispatcher.run(request))
+        await self._write(sink, await self._dispatcher.run(request))
+
+    async def _read_line(self, source: BinaryIO, limit_bytes: int) -> bytes:
+        # A thread reads pipes, files and terminals alike, on every platform; on cancellation it is left
+        # to end with the process, since nothing can wake it.
+        try:
+            return await anyio.to_thread.run_sync(
+                source.readline, limit_bytes, abandon_on_cancel=True, limiter=self._reading
+            )
+        except ConnectionError:
+            return b""  # where standard input is a socket, a client that went away may end it like this
+
+    async def _write(self, sink: BinaryIO, reply: Reply) -> None:
+        # In a thread: a client that is slow to read must not hold up what is running.
+        await anyio.to_thread.run_sync(
+            _write_line, sink, reply.body, abandon_on_cancel=True, limiter=self._writing
+        )
 
 
 async def serve_stdio(dispatcher: Dispatcher) -> None:
     """Serve the client at standard input and output.
 
-    While it runs, `print` goes to standard error: a stray line on standard output would break the
-    protocol.
+    While it runs, nothing else reads or writes there: a stray line on standard output would break the
+    protocol. What tools, and programs that they start, print goes to standard error.
     """
-    sink = sys.stdout.buffer
-    with contextlib.redirect_stdout(sys.stderr):
-        await StdioTransport(dispatcher).serve(sys.stdin.buffer, sink)
+    with _claimed() as (source, sink):
+        await StdioTransport(dispatcher).serve(source, sink)
 
 
-async def _read_line(source: BinaryIO, limit_bytes: int) -> bytes:
-    # A thread reads pipes, files and terminals alike, on every platform; on cancellation it is left to
-    # end with the process, since nothing can wake it.
-    return await anyio.to_thread.run_sync(source.readline, limit_bytes, abandon_on_cancel=True)
-
-
-def _write(sink: BinaryIO, reply: Reply) -> None:
+@contextlib.contextmanager
+def _claimed() -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    # Never closed: after an interruption a thread may still be at them, and would hold up whoever does.
+    sys.stdout.flush()
+    source = os.fdopen(os.dup(0), "rb", closefd=False)
+    sink = os.fdopen(os.dup(1), "wb", closefd=False)
+    with Path(os.devnull).open("rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(2, 1)
     try:
-        sink.write(reply.body + b"\n")
+        with contextlib.redirect_stdout(sys.stderr):
+            yield source, sink
+    finally:
+        sys.stdout.flush()
+        os.dup2(source.fileno(), 0)
+        os.dup2(sink.fileno(), 1)
+
+
+def _write_line(sink: BinaryIO, line: bytes) -> None:
+    try:
+        sink.write(line + b"\n")
         sink.flush()
-    except BrokenPipeError:
+    except ConnectionError:
         _log.info("the client is gone, an answer was dropped")

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from rows import ALL, SHOP, CountingEncoder, Row
 from scopedtools.exceptions import IndexMismatchError
 from scopedtools.retrieval.hashing import HashingEncoder
 from scopedtools.retrieval.index import Index, known_vectors, verify
+from tests.retrieval.rows import ALL, SHOP, CountingEncoder, Row
 
 
 def saved(folder: Path) -> Path:
@@ -34,7 +34,11 @@ def flip_a_byte(path: Path) -> None:
 def test_each_distinct_text_is_encoded_once() -> None:
     encoder = CountingEncoder()
     told: list[tuple[int, int]] = []
-    index = Index.build([Row("a", "Same.", examples=("x y",)), Row("a", "Same.", examples=("x y", "z"))], encoder, progress=lambda *done: told.append(done))
+    index = Index.build(
+        [Row("a", "Same.", examples=("x y",)), Row("a", "Same.", examples=("x y", "z"))],
+        encoder,
+        progress=lambda *done: told.append(done),
+    )
 
     assert encoder.documents == ["a: Same.", "x y", "z"]
     assert told == [(3, 3)]
@@ -49,7 +53,9 @@ def test_a_loaded_index_answers_as_the_saved_one(tmp_path: Path) -> None:
 
     assert built.vectors is not None
     assert loaded.vectors is not None
-    assert [a.tolist() for a in loaded.vectors.search(query, ALL, 6)] == [a.tolist() for a in built.vectors.search(query, ALL, 6)]
+    assert [a.tolist() for a in loaded.vectors.search(query, ALL, 6)] == [
+        a.tolist() for a in built.vectors.search(query, ALL, 6)
+    ]
     assert loaded.catalog == built.catalog
 
 
@@ -58,7 +64,12 @@ def test_the_manifest_says_what_the_index_was_built_from(tmp_path: Path) -> None
 
     assert manifest["rows"] == len(SHOP)
     assert manifest["vectors"] == 9
-    assert (manifest["dimensions"], manifest["dtype"], manifest["metric"], manifest["factory"]) == (256, "float32", "ip", "Flat")
+    assert (manifest["dimensions"], manifest["dtype"], manifest["metric"], manifest["factory"]) == (
+        256,
+        "float32",
+        "ip",
+        "Flat",
+    )
     assert (manifest["encoder"], manifest["revision"]) == ("hashing", "1-256")
     assert set(manifest["versions"]) == {"scopedtools", "faiss-cpu", "numpy"}
     assert manifest["command"] == "pytest"
@@ -78,12 +89,18 @@ def test_a_folder_without_an_index_is_no_mismatch(tmp_path: Path) -> None:
         (SHOP[:-1], HashingEncoder(), r"built from catalog \w+ \(5 rows\), got \w+ \(6 rows\); rebuild it"),
         ((*SHOP[1:], SHOP[0]), HashingEncoder(), "built from catalog"),
         ((*SHOP[:-1], replace(SHOP[-1], description="Other.")), HashingEncoder(), "built from catalog"),
-        ((*SHOP[:-1], replace(SHOP[-1], examples=("ten dollars in euros",))), HashingEncoder(), "built from catalog"),
+        (
+            (*SHOP[:-1], replace(SHOP[-1], examples=("ten dollars in euros",))),
+            HashingEncoder(),
+            "built from catalog",
+        ),
         (SHOP, HashingEncoder(128), "built with hashing 1-128, got hashing 1-256; rebuild it"),
     ],
     ids=["fewer rows", "other order", "other text", "other examples", "other encoder"],
 )
-def test_an_index_of_something_else_is_refused(tmp_path: Path, rows: tuple[Row, ...], encoder: HashingEncoder, message: str) -> None:
+def test_an_index_of_something_else_is_refused(
+    tmp_path: Path, rows: tuple[Row, ...], encoder: HashingEncoder, message: str
+) -> None:
     with pytest.raises(IndexMismatchError, match=message):
         Index.load(saved(tmp_path), rows=rows, encoder=encoder)
 
@@ -117,7 +134,9 @@ def test_verify_names_the_changed_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("step", range(6))
-def test_a_save_that_fails_midway_leaves_the_old_index(tmp_path: Path, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_save_that_fails_midway_leaves_the_old_index(
+    tmp_path: Path, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     saved(tmp_path)
     calls = iter(range(100))
     for name in ("fsync", "replace"):
@@ -140,12 +159,15 @@ def test_a_save_that_fails_midway_leaves_the_old_index(tmp_path: Path, step: int
 def test_a_process_killed_while_saving_leaves_the_old_index(tmp_path: Path) -> None:
     saved(tmp_path)
     code = (
-        "import os, pathlib, signal, sys; sys.path.insert(0, sys.argv[2]);"
-        "from rows import SHOP; from scopedtools.retrieval import HashingEncoder, Index, manifest;"
+        "import os, pathlib, signal, sys;"
+        "from tests.retrieval.rows import SHOP;"
+        "from scopedtools.retrieval import HashingEncoder, Index, manifest;"
         "manifest.write = lambda *_: os.kill(os.getpid(), signal.SIGKILL);"
         "Index.build(SHOP[:3], HashingEncoder()).save(pathlib.Path(sys.argv[1]))"
     )
-    died = subprocess.run([sys.executable, "-c", code, str(tmp_path), str(Path(__file__).parent)], check=False)
+    died = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=Path(__file__).parents[2], check=False
+    )
 
     assert died.returncode == -signal.SIGKILL
     Index.load(tmp_path, rows=SHOP, encoder=HashingEncoder())
@@ -173,7 +195,11 @@ def test_saving_the_same_index_twice_changes_only_the_date(tmp_path: Path) -> No
     first = Index.build(SHOP, HashingEncoder()).save(tmp_path)
     second = Index.build(SHOP, HashingEncoder()).save(tmp_path)
 
-    assert (first.rows_file, first.vectors_file, first.catalog) == (second.rows_file, second.vectors_file, second.catalog)
+    assert (first.rows_file, first.vectors_file, first.catalog) == (
+        second.rows_file,
+        second.vectors_file,
+        second.catalog,
+    )
     assert verify(tmp_path) == []
 
 

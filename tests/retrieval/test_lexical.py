@@ -31,7 +31,9 @@ def test_chinese_gives_pairs_of_characters() -> None:
 
 
 def test_a_row_that_shares_rarer_words_scores_higher() -> None:
-    scores = LexicalIndex.build(["get a book", "get the weather", "get a book order"]).scores("weather book order")
+    scores = LexicalIndex.build(["get a book", "get the weather", "get a book order"]).scores(
+        "weather book order"
+    )
 
     assert scores.dtype == np.float32
     assert scores.argmax() == 2

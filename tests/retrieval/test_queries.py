@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from anyio.lowlevel import checkpoint
 
-from rows import CountingEncoder
 from scopedtools.retrieval.queries import EncoderThread
+from tests.retrieval.rows import CountingEncoder
 
 if TYPE_CHECKING:
     from scopedtools.types import Vectors
@@ -75,7 +76,7 @@ async def test_a_cancelled_waiter_harms_no_other() -> None:
     # One run that has begun and one that is still queued, each with two waiters of which one goes.
     gone = [asyncio.ensure_future(thread.vectors((text,))) for text in ("first", "second")]
     stays = asyncio.ensure_future(thread.vectors(("second",)))
-    await asyncio.sleep(0)
+    await checkpoint()
     for task in gone:
         task.cancel()
     results = await asyncio.gather(*gone, return_exceptions=True)

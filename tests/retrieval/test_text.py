@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rows import Row
 from scopedtools.retrieval.text import MAX_CLAUSE_CHARACTERS, MAX_CLAUSES, clauses, texts, words
+from tests.retrieval.rows import Row
 
 
 @pytest.mark.parametrize(

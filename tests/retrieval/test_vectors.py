@@ -10,10 +10,13 @@ from scopedtools.retrieval.vectors import VectorIndex, members
 
 def made(n: int, d: int = 8, seed: int = 0) -> np.ndarray:
     vectors = np.random.default_rng(seed).normal(size=(n, d)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
 
 
-def brute_force(vectors: np.ndarray, row_of: list[int], query: np.ndarray, within: int, k: int) -> list[tuple[int, float]]:
+def brute_force(
+    vectors: np.ndarray, row_of: list[int], query: np.ndarray, within: int, k: int
+) -> list[tuple[int, float]]:
     best: dict[int, float] = {}
     for row, vector in zip(row_of, vectors, strict=True):
         if within >> row & 1:
@@ -29,14 +32,18 @@ def test_a_restricted_search_equals_brute_force(data: st.DataObject) -> None:
     row_of = [row for row, count in enumerate(counts) for _ in range(count)]
     # Few distinct vectors, so that many rows tie.
     pool = made(data.draw(st.integers(1, 8)))
-    vectors = pool[data.draw(st.lists(st.integers(0, len(pool) - 1), min_size=len(row_of), max_size=len(row_of)))]
+    vectors = pool[
+        data.draw(st.lists(st.integers(0, len(pool) - 1), min_size=len(row_of), max_size=len(row_of)))
+    ]
     within = data.draw(st.integers(0, (1 << len(counts)) - 1))
     k = data.draw(st.integers(1, 40))
     query = made(1, seed=1)[0]
 
     rows, scores = VectorIndex.build(vectors, np.array(row_of)).search(query, within, k)
 
-    assert list(zip(rows.tolist(), scores.tolist(), strict=True)) == brute_force(vectors, row_of, query, within, k)
+    assert list(zip(rows.tolist(), scores.tolist(), strict=True)) == brute_force(
+        vectors, row_of, query, within, k
+    )
 
 
 def test_a_row_with_many_near_vectors_does_not_crowd_out_the_others() -> None:

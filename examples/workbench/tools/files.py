@@ -86,9 +86,9 @@ def _written(target: Path) -> Written:
 def _free(path: str) -> Path:
     """Return the target of a copy or move, which must not exist, with the folders above it made."""
     target = resolve(path)
-    if target.exists():
-        raise ValueError(f"target must not exist, got {path!r}: delete it first or choose another name")
     with clear_errors(path):
+        if target.exists():
+            raise ValueError(f"target must not exist, got {path!r}: delete it first or choose another name")
         target.parent.mkdir(parents=True, exist_ok=True)
     return target
 
@@ -140,7 +140,8 @@ def file_append(path: SandboxPath, text: Content) -> Written:
         path: The file, relative to the workbench folder, at most 1 MB in the end.
         text: What to add at the end.
     """
-    present = existing_file(path).stat().st_size if resolve(path).exists() else 0
+    with clear_errors(path):
+        present = existing_file(path).stat().st_size if resolve(path).exists() else 0
     if present + len(text.encode()) > MAX_BYTES:
         raise ValueError(f"{path!r} must stay within {MAX_BYTES:,} bytes, it has {present:,} already")
     if not present:
@@ -202,10 +203,10 @@ def file_move(path: SandboxPath, target_path: SandboxPath) -> Entry:
         target_path: Where to; it must not exist.
     """
     source = resolve(path)
-    if not source.exists() or resolve(target_path).is_relative_to(source):
-        raise ValueError(f"path must exist and not hold the target, got {path!r} to {target_path!r}")
-    target = _free(target_path)
     with clear_errors(path):
+        if not source.exists() or resolve(target_path).is_relative_to(source):
+            raise ValueError(f"path must exist and not hold the target, got {path!r} to {target_path!r}")
+        target = _free(target_path)
         return _entry(source.rename(target))
 
 

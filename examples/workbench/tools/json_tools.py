@@ -74,7 +74,10 @@ def _load(text: str) -> JsonValue:
         raise ValueError(f"JSON must nest at most {_MAX_DEPTH} levels") from error
     _depth(value)
     if "\\ud" in text.lower():
-        _dump(value).encode()  # half of a surrogate pair is no text: UnicodeEncodeError, a ValueError
+        try:
+            _dump(value).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError("JSON text must hold no half of a surrogate pair, such as \\ud800") from error
     return value
 
 

@@ -105,7 +105,7 @@ def matrix_multiply(left: Matrix, right: Matrix) -> Rows:
     a, b = _matrix(left, "left"), _matrix(right, "right")
     if a.shape[1] != b.shape[0]:
         raise ValueError(
-            f"right must have one row for each column of left, got {b.shape[0]} for {a.shape[1]}: transpose one"
+            f"right must have one row for each column of left, got {b.shape[0]} for {a.shape[1]}: fix one"
         )
     return _rows(a @ b)
 
@@ -253,7 +253,7 @@ def solve_linear_system(matrix: Matrix, right_side: Vector) -> list[float]:
         right_side: The constant of each equation.
     """
     array = _square(matrix)
-    same_length("matrix", matrix, "right_side", [[value] for value in right_side])
+    same_length("matrix", matrix, "right_side", right_side)
     return finite(np.linalg.solve(array, np.array(right_side)).tolist())
 
 
@@ -266,7 +266,7 @@ def least_squares_solution(matrix: Matrix, right_side: Vector) -> LeastSquares:
         right_side: The constant of each equation.
     """
     array, target = _matrix(matrix), np.array(right_side)
-    same_length("matrix", matrix, "right_side", [[value] for value in right_side])
+    same_length("matrix", matrix, "right_side", right_side)
     solution, _, rank, _ = np.linalg.lstsq(array, target, rcond=None)
     return LeastSquares(solution.tolist(), float(np.linalg.norm(array @ solution - target)), int(rank))
 

@@ -37,7 +37,7 @@ _CRON_SHORTHANDS = {
 _CRON_PART = re.compile(r"(\*|[0-9a-z]{1,3}(?:-[0-9a-z]{1,3})?)(?:/([1-9][0-9]?))?")
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*")
 
-_MAX_BITS = 1_024
+_MAX_BITS = 1_000
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.Pow: operator.pow,
@@ -193,7 +193,7 @@ def semver_parse(version: Version) -> SemanticVersion:
 
 
 def semver_compare(first: Version, second: Version) -> Literal["older", "same", "newer"]:
-    """Compare two semantic versions: is the first older, the same or newer?
+    """Compare two semantic versions, and say whether the first is older, the same or newer.
 
     Args:
         first: One version.

@@ -131,8 +131,10 @@ def _select(
     cursor = connection.execute(sql, parameters or [])
     rows: list[list[Cell]] = []
     size = 0
+    truncated = False
     for row in cursor:
         if len(rows) == limit:
+            truncated = True
             break
         rows.append([_plain(cell) for cell in row])
         size += sum(len(str(cell)) for cell in rows[-1])
@@ -141,7 +143,7 @@ def _select(
                 f"the result must be at most {_MAX_RESULT:,} characters: ask for fewer rows or columns"
             )
     columns = [name for name, *_ in cursor.description or []]
-    return QueryResult(columns, rows, truncated=len(rows) == limit and cursor.fetchone() is not None)
+    return QueryResult(columns, rows, truncated)
 
 
 def _names(connection: sqlite3.Connection) -> list[TableName]:

@@ -26,8 +26,8 @@ Limit = Annotated[int, Field(ge=1, le=1_000)]
 _MAX_DEPTH = 64
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _BLOCK_TAGS = (
-    "address article aside blockquote br dd div dl dt footer form h1 h2 h3 h4 h5 h6 header hr li main nav ol p "
-    "pre section table td th title tr ul"
+    "address article aside blockquote br dd div dl dt footer form h1 h2 h3 h4 h5 h6 header hr li main nav ol "
+    "p pre section table td th title tr ul"
 )
 _BLOCKS = frozenset(_BLOCK_TAGS.split())
 
