@@ -17,7 +17,8 @@ from scopedtools.context.policy import ViewSettings
 from scopedtools.exceptions import InvalidParamsError, ProtocolError
 from scopedtools.protocol import meta
 from scopedtools.protocol.cursor import decode_cursor, encode_cursor
-from scopedtools.protocol.dispatch import Handler, Request, log_unexpected
+from scopedtools.protocol.dispatch import Handler, log_unexpected
+from scopedtools.protocol.request import Request
 from scopedtools.protocol.methods import CallParams, GetPromptParams, InitializeParams, ListParams, ReadParams
 from scopedtools.protocol.results import (
     CallResult,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import inspect
 import json
+import typing
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from types import UnionType
+from typing import Any, Final, Union
 
 from msgspec import UNSET, Raw
 from pydantic import TypeAdapter
@@ -16,11 +17,13 @@ from pydantic_core import SchemaError, to_json
 
 from scopedtools.catalog.signature import CompactJsonSchema, strip_titles
 from scopedtools.exceptions import DefinitionError
-from scopedtools.protocol.content import PromptMessage, ResourceContents, TextContent
+from scopedtools.protocol.content import Block, Content, PromptMessage, ResourceContents, Text
 from scopedtools.protocol.results import CallResult
 
 _UNSTRUCTURED: Final = (inspect.Signature.empty, Any, None, type(None), str, CallResult)
 """Annotations that promise no structure; a schema that says "a text" would only cost tokens."""
+
+_BLOCKS: Final = tuple(Block.__subclasses__())
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +44,41 @@ class Output:
         """Make the result of a call."""
         if isinstance(value, CallResult):
             return value
-        if self.schema is None and (value is None or isinstance(value, str)):
-            return text_result(value or "")
+        if self.schema is None:
+            blocks = _blocks(value)
+            if blocks is not None:
+                return CallResult(content=blocks)
         encoded = self.dump(value)
         structured: Any = UNSET
         if self.schema is not None:
             structured = Raw(b'{"result":%b}' % encoded if self.wrapped else encoded)
         text = value if isinstance(value, str) else encoded.decode()
-        return CallResult(content=[TextContent(text)], structured_content=structured)
+        return CallResult(content=[Text(text)], structured_content=structured)
+
+
+def _blocks(value: Any) -> list[Content] | None:
+    """Return what a value is as content by itself, or ``None`` where it is data."""
+    if value is None or value == "":
+        return []
+    if isinstance(value, str):
+        return [Text(value)]
+    if isinstance(value, _BLOCKS):
+        return [value]
+    if isinstance(value, list | tuple) and value and any(isinstance(part, _BLOCKS) for part in value):
+        return [Text(part) if isinstance(part, str) else part for part in value]
+    return None
+
+
+def _promises_blocks(annotation: Any) -> bool:
+    """Tell whether an annotation is of content blocks, alone, in a union or in a list."""
+    if typing.get_origin(annotation) in (list, tuple, Union, UnionType):
+        return any(_promises_blocks(part) for part in typing.get_args(annotation))
+    return isinstance(annotation, type) and issubclass(annotation, Block)
 
 
 def text_result(text: str, *, is_error: bool = False) -> CallResult:
     """Make a result of text alone; no text makes no content."""
-    return CallResult(content=[TextContent(text)] if text else [], is_error=is_error)
+    return CallResult(content=[Text(text)] if text else [], is_error=is_error)
 
 
 def read_output(annotation: Any, *, where: str) -> Output:
@@ -62,7 +87,7 @@ def read_output(annotation: Any, *, where: str) -> Output:
     Raises:
         DefinitionError: No JSON Schema can describe it.
     """
-    if any(annotation is plain for plain in _UNSTRUCTURED):
+    if any(annotation is plain for plain in _UNSTRUCTURED) or _promises_blocks(annotation):
         return Output()
     try:
         adapter = TypeAdapter[Any](annotation)
@@ -105,8 +130,7 @@ def contents(value: Any, *, uri: str, mime_type: str | None) -> list[ResourceCon
     if isinstance(value, ResourceContents):
         return [value]
     if isinstance(value, bytes):
-        blob = base64.b64encode(value).decode()
-        return [ResourceContents(uri, mime_type or "application/octet-stream", blob=blob)]
+        return [ResourceContents(uri, mime_type or "application/octet-stream", blob=value)]
     if isinstance(value, str):
         return [ResourceContents(uri, mime_type or "text/plain", text=value)]
     text = to_json(value, inf_nan_mode="null").decode()
@@ -123,5 +147,7 @@ def _message(part: Any) -> PromptMessage:
     if isinstance(part, PromptMessage):
         return part
     if isinstance(part, str):
-        return PromptMessage(TextContent(part))
+        return PromptMessage(Text(part))
+    if isinstance(part, _BLOCKS):
+        return PromptMessage(part)
     raise TypeError(f"a prompt returns text, messages, or a list of them, got {type(part).__name__}")

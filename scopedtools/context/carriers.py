@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import parse_qs, unquote
 
 from scopedtools.exceptions import InvalidRequestError
-from scopedtools.protocol.dispatch import Request
+from scopedtools.protocol.request import Request
 from scopedtools.protocol.meta import extension_settings
 
 _log: Final = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from scopedtools.context.carriers import Carrier, CarrierTable, query_values
 from scopedtools.exceptions import HeaderMismatchError
-from scopedtools.protocol.dispatch import Request
+from scopedtools.protocol.request import Request
 from scopedtools.protocol.meta import INTENT, extension_settings
 from scopedtools.protocol.mirrors import decode_value
 from scopedtools.types import Principal

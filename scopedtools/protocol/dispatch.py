@@ -13,10 +13,11 @@ from msgspec import UNSET, Raw, Struct
 from scopedtools.exceptions import InternalError, InvalidParamsError, InvalidRequestError, ProtocolError
 from scopedtools.protocol import meta
 from scopedtools.protocol.envelope import Message, MessageId, Reply, answer, failure
+from scopedtools.protocol.inputs import InputRequired
 from scopedtools.protocol.methods import METHODS, Method, Params, decode_params, unknown_method
-from scopedtools.protocol.results import Result, stamp
+from scopedtools.protocol.request import Ingress, Request
+from scopedtools.protocol.results import InputRequiredResult, Result, stamp
 from scopedtools.protocol.revisions import Revision
-from scopedtools.types import ANONYMOUS, Principal
 
 _log: Final = logging.getLogger(__name__)
 
@@ -24,43 +25,6 @@ _WRONG_ID: Final = {
     False: "{!r} is a request, send it with an 'id'",
     True: "{!r} is a notification, leave out 'id'",
 }
-
-
-class Ingress(Struct, frozen=True):
-    """What a transport knows of a request besides its body.
-
-    Attributes:
-        principal: Who is asking.
-        headers: Header lines in the order of arrival, names in lower case; empty on stdio.
-        query: Query string of the URL, undecoded.
-    """
-
-    principal: Principal = ANONYMOUS
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-    query: bytes = b""
-
-
-class Request(Struct, frozen=True):
-    """A request that was understood, on its way to a handler.
-
-    Attributes:
-        method: The method asked for.
-        params: Its parameters, of the shape ``method.params``.
-        revision: The protocol revision that it speaks.
-        ingress: What the transport knows of it.
-        id: What the client calls it, or ``None`` for a notification.
-    """
-
-    method: Method
-    params: Params
-    revision: Revision
-    ingress: Ingress
-    id: MessageId | None
-
-    @property
-    def meta(self) -> dict[str, Any]:
-        """``_meta`` of the parameters; empty where there is none."""
-        return self.params.meta
 
 
 Identify: TypeAlias = Callable[[Mapping[str, Any]], Revision]
@@ -103,10 +67,18 @@ class Dispatcher:
         """Run the handler of a request and encode what comes of it; never raises an `Exception`."""
         message_id = cast("MessageId", request.id)
         try:
-            result = await self._handlers[request.method.name](request)
+            result = await self._handle(request)
             return answer(message_id, stamp(result, request.revision, self._server_info))
         except Exception as error:  # noqa: BLE001 - the one place where anything becomes a wire error
             return failure(message_id, to_protocol_error(error))
+
+
+    async def _handle(self, request: Request) -> Result:
+        try:
+            return await self._handlers[request.method.name](request)
+        except InputRequired as needed:
+            asked = {key: question.wire() for key, question in needed.questions.items()}
+            return InputRequiredResult(input_requests=asked, request_state=needed.state)
 
 
 def to_protocol_error(error: Exception) -> ProtocolError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -96,6 +97,16 @@ def id_of(body: bytes) -> MessageId | UnsetType:
 def answer(message_id: MessageId, result: Struct) -> Reply:
     """Encode a result."""
     return Reply(_encoder.encode(_Answer("2.0", message_id, result)))
+
+
+def notification(method: str, params: Mapping[str, Any]) -> bytes:
+    """Encode a notification."""
+    return _encoder.encode({"jsonrpc": "2.0", "method": method, "params": params})
+
+
+def question(message_id: MessageId, method: str, params: Mapping[str, Any]) -> bytes:
+    """Encode a request to the client."""
+    return _encoder.encode({"jsonrpc": "2.0", "id": message_id, "method": method, "params": params})
 
 
 def failure(message_id: MessageId | UnsetType, error: ProtocolError) -> Reply:

@@ -34,24 +34,80 @@ class ListParams(Params, kw_only=True):
     cursor: str | None = None
 
 
-class CallParams(Params, kw_only=True):
+class InputParams(Params, kw_only=True):
+    """A request that may come again, with answers to what the server asked; see ``protocol.inputs``."""
+
+    input_responses: dict[str, Any] | None = None
+    request_state: str | None = None
+
+
+class CallParams(InputParams, kw_only=True):
     """A tool and its arguments, which stay JSON until the tool's own schema reads them."""
 
     name: str
     arguments: Raw | UnsetType = UNSET
 
 
-class ReadParams(Params, kw_only=True):
+class ReadParams(InputParams, kw_only=True):
     """A resource."""
 
     uri: str
 
 
-class GetPromptParams(Params, kw_only=True):
+class GetPromptParams(InputParams, kw_only=True):
     """A prompt and its arguments."""
 
     name: str
     arguments: dict[str, str] | None = None
+
+
+class CompletionArgument(Struct):
+    """An argument and what was typed of it so far."""
+
+    name: str
+    value: str
+
+
+class CompletionContext(Struct):
+    """Arguments that are filled in already."""
+
+    arguments: dict[str, str] = field(default_factory=dict)
+
+
+class CompleteParams(Params, kw_only=True):
+    """An argument of a prompt or a variable of a resource template, to be completed."""
+
+    ref: dict[str, Any]
+    argument: CompletionArgument
+    context: CompletionContext = field(default_factory=CompletionContext)
+
+
+class SubscriptionFilter(Struct, rename="camel", omit_defaults=True):
+    """Kinds of notifications that a client wants."""
+
+    tools_list_changed: bool = False
+    prompts_list_changed: bool = False
+    resources_list_changed: bool = False
+    resource_subscriptions: list[str] = field(default_factory=list)
+
+
+class ListenParams(Params, kw_only=True):
+    """A stream of notifications."""
+
+    notifications: SubscriptionFilter
+
+
+class SetLevelParams(Params, kw_only=True):
+    """The least severe log messages that the client wants."""
+
+    level: Literal["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"]
+
+
+class CancelledParams(Params, kw_only=True):
+    """A request that nobody waits for any longer."""
+
+    request_id: int | str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +120,7 @@ class Method:
         eras: Whether stateless revisions have it, earlier ones, or both.
         named_by: The parameter that the ``Mcp-Name`` header mirrors, or ``None``.
         notification: It has no answer.
+        interactive: An author's code runs for as long as it likes and may talk to the client meanwhile.
     """
 
     name: str
@@ -71,6 +128,7 @@ class Method:
     eras: Literal["stateless", "initialize", "both"] = "both"
     named_by: str | None = None
     notification: bool = False
+    interactive: bool = False
 
     def exists_at(self, revision: Revision) -> bool:
         """Tell whether a revision has this method."""
@@ -97,15 +155,22 @@ _METHODS: Final = (
     Method("server/discover", eras="stateless"),
     Method("initialize", InitializeParams, eras="initialize"),
     Method("notifications/initialized", eras="initialize", notification=True),
-    Method("notifications/cancelled", notification=True),
+    Method("notifications/cancelled", CancelledParams, notification=True),
+    Method("notifications/progress", notification=True),
+    Method("notifications/roots/list_changed", eras="initialize", notification=True),
     Method("ping", eras="initialize"),
     Method("tools/list", ListParams),
-    Method("tools/call", CallParams, named_by="name"),
+    Method("tools/call", CallParams, named_by="name", interactive=True),
     Method("resources/list", ListParams),
     Method("resources/templates/list", ListParams),
-    Method("resources/read", ReadParams, named_by="uri"),
+    Method("resources/read", ReadParams, named_by="uri", interactive=True),
+    Method("resources/subscribe", ReadParams, eras="initialize"),
+    Method("resources/unsubscribe", ReadParams, eras="initialize"),
     Method("prompts/list", ListParams),
-    Method("prompts/get", GetPromptParams, named_by="name"),
+    Method("prompts/get", GetPromptParams, named_by="name", interactive=True),
+    Method("completion/complete", CompleteParams),
+    Method("logging/setLevel", SetLevelParams, eras="initialize"),
+    Method("subscriptions/listen", ListenParams, eras="stateless", interactive=True),
 )
 
 METHODS: Final[Mapping[str, Method]] = MappingProxyType({method.name: method for method in _METHODS})

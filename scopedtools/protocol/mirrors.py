@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from scopedtools.exceptions import HeaderMismatchError, UnsupportedVersionError
 from scopedtools.protocol import meta
-from scopedtools.protocol.dispatch import Request
+from scopedtools.protocol.request import Request
 from scopedtools.protocol.revisions import REVISIONS, UNNAMED, Revision
 
 VERSION_HEADER: Final = "mcp-protocol-version"

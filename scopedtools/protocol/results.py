@@ -8,14 +8,14 @@ from typing import Any, Literal
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from scopedtools.protocol import meta
-from scopedtools.protocol.content import PromptMessage, ResourceContents, TextContent
+from scopedtools.protocol.content import Content, PromptMessage, ResourceContents, ResourceLink, Text
 from scopedtools.protocol.revisions import Revision
 
 
 class Result(Struct, rename="camel", omit_defaults=True, kw_only=True):
     """Any result."""
 
-    result_type: Literal["complete"] | UnsetType = UNSET
+    result_type: Literal["complete", "input_required"] | UnsetType = UNSET
     meta: dict[str, Any] | UnsetType = field(name="_meta", default=UNSET)
 
 
@@ -87,7 +87,7 @@ class CallResult(Result, kw_only=True):
         is_error: The tool failed, and ``content`` says how.
     """
 
-    content: list[TextContent]
+    content: list[Content]
     structured_content: Raw | UnsetType = UNSET
     is_error: bool = False
 
@@ -105,6 +105,27 @@ class PromptResult(Result, kw_only=True):
     description: str | UnsetType = UNSET
 
 
+class InputRequiredResult(Result, kw_only=True):
+    """The client is asked something and calls again with the answers."""
+
+    input_requests: dict[str, dict[str, Any]]
+    request_state: str
+
+
+class Completion(Struct, rename="camel", omit_defaults=True):
+    """Values that an argument may have, best first, at most 100."""
+
+    values: list[str]
+    total: int | None = None
+    has_more: bool | None = None
+
+
+class CompleteResult(Result, kw_only=True):
+    """A completion."""
+
+    completion: Completion
+
+
 def stamp(result: Result, revision: Revision, server_info: Raw) -> Result:
     """Add what the revision asks of every result, and take out what it has no name for.
 
@@ -113,10 +134,15 @@ def stamp(result: Result, revision: Revision, server_info: Raw) -> Result:
     """
     result = copy.copy(result)
     if revision.stateless:
-        result.result_type = "complete"
+        result.result_type = "input_required" if isinstance(result, InputRequiredResult) else "complete"
         result.meta = {**(result.meta or {}), meta.SERVER_INFO: server_info}
     elif isinstance(result, Cacheable):
         result.ttl_ms = result.cache_scope = UNSET
     if not revision.structured and isinstance(result, CallResult):
         result.structured_content = UNSET
+        result.content = [_unlinked(block) for block in result.content]
     return result
+
+
+def _unlinked(block: Content) -> Content:
+    return Text(f"{block.title or block.name}: {block.uri}") if isinstance(block, ResourceLink) else block

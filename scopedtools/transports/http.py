@@ -21,7 +21,8 @@ from scopedtools.exceptions import (
     UnsupportedVersionError,
 )
 from scopedtools.protocol import mirrors
-from scopedtools.protocol.dispatch import Dispatcher, Ingress, to_protocol_error
+from scopedtools.protocol.dispatch import Dispatcher, to_protocol_error
+from scopedtools.protocol.request import Ingress, Request
 from scopedtools.protocol.envelope import Message, MessageId, Reply, decode, failure, id_of
 from scopedtools.types import ANONYMOUS, Principal, TokenVerifier
 

@@ -17,7 +17,8 @@ from msgspec import UNSET
 
 from scopedtools.exceptions import InvalidParamsError, InvalidRequestError, ProtocolError
 from scopedtools.protocol import meta
-from scopedtools.protocol.dispatch import Dispatcher, Ingress, Request, to_protocol_error
+from scopedtools.protocol.dispatch import Dispatcher, to_protocol_error
+from scopedtools.protocol.request import Ingress, Request
 from scopedtools.protocol.envelope import Message, Reply, decode, failure, id_of
 from scopedtools.protocol.methods import InitializeParams
 from scopedtools.protocol.mirrors import known_revision

@@ -1,0 +1,65 @@
+"""A request on its way from a transport to a handler."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from scopedtools.protocol import meta
+from scopedtools.protocol.envelope import MessageId
+from scopedtools.protocol.exchange import SILENCE, Exchange
+from scopedtools.protocol.methods import Method, Params
+from scopedtools.protocol.revisions import Revision
+from scopedtools.protocol.session import Session
+from scopedtools.types import ANONYMOUS, Principal
+
+
+class Ingress(Struct, frozen=True):
+    """What a transport knows of a request besides its body.
+
+    Attributes:
+        principal: Who is asking.
+        headers: Header lines in the order of arrival, names in lower case; empty on stdio.
+        query: Query string of the URL, undecoded.
+        exchange: The way back to the client while the request runs.
+        session: What the connection remembers, where it began with ``initialize``.
+    """
+
+    principal: Principal = ANONYMOUS
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    query: bytes = b""
+    exchange: Exchange = SILENCE
+    session: Session | None = None
+
+
+class Request(Struct, frozen=True):
+    """A request that was understood, on its way to a handler.
+
+    Attributes:
+        method: The method asked for.
+        params: Its parameters, of the shape ``method.params``.
+        revision: The protocol revision that it speaks.
+        ingress: What the transport knows of it.
+        id: What the client calls it, or ``None`` for a notification.
+    """
+
+    method: Method
+    params: Params
+    revision: Revision
+    ingress: Ingress
+    id: MessageId | None
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """``_meta`` of the parameters; empty where there is none."""
+        return self.params.meta
+
+    @property
+    def client_capabilities(self) -> Mapping[str, Any] | None:
+        """What the client declared that it can do, or ``None`` where that is not known here."""
+        if self.revision.stateless:
+            declared: Mapping[str, Any] = self.meta[meta.CLIENT_CAPABILITIES]
+            return declared
+        return self.ingress.session.capabilities if self.ingress.session is not None else None

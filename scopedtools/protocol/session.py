@@ -1,0 +1,45 @@
+"""What a connection that began with ``initialize`` remembers. Later revisions remember nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from scopedtools.protocol.revisions import LATEST_LEGACY, Revision
+
+LEVELS: Final = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
+"""Levels of log messages, as in RFC 5424, least severe first."""
+
+Push = Callable[[str, Mapping[str, Any]], Awaitable[None]]
+
+
+class Session:
+    """One client, from ``initialize`` to the end of its connection.
+
+    Args:
+        push: Sends a notification that belongs to no request.
+
+    Attributes:
+        revision: What ``initialize`` agreed on.
+        capabilities: What the client declared, or ``None`` before it did.
+        level: Log messages below it are not sent.
+        subscriptions: URIs of resources whose changes the client wants to hear of.
+    """
+
+    def __init__(self, push: Push, *, revision: Revision = LATEST_LEGACY) -> None:
+        self.push = push
+        self.revision = revision
+        self.capabilities: Mapping[str, Any] | None = None
+        self.level = "info"
+        self.subscriptions: set[str] = set()
+        self._at_close: list[Callable[[], None]] = []
+
+    def at_close(self, callback: Callable[[], None]) -> None:
+        """Have something done when the connection has ended."""
+        self._at_close.append(callback)
+
+    def close(self) -> None:
+        """Tell whoever asked that the connection has ended."""
+        callbacks, self._at_close = self._at_close, []
+        for callback in callbacks:
+            callback()
