@@ -21,8 +21,8 @@ from scopedtools.auth.urls import checked
 from scopedtools.exceptions import DefinitionError, MissingDependencyError
 
 try:
-    import cryptography  # noqa: F401 - PyJWT does without it, and then knows no public keys
     import jwt
+    from cryptography.exceptions import UnsupportedAlgorithm
 except ImportError as error:
     raise MissingDependencyError(
         'PyJWT and cryptography are not installed; run pip install "scopedtools[auth]"'
@@ -108,7 +108,8 @@ class RemoteKeys:
     Args:
         url: Of the JWK set.
         ttl_s: Age at which keys are fetched anew, beside the requests.
-        stale_s: Age from which keys are no longer used.
+        stale_s: Age from which keys are no longer used. Tokens rarely live longer, and while keys cannot be
+            fetched, one that was withdrawn goes on serving.
         min_interval_s: Least time between the beginnings of two fetches.
         timeout_s: Most time that a fetch may take, from connecting to the last byte.
         client: Fetches them, where proxies or certificates need settings; by default one for each fetch.
@@ -122,7 +123,7 @@ class RemoteKeys:
         url: str,
         *,
         ttl_s: float = 600,
-        stale_s: float = 86_400,
+        stale_s: float = 3_600,
         min_interval_s: float = 10,
         timeout_s: float = 5,
         client: httpx2.AsyncClient | None = None,
@@ -223,8 +224,8 @@ def _key(jwk: Any) -> Key | None:
         return None
     try:
         material = jwt.PyJWK(dict(jwk), algorithms[0]).key
-    except (jwt.PyJWTError, ArithmeticError, TypeError, ValueError, LookupError) as error:
-        _log.warning("A key is left out: %r", error)
+    except (jwt.PyJWTError, UnsupportedAlgorithm, TypeError, ValueError) as error:
+        _log.warning("A key is left out: %s", type(error).__name__)
         return None
     kid = jwk.get("kid")
     return Key(kid if isinstance(kid, str) else None, frozenset(algorithms), material)

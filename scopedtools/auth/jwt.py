@@ -6,9 +6,9 @@ Needs the extra ``auth``. Source: RFC 9068 (access tokens), 7519, 8725 (good pra
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Collection, Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from scopedtools.auth.jwks import ALGORITHMS, FixedKeys, Key, KeySource, RemoteKeys
 from scopedtools.auth.tokens import MAX_TOKEN_CHARS
@@ -19,12 +19,17 @@ import jwt  # isort: skip - after the module that says what to install where it 
 
 _log: Final = logging.getLogger(__name__)
 
+_HOST: Final = re.compile(r"https?://[^/?#]+/?")
+
 
 class JwtVerifier:
     """Verifies JWTs of one issuer that were made for this server. A ``types.TokenVerifier``.
 
     The principal's name is ``issuer#subject``. An issuer has no ``#``, so subjects of two issuers never
     share a name, nor do they with names from elsewhere that have none, ``anonymous`` among them.
+
+    A token that is bound to a key of its holder (``cnf``: DPoP, mutual TLS) is refused, since whoever found
+    it could send it as a bearer token, and the binding is not checked here.
 
     Servers that share a context store need the same `principal_claim`. An authorization server that lets
     clients choose their ID must keep those apart from users' subjects (RFC 9068, section 5).
@@ -78,6 +83,8 @@ class JwtVerifier:
             header = self._header(token)
             keys = await self._keys.find(header["alg"], header.get("kid"))
             claims = self._claims(token, keys)
+            if "cnf" in claims:
+                raise jwt.InvalidTokenError
             return Principal(self._name(claims), self._scopes(claims))
         except jwt.PyJWTError as error:
             # The kind alone: messages quote what a stranger sent.
@@ -120,7 +127,7 @@ class JwtVerifier:
         return f"{self._issuer}#{subject}"
 
     def _scopes(self, claims: Mapping[str, Any]) -> frozenset[str]:
-        granted = next((claims[name] for name in self._scope_claims if name in claims), ())
+        granted = next((claims[name] for name in self._scope_claims if claims.get(name) is not None), ())
         if isinstance(granted, str):
             granted = granted.split(" ")
         # A claim of another form grants nothing.
@@ -132,11 +139,9 @@ def _audiences(audience: str | Collection[str]) -> frozenset[str]:
     names = {audience} if isinstance(audience, str) else {*audience}
     if not names or "" in names:
         raise DefinitionError(f"audience must name this server, got {audience!r}")
-    # RFC 3986, section 6.2.3: the two are one URL, and clients send either.
-    hosts = {name for name in names if urlsplit(name).netloc and urlsplit(name).path in ("", "/")}
-    return frozenset(
-        names | {host.rstrip("/") for host in hosts} | {host.rstrip("/") + "/" for host in hosts}
-    )
+    # RFC 3986, section 6.2.3: a host's URL is the same with and without its slash, and clients send either.
+    hosts = {name.rstrip("/") for name in names if _HOST.fullmatch(name)}
+    return frozenset(names | hosts | {f"{host}/" for host in hosts})
 
 
 def _accepted(algorithms: Collection[str]) -> frozenset[str]:
@@ -147,8 +152,8 @@ def _accepted(algorithms: Collection[str]) -> frozenset[str]:
 
 
 def _source(jwks_url: str | None, jwks: Mapping[str, Any] | KeySource | None) -> KeySource:
-    if (jwks_url is None) == (jwks is None):
-        raise DefinitionError("a JwtVerifier takes either jwks_url or jwks")
-    if jwks_url is not None:
+    if jwks_url is not None and jwks is None:
         return RemoteKeys(jwks_url)
-    return FixedKeys(jwks) if isinstance(jwks, Mapping) else jwks  # type: ignore[return-value]
+    if jwks_url is None and jwks is not None:
+        return FixedKeys(jwks) if isinstance(jwks, Mapping) else jwks
+    raise DefinitionError("a JwtVerifier takes either jwks_url or jwks")

@@ -57,7 +57,7 @@ class ResourceServer:
             raise DefinitionError(f"resource must have no query and a lower-case host, got {self.resource!r}")
         if isinstance(self.authorization_servers, str) or not self.authorization_servers:
             raise DefinitionError(
-                f"authorization_servers must be a list of at least one URL, got {self.authorization_servers!r}"
+                f"authorization_servers must list at least one URL, got {self.authorization_servers!r}"
             )
         for server in self.authorization_servers:
             checked("authorization_servers", server)
@@ -165,7 +165,7 @@ def _check_scopes(setting: str, scopes: AbstractSet[str]) -> None:
     if isinstance(scopes, str):
         raise DefinitionError(f"{setting} must be a set of scopes, got {scopes!r}")
     for scope in scopes:
-        if not isinstance(scope, str) or not _SCOPE.fullmatch(scope):
+        if not _SCOPE.fullmatch(scope):
             raise DefinitionError(
                 f"{setting}: a scope is visible ASCII without spaces, quotes and backslashes, got {scope!r}"
             )

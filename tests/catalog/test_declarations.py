@@ -50,7 +50,7 @@ def of_a_missing_name(self: Any, title: "types.Missing") -> str:  # type: ignore
     return str(title)
 
 
-def of_no_type(self: Any, title: "not a type[") -> str:  # type: ignore[syntax] # noqa: F722
+def of_no_type(self: Any, title: "not a type[") -> str:  # type: ignore[valid-type] # noqa: F722
     """Find."""
     return str(title)
 
@@ -264,7 +264,7 @@ class Audit:
         return rows - rows.named("find")
 
 
-@pytest.mark.parametrize("value", [None, 3, "order", staticmethod(find), property(find)])
+@pytest.mark.parametrize("value", [None, 3, "order", staticmethod(find), property(lambda self: 1)])
 def test_overriding_a_tool_with_anything_but_a_method_is_refused(value: Any) -> None:
     def define() -> type:
         return types.new_class("Shop", (Bookshop,), exec_body=lambda body: body.update(order=value))
@@ -284,7 +284,7 @@ def test_an_override_keeps_its_place_and_its_note() -> None:
 
     found = row(Shop(), "find")
     assert names(Shop()) == ["find", "order"]
-    assert (found.tags, found.title, found.annotations) == (
+    assert (set(found.tags), found.title, found.annotations) == (
         {"browse"},
         "Find a book",
         {"readOnlyHint": True},
@@ -359,7 +359,12 @@ async def test_only_the_docstring_of_the_authors_own_class_is_its_instructions()
     for server in (ScopedServer(), Quiet(), Bookshop(), Branch()):
         async with Client(server) as client:
             said.append((await client.request("server/discover")).get("instructions"))
-    assert [text and text.split() for text in said] == [None, None, ["Search", "the", "shelves."], ["One", "of", "many."]]
+    assert [text and text.split() for text in said] == [
+        None,
+        None,
+        ["Search", "the", "shelves."],
+        ["One", "of", "many."],
+    ]
 
 
 @pytest.mark.parametrize("option", [{"tags": "orders"}, {"examples": "buy it"}, {"errors": ValueError}])

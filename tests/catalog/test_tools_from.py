@@ -138,7 +138,9 @@ def test_a_mistake_in_a_function_names_the_module_and_the_function(zoo: types.Mo
 
 
 def test_a_subclass_can_replace_or_remove_a_group(zoo: types.ModuleType) -> None:
-    first = types.new_class("Zoo", (ScopedServer,), exec_body=lambda body: body.update(animals=tools_from(zoo)))
+    first = types.new_class(
+        "Zoo", (ScopedServer,), exec_body=lambda body: body.update(animals=tools_from(zoo))
+    )
     other = types.new_class("Farm", (first,), exec_body=lambda body: body.update(animals=tools_from([feed])))
     none = types.new_class("Field", (other,), exec_body=lambda body: body.update(animals=None))
     assert [row.name for row in tools(other())] == ["feed"]

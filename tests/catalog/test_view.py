@@ -134,7 +134,7 @@ def test_bits_are_what_the_vector_library_takes(rows: set[int]) -> None:
     size_bytes = (SIZE + 7) // 8
     packed = of_bits(rows).bits.to_bytes(size_bytes, "little")
     assert int.from_bytes(packed, "little") == bits_of(rows)
-    selector = faiss.IDSelectorBitmap(np.frombuffer(packed, dtype=np.uint8))
+    selector = faiss.IDSelectorBitmap(np.frombuffer(packed, dtype=np.uint8))  # type: ignore[call-arg, arg-type]
     assert {place for place in range(SIZE) if selector.is_member(place)} == rows
 
 

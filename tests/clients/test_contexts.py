@@ -176,7 +176,7 @@ def test_a_short_list_says_that_it_is_one(peer: Peer, trip: Work) -> None:
 async def test_two_clients_that_share_a_cache_never_share_a_short_list(
     server_url: str, billing: Work, trip: Work
 ) -> None:
-    cache = CacheConfig(store=InMemoryResponseCacheStore(), target_id=server_url)
+    cache = CacheConfig(store=InMemoryResponseCacheStore(), partition="one user", target_id=server_url)
 
     async def tools(work: Work) -> list[str]:
         async with (

@@ -405,17 +405,18 @@ def list_dates(
         step: How many units apart the dates are.
         unit: The unit of the step.
     """
-    if unit == "business days":
-        found: Iterator[date] = islice(_business_days(start, 1, []), 0, None, step)
-    elif unit == "months":
-        found = (_add_months(start, index * step) for index in count())
+    span, months = (end - start).days, (end.year - start.year) * 12 + end.month - start.month
+    if unit == "months":
+        found = (_add_months(start, offset) for offset in range(0, months + 1, step))
+    elif unit == "business days":
+        days = (start + timedelta(offset) for offset in range(span + 1))
+        found = islice((day for day in days if day.weekday() < 5), 0, None, step)
     else:
-        length = step * (7 if unit == "weeks" else 1)
-        found = (start + timedelta(index * length) for index in count())
-    days = list(islice(takewhile(lambda day: day <= end, found), _MAX_DATES + 1))
-    if len(days) > _MAX_DATES:
+        found = (start + timedelta(offset) for offset in range(0, span + 1, step * _DAYS[unit]))
+    listed = [day.isoformat() for day in islice(found, _MAX_DATES + 1) if day <= end]
+    if len(listed) > _MAX_DATES:
         raise ValueError(f"the range must have at most {_MAX_DATES:,} dates, got more: use a longer step")
-    return [day.isoformat() for day in days]
+    return listed
 
 
 def date_ranges_overlap(

@@ -194,7 +194,7 @@ def matrix_condition_number(matrix: Matrix) -> float:
     """Compute the condition number of a matrix, how much solving with it magnifies errors.
 
     Args:
-        matrix: The matrix, as rows; a singular one is refused.
+        matrix: The matrix, as rows; a nearly singular one has a huge number, one of lower rank may be refused.
     """
     return finite(float(np.linalg.cond(_matrix(matrix))))
 

@@ -78,7 +78,10 @@ def _read_ini(text: str) -> dict[str, dict[str, str | None]]:
     parser = _Ini()
     try:
         parser.read_string(text)
-    except (configparser.Error, AttributeError) as error:  # the latter: indented text under a key without a value
+    except (
+        configparser.Error,
+        AttributeError,
+    ) as error:  # the latter: indented text under a key without a value
         raise ValueError(f"text must be INI: {' '.join(str(error).split())}") from error
     return {section: dict(parser.items(section)) for section in parser.sections()}
 

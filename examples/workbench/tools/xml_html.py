@@ -157,7 +157,10 @@ def _read(text: str) -> _Reader:
     reader = _Reader()
     with _lenient():
         reader.feed(text)
-        reader.close()
+    if not re.match(
+        "<[a-zA-Z/!?]", reader.rawdata
+    ):  # `close` would try a tag that never ends from each `<` in it
+        reader.handle_data(html.unescape(reader.rawdata))
     return reader
 
 
