@@ -5,15 +5,22 @@ from scopedtools.catalog.declare import prompt, resource, tool, tools_from
 from scopedtools.catalog.view import View
 from scopedtools.context.context import Context
 from scopedtools.context.policy import ViewSettings
+from scopedtools.protocol.content import Audio, EmbeddedResource, Image, PromptMessage, ResourceLink, Text
 from scopedtools.exceptions import ToolError
 from scopedtools.server import ScopedServer
 from scopedtools.types import Principal
 
 __all__ = [
+    "Audio",
     "Catalog",
     "Context",
+    "EmbeddedResource",
+    "Image",
     "Principal",
+    "PromptMessage",
+    "ResourceLink",
     "ScopedServer",
+    "Text",
     "ToolError",
     "View",
     "ViewSettings",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -18,20 +18,25 @@ from scopedtools.catalog.bind import Declared, read_declarations
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.convert import text_result
 from scopedtools.catalog.declare import tool
-from scopedtools.catalog.primitives import KINDS, Primitive, Tool
+from scopedtools.catalog.primitives import KINDS, Primitive, Prompt, Tool
 from scopedtools.catalog.view import View
 from scopedtools.context.carriers import CARRIERS, Carrier, CarrierTable
 from scopedtools.context.context import Context, ContextResolver
 from scopedtools.context.policy import ViewPolicy, ViewSettings
 from scopedtools.context.store import MemoryStore
 from scopedtools.exceptions import InvalidParamsError, ToolError
-from scopedtools.handlers import About, Cache, Handlers
+from scopedtools.handlers.calls import Calls
+from scopedtools.handlers.connections import About, Connections
+from scopedtools.handlers.lists import Cache, Lists
+from scopedtools.listeners import Listeners
 from scopedtools.protocol.dispatch import Dispatcher
+from scopedtools.protocol.meta import EXTENSION
 from scopedtools.protocol.results import CallResult
 from scopedtools.protocol.revisions import LATEST
 from scopedtools.selection import Selection
 from scopedtools.transports.asgi import build_app
 from scopedtools.transports.http import HttpTransport
+from scopedtools.transports.sessions import Sessions
 from scopedtools.transports.stdio import serve_stdio
 from scopedtools.types import ContextStore, Ranking, Selector, TokenVerifier
 
@@ -57,8 +62,11 @@ class ScopedServer:
         views: How large views are.
         carriers: Where a context ID may ride on a request, first match first.
         strict_ids: Refuse malformed context IDs instead of treating them as none.
-        context_secret: Key under which context IDs are hashed; give replicas that share a store the same.
+        secret: Key under which context IDs are hashed and state that travels through clients is sealed;
+            give replicas of one server the same.
         verifier: Tells who a bearer token belongs to. Without one everybody is anonymous.
+        sessions: Keep a session for each client of a revision before 2026-07-28 over HTTP, with its stream
+            of notifications, subscriptions and resumption. Without, such clients are served statelessly.
         path: Path of the endpoint where the server is not mounted.
         max_body_bytes: Larger HTTP bodies are refused.
     """
@@ -81,8 +89,9 @@ class ScopedServer:
         views: ViewSettings | None = None,
         carriers: Iterable[Carrier] = CARRIERS,
         strict_ids: bool = False,
-        context_secret: bytes | None = None,
+        secret: bytes | None = None,
         verifier: TokenVerifier | None = None,
+        sessions: bool = False,
         path: str = "/mcp",
         max_body_bytes: int = 4 * 2**20,
     ) -> None:
@@ -101,18 +110,28 @@ class ScopedServer:
             settings=settings,
         )
         table = CarrierTable(carriers, strict=strict_ids)
+        resolver = ContextResolver(table, secret=secret)
         about = self._about(settings, table, has_verifier=verifier is not None)
-        self._handlers = Handlers(
+        self._lists = Lists(
             self,
             self.catalog,
             search=search,
-            resolver=ContextResolver(table, secret=context_secret),
+            resolver=resolver,
             settings=settings,
-            about=about,
+            cache=about.cache,
             explain=self._explain,
         )
-        self.dispatcher = Dispatcher(self._handlers.table(), server_info=about.info)
-        transport = HttpTransport(self.dispatcher, verifier=verifier, max_body_bytes=max_body_bytes)
+        self._calls = Calls(self, self.catalog, lists=self._lists, resolver=resolver)
+        self._listeners = Listeners(self._lists.revision)
+        connections = Connections(about, self._lists.rows, resolver=resolver, listeners=self._listeners)
+        handlers = self._lists.table() | self._calls.table() | connections.table()
+        self.dispatcher = Dispatcher(handlers, server_info=about.info)
+        transport = HttpTransport(
+            self.dispatcher,
+            verifier=verifier,
+            sessions=Sessions() if sessions else None,
+            max_body_bytes=max_body_bytes,
+        )
         self._app = build_app(transport, path=path, lifespan=lambda: self)
         self._running = AsyncExitStack()
         self._changing = asyncio.Lock()
@@ -144,6 +163,30 @@ class ScopedServer:
         """
         return await self._policy.listed(ctx, permitted, self.intent)
 
+    async def complete(
+        self,
+        ctx: Context,  # noqa: ARG002 - for those who override it
+        ref: str,
+        argument: str,
+        value: str,
+        filled: Mapping[str, str],  # noqa: ARG002 - likewise
+    ) -> Sequence[str]:
+        """Return what an argument may be, best first.
+
+        By default the choices that a prompt's annotation names, as far as they begin with what was typed.
+
+        Args:
+            ctx: Who asks.
+            ref: Name of a prompt, or URI template of resources.
+            argument: Argument of the prompt, or variable of the template.
+            value: What was typed so far.
+            filled: Arguments that are filled in already.
+        """
+        ordinal = self.catalog.find("prompt", ref)
+        arguments = cast("Prompt", self.catalog.rows[ordinal]).arguments if ordinal is not None else ()
+        choices = [choice for one in arguments if one.name == argument for choice in one.choices]
+        return [choice for choice in choices if choice.lower().startswith(value.lower())]
+
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
         """Hold what the server needs while it runs, such as a connection."""
@@ -164,7 +207,7 @@ class ScopedServer:
         """
         if not 1 <= limit <= _SEARCH_LIMIT:
             raise ToolError(f"limit must be 1 to {_SEARCH_LIMIT}, got {limit}")
-        within = (await self._handlers.permitted(ctx)).of("tool")
+        within = (await self._lists.permitted(ctx)).of("tool")
         selector = await self._selection.ready()
         ranking = await selector.search(query, within=within.bits, limit=limit)
         if not ranking.hits or not ranking.fits:
@@ -189,16 +232,33 @@ class ScopedServer:
         if name in SEARCH_TOOLS:
             raise ToolError(f"call {name} directly")
         try:
-            return await self._handlers.run_tool(ctx, name, msgspec.json.encode(arguments or {}))
+            return await self._calls.run_tool(ctx, name, msgspec.json.encode(arguments or {}))
         except InvalidParamsError as error:
             raise ToolError(f"{error}; find tools with search_tools") from error
+
+    # News for clients that listen
+
+    async def lists_changed(self) -> None:
+        """Look at the lists of every listening context, and tell those whose list is another than before.
+
+        Call it after something that the hooks `permitted` or `listed` depend on has changed.
+        """
+        await self._listeners.lists_changed()
+
+    async def resource_updated(self, uri: str) -> None:
+        """Tell those who subscribed to a resource that it holds something else."""
+        await self._listeners.resource_updated(uri)
+
+    def end_streams(self) -> None:
+        """End all streams of notifications, so that the server can stop."""
+        self._listeners.end()
 
     # Running
 
     async def rank(self, text: str, *, limit: int = 10) -> Ranking:
         """Rank all rows for a text, as search and selection do, whoever asks."""
         selector = await self._selection.ready()
-        return await selector.search(text, within=self._handlers.rows.bits, limit=limit)
+        return await selector.search(text, within=self._lists.rows.bits, limit=limit)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as an ASGI app, on its own or mounted in another."""
@@ -232,6 +292,8 @@ class ScopedServer:
 
     async def _start(self) -> AsyncExitStack:
         async with AsyncExitStack() as started:
+            self._listeners.begin()
+            started.callback(self._listeners.end)
             started.push_async_callback(self._selection.stop)
             if any(self._policy.narrows(self.catalog.all, kind) for kind in KINDS):
                 self._selection.start()
@@ -248,7 +310,7 @@ class ScopedServer:
         return About(
             info={"name": self.name, "version": self.version},
             instructions=inspect.cleandoc(documented) if documented else None,
-            extension={"version": 1, "carriers": [str(carrier) for carrier in table.carriers]},
+            extensions={EXTENSION: {"version": 1, "carriers": [str(carrier) for carrier in table.carriers]}},
             cache=Cache(
                 settings.list_ttl_ms if fixed else 0, "private" if has_verifier or not fixed else "public"
             ),

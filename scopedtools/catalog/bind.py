@@ -198,7 +198,9 @@ def _prompt(declared: Declared, run: Run) -> Prompt:
 
     required = signature.schema.get("required", ())
     arguments = tuple(
-        PromptArgument(name, schema.get("description", ""), name in required)
+        PromptArgument(
+            name, schema.get("description", ""), name in required, tuple(map(str, schema.get("enum", ())))
+        )
         for name, schema in signature.schema["properties"].items()
     )
     return Prompt(**_common(declared), arguments=arguments, get=get)

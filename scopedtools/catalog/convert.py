@@ -17,13 +17,23 @@ from pydantic_core import SchemaError, to_json
 
 from scopedtools.catalog.signature import CompactJsonSchema, strip_titles
 from scopedtools.exceptions import DefinitionError
-from scopedtools.protocol.content import Block, Content, PromptMessage, ResourceContents, Text
+from scopedtools.protocol.content import (
+    Audio,
+    Block,
+    Content,
+    EmbeddedResource,
+    Image,
+    PromptMessage,
+    ResourceContents,
+    ResourceLink,
+    Text,
+)
 from scopedtools.protocol.results import CallResult
 
 _UNSTRUCTURED: Final = (inspect.Signature.empty, Any, None, type(None), str, CallResult)
 """Annotations that promise no structure; a schema that says "a text" would only cost tokens."""
 
-_BLOCKS: Final = tuple(Block.__subclasses__())
+_BLOCKS: Final = (Text, Image, Audio, ResourceLink, EmbeddedResource)
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,11 +135,12 @@ class ResourceTemplate(Primitive):
 
 @dataclass(frozen=True, slots=True)
 class PromptArgument:
-    """An argument of a prompt, always text."""
+    """An argument of a prompt, always text; ``choices`` are what it may be, where that is known."""
 
     name: str
     description: str = ""
     required: bool = False
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

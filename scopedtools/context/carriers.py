@@ -14,8 +14,8 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import parse_qs, unquote
 
 from scopedtools.exceptions import InvalidRequestError
-from scopedtools.protocol.request import Request
 from scopedtools.protocol.meta import extension_settings
+from scopedtools.protocol.request import Request
 
 _log: Final = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ class CarrierTable:
         yield from self._headers(request)
         yield from self._lookup("meta", request.meta)
         if "extension" in self._by_place:
-            yield from self._lookup("extension", extension_settings(request.meta))
+            yield from self._lookup("extension", extension_settings(request.client_capabilities))
         if request.ingress.query and "query" in self._by_place:
             yield from self._lookup("query", query_values(request.ingress.query))
         yield from self._baggage(request)

@@ -8,10 +8,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from scopedtools.context.carriers import Carrier, CarrierTable, query_values
+from scopedtools.context.dialogue import Dialogue
 from scopedtools.exceptions import HeaderMismatchError
-from scopedtools.protocol.request import Request
 from scopedtools.protocol.meta import INTENT, extension_settings
 from scopedtools.protocol.mirrors import decode_value
+from scopedtools.protocol.request import Request
+from scopedtools.protocol.seal import Sealer
 from scopedtools.types import Principal
 
 INTENT_HEADER: Final = "mcp-context-intent"
@@ -20,7 +22,7 @@ INTENT_CHARACTERS: Final = 8192
 """An intent is read up to here; selection gains nothing from more."""
 
 
-class Context:
+class Context(Dialogue):
     """The unit of work that a request belongs to, and who asks.
 
     Attributes:
@@ -34,18 +36,19 @@ class Context:
         protocol_version: Revision of the protocol that the request speaks.
     """
 
-    __slots__ = ("_request", "carrier", "id", "intent", "key", "principal")
+    __slots__ = ("carrier", "id", "intent", "key", "principal")
 
     def __init__(
         self,
         request: Request,
+        sealer: Sealer,
         *,
         context_id: str | None,
         carrier: Carrier | None,
         key: bytes | None,
         intent: str | None,
     ) -> None:
-        self._request = request
+        super().__init__(request, sealer)
         self.id = context_id
         self.carrier = carrier
         self.key = key
@@ -73,12 +76,14 @@ class ContextResolver:
 
     Args:
         carriers: Where to look for the ID.
-        secret: Key of the digest. Replicas that share a store share it; random by default.
+        secret: Key of the digest, and of state that travels through clients. Replicas that share a store
+            share it; random by default.
     """
 
     def __init__(self, carriers: CarrierTable, *, secret: bytes | None = None) -> None:
         self.carriers = carriers
-        self._secret = secret or secrets.token_bytes(32)
+        self._secret = hashlib.blake2b(secret or secrets.token_bytes(32)).digest()
+        self._sealer = Sealer(self._secret)
 
     def resolve(self, request: Request) -> Context:
         """Tell which context a request belongs to.
@@ -89,6 +94,7 @@ class ContextResolver:
         found = self.carriers.find(request)
         return Context(
             request,
+            self._sealer,
             context_id=found.id if found else None,
             carrier=found.carrier if found else None,
             key=self._key(request.ingress.principal, found.id) if found else None,
@@ -115,7 +121,7 @@ def declared_intent(request: Request) -> str | None:
 
 
 def _intents(request: Request) -> Iterator[Any]:
-    yield extension_settings(request.meta).get("intent")
+    yield extension_settings(request.client_capabilities).get("intent")
     yield request.meta.get(INTENT)
     yield _intent_header(request)
     if request.ingress.query:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias, cast
 
 import msgspec
-from msgspec import UNSET, Raw, Struct
+from msgspec import UNSET, Raw
 
 from scopedtools.exceptions import InternalError, InvalidParamsError, InvalidRequestError, ProtocolError
 from scopedtools.protocol import meta
@@ -71,7 +71,6 @@ class Dispatcher:
             return answer(message_id, stamp(result, request.revision, self._server_info))
         except Exception as error:  # noqa: BLE001 - the one place where anything becomes a wire error
             return failure(message_id, to_protocol_error(error))
-
 
     async def _handle(self, request: Request) -> Result:
         try:

@@ -30,6 +30,10 @@ class Exchange(Protocol):
         """
         ...
 
+    async def detach(self) -> None:
+        """End the connection before the call; the client comes back for the rest, where it can."""
+        ...
+
 
 class Silence:
     """An exchange with nobody: notifications are dropped, questions refused."""
@@ -40,6 +44,9 @@ class Silence:
     async def ask(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - refused
         """Refuse it."""
         raise MissingCapabilityError(f"This client cannot be asked for {method}")
+
+    async def detach(self) -> None:
+        """Do nothing."""
 
 
 SILENCE: Final = Silence()
@@ -68,6 +75,11 @@ class Questions:
         asked, future = self._waiting.get(str(message.id), (None, None))
         if future is not None and asked == principal and not future.done():
             future.set_result(message)
+
+    def give_up(self) -> None:
+        """Tell those who wait that no answer will come."""
+        for _, future in tuple(self._waiting.values()):
+            future.set_exception(ToolError("The client is gone"))
 
 
 def result_of(message: Message, method: str) -> dict[str, Any]:

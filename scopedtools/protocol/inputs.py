@@ -18,7 +18,6 @@ from typing import Any, Final, Literal, cast
 from msgspec import Raw
 
 from scopedtools.exceptions import InvalidParamsError, MissingCapabilityError
-from scopedtools.protocol import meta
 from scopedtools.protocol.methods import InputParams
 from scopedtools.protocol.request import Request
 from scopedtools.protocol.seal import Sealer

@@ -25,9 +25,8 @@ EXPLAIN: Final = "io.github.scopedtools/explain"
 """Request ``_meta``: true to have the view say why each row is in."""
 
 
-def extension_settings(meta: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what the client declares under our extension, or an empty mapping."""
-    capabilities = meta.get(CLIENT_CAPABILITIES)
-    extensions = capabilities.get("extensions") if isinstance(capabilities, dict) else None
+def extension_settings(capabilities: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return what a client with these capabilities declares under our extension, or an empty mapping."""
+    extensions = capabilities.get("extensions") if capabilities is not None else None
     settings = extensions.get(EXTENSION) if isinstance(extensions, dict) else None
     return settings if isinstance(settings, dict) else {}

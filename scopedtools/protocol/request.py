@@ -60,6 +60,6 @@ class Request(Struct, frozen=True):
     def client_capabilities(self) -> Mapping[str, Any] | None:
         """What the client declared that it can do, or ``None`` where that is not known here."""
         if self.revision.stateless:
-            declared: Mapping[str, Any] = self.meta[meta.CLIENT_CAPABILITIES]
-            return declared
+            declared = self.meta.get(meta.CLIENT_CAPABILITIES)
+            return declared if isinstance(declared, dict) else {}
         return self.ingress.session.capabilities if self.ingress.session is not None else None

@@ -24,7 +24,9 @@ class Sealer:
     """
 
     def __init__(self, secret: bytes | None = None, *, ttl_s: int = _TTL_S) -> None:
-        material = hashlib.blake2b(secret or secrets.token_bytes(32), digest_size=32, person=b"requestState").digest()
+        material = hashlib.blake2b(
+            secret or secrets.token_bytes(32), digest_size=32, person=b"requestState"
+        ).digest()
         self._fernet = Fernet(base64.urlsafe_b64encode(material))
         self._ttl_s = ttl_s
 
@@ -46,7 +48,9 @@ class Sealer:
         try:
             opened = self._fernet.decrypt(sealed.encode(), ttl=self._ttl_s)
         except (InvalidToken, UnicodeEncodeError) as error:
-            raise InvalidParamsError("requestState is not valid here, or no longer; begin again without it") from error
+            raise InvalidParamsError(
+                "requestState is not valid here, or no longer; begin again without it"
+            ) from error
         bound, value = opened[:16], opened[16:]
         if not secrets.compare_digest(bound, _digest(purpose)):
             raise InvalidParamsError("requestState belongs to another request; begin again without it")

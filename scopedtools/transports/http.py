@@ -5,9 +5,10 @@ Source: the Streamable HTTP pages of the specification, 2025-03-26 to 2026-07-28
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple, TypeAlias
 
 from msgspec import UNSET, UnsetType
 from starlette.types import Receive, Scope, Send
@@ -22,8 +23,13 @@ from scopedtools.exceptions import (
 )
 from scopedtools.protocol import mirrors
 from scopedtools.protocol.dispatch import Dispatcher, to_protocol_error
-from scopedtools.protocol.request import Ingress, Request
 from scopedtools.protocol.envelope import Message, MessageId, Reply, decode, failure, id_of
+from scopedtools.protocol.exchange import SILENCE, Questions
+from scopedtools.protocol.methods import METHODS
+from scopedtools.protocol.request import Ingress, Request
+from scopedtools.transports import sse
+from scopedtools.transports.sessions import HttpSession, Sessions
+from scopedtools.transports.sse import Stream, StreamExchange
 from scopedtools.types import ANONYMOUS, Principal, TokenVerifier
 
 _MALFORMED: Final = {ParseError.code: 400, InvalidRequestError.code: 400, UnsupportedVersionError.code: 400}
@@ -32,20 +38,30 @@ _MALFORMED: Final = {ParseError.code: 400, InvalidRequestError.code: 400, Unsupp
 _STATELESS: Final = {MethodNotFoundError.code: 404, InternalError.code: 500}
 """HTTP status of errors at stateless revisions; all others are 400."""
 
-_HEADERS: Final = (
+SESSION_HEADER: Final = "mcp-session-id"
+
+_JSON: Final = (
     (b"content-type", b"application/json"),
     # What a list shows depends on who asks and in which context; no shared cache may keep it.
     (b"cache-control", b"private, no-store"),
     (b"vary", b"Authorization, Mcp-Client-Session-Id"),
 )
 
+_Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
+
+
+class _Answer(NamedTuple):
+    """An HTTP response of one piece."""
+
+    status: int
+    body: bytes = b""
+    headers: _Headers = ()
+
 
 class _Refusal(Exception):  # noqa: N818 - an answer on its way out, not an error of ours
     """An HTTP answer that is decided before there is a message to reply to."""
 
-    def __init__(
-        self, status: int, error: ProtocolError, headers: tuple[tuple[bytes, bytes], ...] = ()
-    ) -> None:
+    def __init__(self, status: int, error: ProtocolError, headers: _Headers = ()) -> None:
         super().__init__(error.message)
         self.status = status
         self.error = error
@@ -58,6 +74,7 @@ class HttpTransport:
     Args:
         dispatcher: Answers messages.
         verifier: Tells who a bearer token belongs to; without one everybody is anonymous.
+        sessions: Sessions of earlier revisions, or ``None`` to serve those without.
         max_body_bytes: Larger bodies are refused.
     """
 
@@ -66,69 +83,136 @@ class HttpTransport:
         dispatcher: Dispatcher,
         *,
         verifier: TokenVerifier | None = None,
+        sessions: Sessions | None = None,
         max_body_bytes: int = 4 * 2**20,
     ) -> None:
         self._dispatcher = dispatcher
         self._verifier = verifier
+        self._sessions = sessions
         self._max_body_bytes = max_body_bytes
+        self._questions = Questions()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         try:
-            status, body, headers = await self._answer(scope, receive)
+            answer = await self._answer(scope, receive, send)
         except _Refusal as refusal:
-            status, headers = refusal.status, refusal.headers
-            body = failure(UNSET, refusal.error).body
+            answer = _Answer(refusal.status, failure(UNSET, refusal.error).body, refusal.headers)
         except Exception as error:  # noqa: BLE001 - such as a verifier that fails
-            status, body, headers = 500, failure(UNSET, to_protocol_error(error)).body, ()
-        length = b"%d" % len(body)
-        own = (*(_HEADERS if body else ()), (b"content-length", length), *headers)
-        await send({"type": "http.response.start", "status": status, "headers": own})
-        await send({"type": "http.response.body", "body": body})
+            answer = _Answer(500, failure(UNSET, to_protocol_error(error)).body)
+        if answer is not None:
+            await _send(send, answer)
 
-    async def _answer(
-        self, scope: Scope, receive: Receive
-    ) -> tuple[int, bytes, tuple[tuple[bytes, bytes], ...]]:
-        if scope["method"] != "POST":
-            raise _Refusal(405, InvalidRequestError("Send messages with POST"), ((b"allow", b"POST"),))
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> _Answer | None:
+        """Return what to answer, or ``None`` where the answer was a stream and is over."""
         headers = _joined(scope["headers"])
+        if scope["method"] == "POST":
+            return await self._post(scope, headers, receive, send)
+        if self._sessions is None or scope["method"] not in ("GET", "DELETE"):
+            raise _not_allowed("POST")
+        if not mirrors.is_legacy(headers.get(mirrors.VERSION_HEADER)):
+            raise _not_allowed("POST")
+        session = self._session(headers, await self._principal(headers))
+        if scope["method"] == "DELETE":
+            await self._sessions.end(session)
+            return _Answer(204)
+        return await _follow(session, headers, send)
+
+    async def _post(
+        self, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Send
+    ) -> _Answer | None:
         _require_media_types(headers)
         principal = await self._principal(headers)
         body = await self._read(headers, receive)
-        ingress = Ingress(principal, tuple(scope["headers"]), scope.get("query_string", b""))
         try:
             message = decode(body)
         except ProtocolError as error:
-            return 400, failure(id_of(body), error).body, ()
-        status, reply = await self._reply(message, headers, ingress)
-        return status, reply.body if reply else b"", ()
-
-    async def _reply(
-        self, message: Message, headers: Mapping[str, str], ingress: Ingress
-    ) -> tuple[int, Reply | None]:
-        version = headers.get(mirrors.VERSION_HEADER)
+            return _Answer(400, failure(id_of(body), error).body)
         if message.method is UNSET:
-            return 202, None
-        identify = partial(mirrors.identify, version)
+            self._questions.answer(message, principal)
+            return _Answer(202)
+        session = self._session_of(message, headers, principal)
+        stream = _stream(message, session)
+        ingress = Ingress(
+            principal,
+            tuple(scope["headers"]),
+            scope.get("query_string", b""),
+            SILENCE if stream is None else StreamExchange(stream, self._questions, principal),
+            session.state if session is not None else None,
+        )
         try:
-            request = self._dispatcher.admit(message, identify, ingress)
-            if request.revision.stateless and request.id is not None:
-                mirrors.check(request, headers)
+            request = self._admit(message, headers, ingress)
         except Exception as error:  # noqa: BLE001 - nothing a client sends may end in a bare failure
-            return self._rejection(message.id, to_protocol_error(error), headers)
+            return _rejection(message.id, to_protocol_error(error), headers)
         if request.id is None:
-            return 202, None
+            if session is not None:
+                session.cancel(request)
+            return _Answer(202)
+        if stream is not None:
+            return await self._converse(request, session, stream, receive, send)
         reply = await self._dispatcher.run(request)
-        return _status(reply.code, stateless=request.revision.stateless), reply
+        if session is None or request.method.name != "initialize" or reply.code is not None:
+            return _reply(reply, request)
+        return _reply(reply, request, ((SESSION_HEADER.encode(), session.id.encode()),))
 
-    def _rejection(
-        self, message_id: MessageId | UnsetType, error: ProtocolError, headers: Mapping[str, str]
-    ) -> tuple[int, Reply | None]:
-        if message_id is UNSET and isinstance(error, MethodNotFoundError):
-            return 202, None  # a notification that nobody knows is ignored, as JSON-RPC asks
-        # Whoever names no revision, or one that came before, expects errors in a 200.
-        stateless = not mirrors.is_legacy(headers.get(mirrors.VERSION_HEADER)) or error.code == -32020
-        return _status(error.code, stateless=stateless), failure(message_id, error)
+    def _admit(self, message: Message, headers: Mapping[str, str], ingress: Ingress) -> Request:
+        identify = partial(mirrors.identify, headers.get(mirrors.VERSION_HEADER))
+        request = self._dispatcher.admit(message, identify, ingress)
+        if request.revision.stateless and request.id is not None:
+            mirrors.check(request, headers)
+        return request
+
+    async def _converse(
+        self, request: Request, session: HttpSession | None, stream: Stream, receive: Receive, send: Send
+    ) -> _Answer | None:
+        """Run a request that may send messages before its result; without any, answer with plain JSON."""
+        running = asyncio.create_task(self._run(request, stream))
+        if session is not None:
+            session.running(request, running)
+        await asyncio.sleep(0)  # most tools are done after one step, and need no one to watch the client
+        gone = None if running.done() else asyncio.create_task(_gone(receive))
+        if gone is not None and session is None:
+            # Closing the stream cancels the call, unless the client may come back to it.
+            gone.add_done_callback(lambda _: running.cancel())
+        try:
+            if not await stream.spoke():
+                return None if running.cancelled() else _reply(running.result(), request)
+            await send({"type": "http.response.start", "status": 200, "headers": sse.HEADERS})
+            await sse.pump(stream, send)
+        finally:
+            if gone is not None:
+                gone.cancel()
+            if session is None:
+                running.cancel()
+        return None
+
+    async def _run(self, request: Request, stream: Stream) -> Reply:
+        try:
+            reply = await self._dispatcher.run(request)
+            if stream.count:
+                await stream.put(reply.body)
+        finally:
+            await stream.close()
+        return reply
+
+    def _session_of(
+        self, message: Message, headers: Mapping[str, str], principal: Principal
+    ) -> HttpSession | None:
+        """Return the session of a message of an earlier revision, a new one for ``initialize``."""
+        if self._sessions is None or not mirrors.is_legacy(headers.get(mirrors.VERSION_HEADER)):
+            return None
+        if message.method == "initialize":
+            return self._sessions.open(principal)
+        return self._session(headers, principal)
+
+    def _session(self, headers: Mapping[str, str], principal: Principal) -> HttpSession:
+        session_id = headers.get(SESSION_HEADER)
+        if session_id is None:
+            raise _Refusal(400, InvalidRequestError("Send the Mcp-Session-Id that initialize gave"))
+        session = self._sessions.get(session_id, principal) if self._sessions is not None else None
+        if session is None:
+            raise _Refusal(404, InvalidRequestError("There is no such session, initialize again"))
+        return session
 
     async def _principal(self, headers: Mapping[str, str]) -> Principal:
         if self._verifier is None:
@@ -172,6 +256,61 @@ def _joined(lines: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1").strip(" \t")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
+
+
+async def _send(send: Send, answer: _Answer) -> None:
+    length = b"%d" % len(answer.body)
+    headers = (*(_JSON if answer.body else ()), (b"content-length", length), *answer.headers)
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+async def _follow(session: HttpSession, headers: Mapping[str, str], send: Send) -> _Answer | None:
+    """Send the messages of a session that belong to no request, or the rest of a stream that was lost."""
+    if "text/event-stream" not in headers.get("accept", ""):
+        raise _Refusal(406, InvalidRequestError("Accept must include text/event-stream"))
+    last = headers.get("last-event-id")
+    place = (session.push, session.push.count) if last is None else session.resume(last)
+    if place is None:
+        raise _Refusal(404, InvalidRequestError("There is no such event any longer, call again"))
+    stream, start = place
+    await send({"type": "http.response.start", "status": 200, "headers": sse.HEADERS})
+    await sse.pump(stream, send, start=start)
+    return None
+
+
+async def _gone(receive: Receive) -> None:
+    """Wait until the client closes the connection."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _stream(message: Message, session: HttpSession | None) -> Stream | None:
+    """Make the stream that a request may answer with, or ``None`` for one that never does."""
+    method = METHODS.get(message.method or "")
+    if method is None or not method.interactive or message.id is UNSET:
+        return None
+    return session.stream() if session is not None else Stream()
+
+
+def _reply(reply: Reply, request: Request, headers: _Headers = ()) -> _Answer:
+    return _Answer(_status(reply.code, stateless=request.revision.stateless), reply.body, headers)
+
+
+def _rejection(
+    message_id: MessageId | UnsetType, error: ProtocolError, headers: Mapping[str, str]
+) -> _Answer:
+    if message_id is UNSET and isinstance(error, MethodNotFoundError):
+        return _Answer(202)  # a notification that nobody knows is ignored, as JSON-RPC asks
+    # Whoever names no revision, or one that came before, expects errors in a 200.
+    stateless = not mirrors.is_legacy(headers.get(mirrors.VERSION_HEADER)) or error.code == -32020
+    return _Answer(_status(error.code, stateless=stateless), failure(message_id, error).body)
+
+
+def _not_allowed(methods: str) -> _Refusal:
+    return _Refusal(
+        405, InvalidRequestError(f"Send messages with {methods}"), ((b"allow", methods.encode()),)
+    )
 
 
 def _status(code: int | None, *, stateless: bool) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -9,7 +10,9 @@ from typing import Any, Final
 
 from cachetools import TTLCache
 
-from scopedtools.protocol.envelope import notification
+from scopedtools.protocol.envelope import MessageId, notification
+from scopedtools.protocol.methods import CancelledParams
+from scopedtools.protocol.request import Request
 from scopedtools.protocol.session import Session
 from scopedtools.transports.sse import Stream
 from scopedtools.types import Principal
@@ -33,6 +36,7 @@ class HttpSession:
         self.principal = principal
         self.push = Stream("push")
         self.state = Session(self._push)
+        self._running: dict[MessageId, asyncio.Task[Any]] = {}
         self._streams: OrderedDict[str, Stream] = OrderedDict({"push": self.push})
 
     def stream(self) -> Stream:
@@ -51,6 +55,20 @@ class HttpSession:
         if stream is None or not index.removeprefix("-").isdecimal():
             return None
         return stream, int(index) + 1
+
+    def running(self, request: Request, task: asyncio.Task[Any]) -> None:
+        """Remember what runs for a request, so that it can be cancelled by a message of its own."""
+        message_id = request.id
+        if message_id is not None:
+            self._running[message_id] = task
+            task.add_done_callback(lambda _: self._running.pop(message_id, None))
+
+    def cancel(self, request: Request) -> None:
+        """Obey ``notifications/cancelled``; other notifications are none of a session's business."""
+        if isinstance(request.params, CancelledParams) and request.params.request_id is not None:
+            task = self._running.get(request.params.request_id)
+            if task is not None:
+                task.cancel()
 
     async def _push(self, method: str, params: Mapping[str, Any]) -> None:
         await self.push.put(notification(method, params))

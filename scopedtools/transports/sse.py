@@ -30,7 +30,7 @@ _KEPT: Final = 1024
 class Event(NamedTuple):
     """A message and its place in its stream."""
 
-    index: int
+    number: int
     body: bytes
 
 
@@ -92,22 +92,24 @@ class Stream:
         while True:
             event = await self._next(position)
             if isinstance(event, Event):
-                position = event.index + 1
+                position = event.number + 1
             elif event is _END:
                 return
             yield event if isinstance(event, Event) else None
 
     async def _next(self, position: int) -> Event | object | None:
         async with self._changed:
-            ready = self._changed.wait_for(lambda: self._count > position or self._over or self._detached)
             try:
-                await asyncio.wait_for(ready, _KEEPALIVE_S)
+                async with asyncio.timeout(_KEEPALIVE_S):
+                    await self._changed.wait_for(
+                        lambda: self._count > position or self._over or self._detached
+                    )
             except TimeoutError:
                 return None
             if self._count <= position or self._detached:
                 return _END
             self._read = position + 1
-            event = next(event for event in self._events if event.index >= position)
+            event = next(event for event in self._events if event.number >= position)
             if not self.key:
                 self._events.popleft()
             self._changed.notify_all()
@@ -165,7 +167,7 @@ async def pump(stream: Stream, send: Send, *, start: int = 0, retry_ms: int | No
         if event is None:
             await _chunk(send, b": still here\n\n")
             continue
-        mark = b"id: %b\n" % event_id(stream, event.index) if stream.key else b""
+        mark = b"id: %b\n" % event_id(stream, event.number) if stream.key else b""
         await _chunk(send, b"%bevent: message\ndata: %b\n\n" % (mark, event.body))
     await send({"type": "http.response.body", "body": b""})
 

@@ -7,9 +7,9 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, cast
 
 import anyio
 import anyio.to_thread
@@ -18,15 +18,24 @@ from msgspec import UNSET
 from scopedtools.exceptions import InvalidParamsError, InvalidRequestError, ProtocolError
 from scopedtools.protocol import meta
 from scopedtools.protocol.dispatch import Dispatcher, to_protocol_error
-from scopedtools.protocol.request import Ingress, Request
-from scopedtools.protocol.envelope import Message, Reply, decode, failure, id_of
-from scopedtools.protocol.methods import InitializeParams
+from scopedtools.protocol.envelope import (
+    Message,
+    MessageId,
+    decode,
+    failure,
+    id_of,
+    notification,
+    question,
+)
+from scopedtools.protocol.exchange import Questions, result_of
+from scopedtools.protocol.methods import CancelledParams, ListenParams
 from scopedtools.protocol.mirrors import known_revision
-from scopedtools.protocol.revisions import LATEST_LEGACY, Revision, negotiate
+from scopedtools.protocol.request import Ingress, Request
+from scopedtools.protocol.revisions import Revision
+from scopedtools.protocol.session import Session
+from scopedtools.types import ANONYMOUS
 
 _log: Final = logging.getLogger(__name__)
-
-_INGRESS: Final = Ingress()
 
 
 class StdioTransport:
@@ -43,7 +52,6 @@ class StdioTransport:
     def __init__(self, dispatcher: Dispatcher, *, max_line_bytes: int = 4 * 2**20) -> None:
         self._dispatcher = dispatcher
         self._max_line_bytes = max_line_bytes
-        self._negotiated: Revision = LATEST_LEGACY
         # Threads of their own: those of tools may all be taken by tools that wait for something.
         self._reading = anyio.CapacityLimiter(1)
         self._writing = anyio.CapacityLimiter(1)
@@ -55,13 +63,15 @@ class StdioTransport:
             source: Lines from the client.
             sink: Takes lines for the client.
         """
+        client = _Client(lambda line: self._write(sink, line))
         async with asyncio.TaskGroup() as tasks:
-            async for line in self._lines(source, sink):
-                request = await self._admit(line, sink)
+            async for line in self._lines(source, client):
+                request = await self._admit(line, client)
                 if request is not None and request.id is not None:
-                    tasks.create_task(self._run(request, sink))
+                    client.running(request, tasks.create_task(self._run(request, client)))
+            client.leave()
 
-    async def _lines(self, source: BinaryIO, sink: BinaryIO) -> AsyncIterator[bytes]:
+    async def _lines(self, source: BinaryIO, client: _Client) -> AsyncIterator[bytes]:
         limit = self._max_line_bytes
         while line := await self._read_line(source, limit + 1):
             if len(line) <= limit:
@@ -71,41 +81,36 @@ class StdioTransport:
             while line and not line.endswith(b"\n"):
                 line = await self._read_line(source, limit)
             too_long = InvalidRequestError(f"The line is longer than {limit} bytes")
-            await self._write(sink, failure(UNSET, too_long))
+            await client.write(failure(UNSET, too_long).body)
 
-    async def _admit(self, line: bytes, sink: BinaryIO) -> Request | None:
+    async def _admit(self, line: bytes, client: _Client) -> Request | None:
         try:
             message = decode(line)
         except ProtocolError as error:
-            await self._write(sink, failure(id_of(line), error))
+            await client.write(failure(id_of(line), error).body)
             return None
         if message.method is UNSET:
+            client.questions.answer(message, ANONYMOUS)
             return None
-        return await self._admit_message(message, sink)
+        return await self._admit_message(message, client)
 
-    async def _admit_message(self, message: Message, sink: BinaryIO) -> Request | None:
+    async def _admit_message(self, message: Message, client: _Client) -> Request | None:
         try:
-            request = self._dispatcher.admit(message, self._identify, _INGRESS)
+            request = self._dispatcher.admit(message, client.identify, client.ingress)
         except Exception as error:  # noqa: BLE001 - nothing a client sends may end the process
             if message.id is UNSET:
                 _log.info("ignoring a notification: %s", error)  # JSON-RPC forbids to answer one
             else:
-                await self._write(sink, failure(message.id, to_protocol_error(error)))
+                await client.write(failure(message.id, to_protocol_error(error)).body)
             return None
-        if isinstance(request.params, InitializeParams):
-            self._negotiated = negotiate(request.params.protocol_version)
+        if isinstance(request.params, CancelledParams):
+            client.cancel(request.params)
         return request
 
-    def _identify(self, request_meta: Mapping[str, Any]) -> Revision:
-        version = request_meta.get(meta.PROTOCOL_VERSION)
-        if version is None:
-            return self._negotiated
-        if not isinstance(version, str):
-            raise InvalidParamsError(f"{meta.PROTOCOL_VERSION!r} must be text, got {version!r}")
-        return known_revision(version)
-
-    async def _run(self, request: Request, sink: BinaryIO) -> None:
-        await self._write(sink, await self._dispatcher.run(request))
+    async def _run(self, request: Request, client: _Client) -> None:
+        # A call that was cancelled is not answered.
+        reply = await self._dispatcher.run(request)
+        await client.write(reply.body)
 
     async def _read_line(self, source: BinaryIO, limit_bytes: int) -> bytes:
         # A thread reads pipes, files and terminals alike, on every platform; on cancellation it is left
@@ -117,11 +122,64 @@ class StdioTransport:
         except ConnectionError:
             return b""  # where standard input is a socket, a client that went away may end it like this
 
-    async def _write(self, sink: BinaryIO, reply: Reply) -> None:
+    async def _write(self, sink: BinaryIO, line: bytes) -> None:
         # In a thread: a client that is slow to read must not hold up what is running.
-        await anyio.to_thread.run_sync(
-            _write_line, sink, reply.body, abandon_on_cancel=True, limiter=self._writing
-        )
+        await anyio.to_thread.run_sync(_write_line, sink, line, abandon_on_cancel=True, limiter=self._writing)
+
+
+class _Client:
+    """The one client: the way back to it, what it agreed on, what runs for it.
+
+    Args:
+        write: Sends one message.
+    """
+
+    def __init__(self, write: Callable[[bytes], Awaitable[None]]) -> None:
+        self.write = write
+        self.questions = Questions()
+        self.session = Session(self.notify)
+        self.ingress = Ingress(exchange=self, session=self.session)
+        self._running: dict[MessageId, asyncio.Task[None]] = {}
+        self._listening: set[asyncio.Task[None]] = set()
+
+    async def notify(self, method: str, params: Mapping[str, Any]) -> None:
+        await self.write(notification(method, params))
+
+    async def ask(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        message_id, answer = self.questions.put(ANONYMOUS)
+        await self.write(question(message_id, method, params))
+        return result_of(await answer, method)
+
+    async def detach(self) -> None:
+        """Do nothing: a pipe cannot be let go and taken up again."""
+
+    def identify(self, request_meta: Mapping[str, Any]) -> Revision:
+        version = request_meta.get(meta.PROTOCOL_VERSION)
+        if version is None:
+            return self.session.revision
+        if not isinstance(version, str):
+            raise InvalidParamsError(f"{meta.PROTOCOL_VERSION!r} must be text, got {version!r}")
+        return known_revision(version)
+
+    def running(self, request: Request, task: asyncio.Task[None]) -> None:
+        message_id = cast("MessageId", request.id)
+        self._running[message_id] = task
+        task.add_done_callback(lambda _: self._running.pop(message_id, None))
+        if isinstance(request.params, ListenParams):
+            self._listening.add(task)
+            task.add_done_callback(self._listening.discard)
+
+    def cancel(self, params: CancelledParams) -> None:
+        task = self._running.get(params.request_id) if params.request_id is not None else None
+        if task is not None:
+            task.cancel()
+
+    def leave(self) -> None:
+        """End what would wait for the client for ever; what is being computed is finished."""
+        self.session.close()
+        self.questions.give_up()
+        for task in tuple(self._listening):
+            task.cancel()
 
 
 async def serve_stdio(dispatcher: Dispatcher) -> None:

@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 from scopedtools import ScopedServer, ToolError, tool
 from scopedtools.catalog.convert import contents, messages, read_output, text_result
 from scopedtools.exceptions import DefinitionError
-from scopedtools.protocol.content import PromptMessage, ResourceContents, TextContent
+from scopedtools.protocol.content import PromptMessage, ResourceContents, Text
 from scopedtools.protocol.results import CallResult
 from scopedtools.testing import Client
 
@@ -247,9 +247,9 @@ def test_what_a_resource_returns_is_text_bytes_or_json() -> None:
 
 
 def test_what_a_prompt_returns_is_a_text_a_message_or_several() -> None:
-    answer = PromptMessage(TextContent("b"), role="assistant")
-    assert messages("a") == [PromptMessage(TextContent("a"))]
-    assert messages(["a", answer]) == [PromptMessage(TextContent("a")), answer]
+    answer = PromptMessage(Text("b"), role="assistant")
+    assert messages("a") == [PromptMessage(Text("a"))]
+    assert messages(["a", answer]) == [PromptMessage(Text("a")), answer]
     assert messages((answer,)) == [answer]
     assert messages([]) == []
     with pytest.raises(TypeError, match="got int"):

@@ -7,7 +7,7 @@ import pytest
 from pydantic import Field
 
 from scopedtools import Context, ScopedServer, ToolError, prompt, resource
-from scopedtools.protocol.content import PromptMessage, TextContent
+from scopedtools.protocol.content import PromptMessage, Text
 from scopedtools.testing import Client, WireError
 
 
@@ -62,7 +62,7 @@ class Shop(ScopedServer):
     @prompt(title="Small talk")
     def talk(self) -> list[str | PromptMessage]:
         """Talk."""
-        return ["Hello", PromptMessage(TextContent("Hi"), role="assistant")]
+        return ["Hello", PromptMessage(Text("Hi"), role="assistant")]
 
     @prompt
     def broken(self) -> int:

@@ -670,9 +670,9 @@ async def test_a_view_lives_from_its_last_use() -> None:
 
 async def test_servers_that_share_store_and_secret_share_contexts() -> None:
     store = MemoryStore()
-    bills = await listed(Office(store=store, context_secret=b"s"), "a", PAYING)
-    assert await listed(Office(store=store, context_secret=b"s"), "a", FLYING) == bills
-    assert await listed(Office(store=store, context_secret=b"other"), "a", FLYING) != bills
+    bills = await listed(Office(store=store, secret=b"s"), "a", PAYING)
+    assert await listed(Office(store=store, secret=b"s"), "a", FLYING) == bills
+    assert await listed(Office(store=store, secret=b"other"), "a", FLYING) != bills
 
 
 async def test_a_view_of_another_catalog_is_chosen_again() -> None:
@@ -683,8 +683,8 @@ async def test_a_view_of_another_catalog_is_chosen_again() -> None:
             return ""
 
     store = MemoryStore()
-    await listed(Office(store=store, context_secret=b"s"), "a", PAYING)
-    larger = await listed(Larger(store=store, context_secret=b"s"), "a", PAYING)
+    await listed(Office(store=store, secret=b"s"), "a", PAYING)
+    larger = await listed(Larger(store=store, secret=b"s"), "a", PAYING)
     assert larger == await listed(Larger(), "a", PAYING)
 
 

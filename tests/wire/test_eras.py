@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from scopedtools import Principal, ScopedServer, View, prompt, resource, tool
 from scopedtools.context.context import Context
-from scopedtools.protocol.content import TextContent
+from scopedtools.protocol.content import Text
 from scopedtools.protocol.results import CallResult
 from tests.wire.exchange import ENVELOPE, LEGACY, MODERN, Answer, http, judged, legacy, message, modern
 
@@ -28,7 +28,7 @@ class Book(BaseModel):
 class Shop(ScopedServer):
     """Sells books."""
 
-    kept = CallResult(content=[TextContent("kept")])
+    kept = CallResult(content=[Text("kept")])
 
     @tool(title="Find books", read_only=True)
     async def find(self, title: str) -> Book:

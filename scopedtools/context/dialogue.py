@@ -1,0 +1,222 @@
+"""What a tool may say to the client, and ask of it, while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar, overload
+
+import msgspec
+from pydantic import TypeAdapter, ValidationError
+
+from scopedtools.catalog.signature import CompactJsonSchema, strip_titles
+from scopedtools.exceptions import ToolError
+from scopedtools.protocol import meta
+from scopedtools.protocol.content import PromptMessage, Text
+from scopedtools.protocol.inputs import Inputs, Question
+from scopedtools.protocol.request import Request
+from scopedtools.protocol.seal import Sealer
+from scopedtools.protocol.session import LEVELS
+
+T = TypeVar("T")
+
+Level = Literal["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"]
+
+
+class Elicited(NamedTuple, Generic[T]):
+    """What a user answered.
+
+    Attributes:
+        action: ``accept``, ``decline`` or ``cancel``.
+        data: What was filled in, or ``None`` unless accepted.
+    """
+
+    action: Literal["accept", "decline", "cancel"]
+    data: T | None
+
+
+class Sampled(NamedTuple):
+    """What the client's model wrote.
+
+    Attributes:
+        text: Its text; empty where it wrote none.
+        message: The whole result, as the client sent it.
+    """
+
+    text: str
+    message: Mapping[str, Any]
+
+
+class Dialogue:
+    """The way back to the client of one request."""
+
+    __slots__ = ("_inputs", "_progress", "_request", "_sealer")
+
+    def __init__(self, request: Request, sealer: Sealer) -> None:
+        self._request = request
+        self._sealer = sealer
+        self._inputs: Inputs | None = None
+        self._progress = float("-inf")
+
+    async def report_progress(
+        self, progress: float, total: float | None = None, message: str | None = None
+    ) -> None:
+        """Tell the client how far the call is, where it asked for that.
+
+        Args:
+            progress: Grows with each report; one that does not grow is not sent.
+            total: What it will be at the end, if that is known.
+            message: For people.
+        """
+        token = self._request.meta.get("progressToken")
+        if token is None or progress <= self._progress:
+            return
+        self._progress = progress
+        params = {"progressToken": token, "progress": progress, "total": total, "message": message}
+        await self._notify("notifications/progress", params)
+
+    async def log(self, level: Level, data: Any, *, logger: str | None = None) -> None:
+        """Send a log message to the client, where it wants messages of this level.
+
+        Args:
+            level: As in RFC 5424.
+            data: Text, or anything that JSON can hold.
+            logger: Name of what logs.
+        """
+        if level not in LEVELS:
+            raise ValueError(f"level must be one of {', '.join(LEVELS)}, got {level!r}")
+        least = self._least_level()
+        if least is not None and LEVELS.index(level) >= LEVELS.index(least):
+            await self._notify("notifications/message", {"level": level, "data": data, "logger": logger})
+
+    @overload
+    async def elicit(self, message: str, schema: type[T], *, key: str | None = None) -> Elicited[T]: ...
+
+    @overload
+    async def elicit(
+        self, message: str, schema: Mapping[str, Any], *, key: str | None = None
+    ) -> Elicited[dict[str, Any]]: ...
+
+    async def elicit(
+        self, message: str, schema: type[Any] | Mapping[str, Any], *, key: str | None = None
+    ) -> Elicited[Any]:
+        """Ask the user to fill in a form.
+
+        At 2026-07-28 the call ends here and comes again with the answer: what a tool does before it asks
+        is done again, so ask first and act afterwards.
+
+        Args:
+            message: What is asked.
+            schema: A pydantic model, dataclass or TypedDict of plain fields, or a JSON Schema.
+            key: Names the question; by its place in the call by default.
+
+        Raises:
+            MissingCapabilityError: The client cannot ask its user.
+        """
+        adapter = None if isinstance(schema, Mapping) else TypeAdapter(schema)
+        wire = dict(schema) if isinstance(schema, Mapping) else _form(TypeAdapter(schema))
+        question = Question(
+            "elicitation/create", {"mode": "form", "message": message, "requestedSchema": wire}
+        )
+        key = key or self._questions().next_key("elicitation")
+        answer = (await self._questions().ask({key: question}))[key]
+        if answer.get("action") not in ("accept", "decline", "cancel"):
+            self._questions().ask_again(key, question)
+            raise ToolError(f"The client answered with the unknown action {answer.get('action')!r}")
+        if answer["action"] != "accept":
+            return Elicited(answer["action"], None)
+        content = answer.get("content")
+        try:
+            return Elicited(
+                "accept", _checked(content) if adapter is None else adapter.validate_python(content)
+            )
+        except (ValidationError, TypeError) as error:
+            self._questions().ask_again(key, question)
+            raise ToolError(f"The answer does not fit what was asked: {error}") from error
+
+    async def sample(
+        self,
+        messages: str | Sequence[PromptMessage],
+        *,
+        max_tokens: int = 1024,
+        system_prompt: str | None = None,
+        temperature: float | None = None,
+        key: str | None = None,
+    ) -> Sampled:
+        """Have the client's model write something.
+
+        Args:
+            messages: The conversation, or what a user would say.
+            max_tokens: Most tokens to write.
+            system_prompt: Instructions, which the client may ignore.
+            temperature: Of the sampling.
+            key: Names the question; by its place in the call by default.
+
+        Raises:
+            MissingCapabilityError: The client has no model to lend.
+        """
+        said = [PromptMessage(Text(messages))] if isinstance(messages, str) else list(messages)
+        params = _present(
+            messages=msgspec.to_builtins(said),
+            maxTokens=max_tokens,
+            systemPrompt=system_prompt,
+            temperature=temperature,
+        )
+        key = key or self._questions().next_key("sampling")
+        answer = (await self._questions().ask({key: Question("sampling/createMessage", params)}))[key]
+        content = answer.get("content")
+        text = content.get("text") if isinstance(content, dict) else None
+        return Sampled(text if isinstance(text, str) else "", answer)
+
+    async def roots(self, *, key: str | None = None) -> list[dict[str, Any]]:
+        """Return the folders that the client works in, each with a ``uri`` and perhaps a ``name``.
+
+        Raises:
+            MissingCapabilityError: The client has none to tell.
+        """
+        key = key or self._questions().next_key("roots")
+        answer = (await self._questions().ask({key: Question("roots/list", {})}))[key]
+        roots = answer.get("roots")
+        return [root for root in roots if isinstance(root, dict)] if isinstance(roots, list) else []
+
+    async def ask(self, **questions: Question) -> dict[str, dict[str, Any]]:
+        """Ask several things at once; returns the client's answers by key."""
+        return await self._questions().ask(questions)
+
+    async def detach(self) -> None:
+        """Let the client's connection go and work on; the client fetches the rest later.
+
+        Only where sessions are kept, before 2026-07-28; elsewhere it does nothing.
+        """
+        await self._request.ingress.exchange.detach()
+
+    def _questions(self) -> Inputs:
+        if self._inputs is None:
+            self._inputs = Inputs(self._request, self._sealer)
+        return self._inputs
+
+    def _least_level(self) -> str | None:
+        if self._request.revision.stateless:
+            level = self._request.meta.get(meta.LOG_LEVEL)
+            return level if level in LEVELS else None
+        session = self._request.ingress.session
+        return session.level if session is not None else _DEFAULT_LEVEL
+
+    async def _notify(self, method: str, params: Mapping[str, Any]) -> None:
+        await self._request.ingress.exchange.notify(method, _present(**params))
+
+
+_DEFAULT_LEVEL: Final = "info"
+
+
+def _form(adapter: TypeAdapter[Any]) -> dict[str, Any]:
+    return strip_titles(adapter.json_schema(schema_generator=CompactJsonSchema))
+
+
+def _checked(content: Any) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        raise TypeError(f"content must be an object, got {content!r}")
+    return content
+
+
+def _present(**fields: Any) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}

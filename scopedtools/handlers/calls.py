@@ -1,0 +1,151 @@
+"""Calls, reads, prompts and completions: what runs an author's code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol, cast
+
+from msgspec import UNSET
+
+from scopedtools.catalog.catalog import Catalog
+from scopedtools.catalog.convert import text_result
+from scopedtools.catalog.primitives import Prompt, Resource, ResourceTemplate, Tool
+from scopedtools.context.context import Context, ContextResolver
+from scopedtools.exceptions import InvalidParamsError, ProtocolError
+from scopedtools.handlers.lists import Lists
+from scopedtools.protocol.dispatch import Handler, log_unexpected
+from scopedtools.protocol.methods import CallParams, CompleteParams, GetPromptParams, ReadParams
+from scopedtools.protocol.request import Request
+from scopedtools.protocol.results import (
+    CallResult,
+    CompleteResult,
+    Completion,
+    PromptResult,
+    ReadResult,
+    Result,
+)
+
+_COMPLETIONS: Final = 100
+"""Most values in one completion, by the specification."""
+
+
+class Completes(Protocol):
+    """The author's side, as completion sees it; `ScopedServer` describes it."""
+
+    async def complete(
+        self, ctx: Context, ref: str, argument: str, value: str, filled: Mapping[str, str]
+    ) -> Sequence[str]: ...
+
+
+class Calls:
+    """Answers requests that run an author's code.
+
+    Args:
+        hooks: The author's server.
+        catalog: What there is.
+        lists: Tells what a context may use.
+        resolver: Tells which context is asking.
+    """
+
+    def __init__(
+        self, hooks: Completes, catalog: Catalog, *, lists: Lists, resolver: ContextResolver
+    ) -> None:
+        self._hooks = hooks
+        self._catalog = catalog
+        self._lists = lists
+        self._resolver = resolver
+
+    def table(self) -> dict[str, Handler]:
+        """Return the handler of each method."""
+        return {
+            "tools/call": self._call,
+            "resources/read": self._read,
+            "prompts/get": self._get_prompt,
+            "completion/complete": self._complete,
+        }
+
+    async def _call(self, request: Request) -> Result:
+        params = cast("CallParams", request.params)
+        return await self.run_tool(self._resolver.resolve(request), params.name, _object(params.arguments))
+
+    async def _read(self, request: Request) -> Result:
+        uri = cast("ReadParams", request.params).uri
+        ctx = self._resolver.resolve(request)
+        permitted = await self._lists.permitted(ctx)
+        for ordinal, variables in self._catalog.resources_at(uri):
+            if ordinal in permitted:
+                return await self._read_row(ctx, ordinal, uri, variables)
+        raise InvalidParamsError(f"Resource not found: {uri!r}", data={"uri": uri})
+
+    async def _read_row(self, ctx: Context, ordinal: int, uri: str, variables: Mapping[str, str]) -> Result:
+        row = cast("Resource | ResourceTemplate", self._catalog.rows[ordinal])
+        if row.read is None:
+            raise InvalidParamsError(f"{uri!r} is described here and cannot be read", data={"uri": uri})
+        return ReadResult(contents=await row.read(ctx, uri, variables), ttl_ms=0, cache_scope="private")
+
+    async def _get_prompt(self, request: Request) -> Result:
+        params = cast("GetPromptParams", request.params)
+        ctx = self._resolver.resolve(request)
+        ordinal = self._catalog.find("prompt", params.name)
+        if ordinal is None or ordinal not in await self._lists.permitted(ctx):
+            raise InvalidParamsError(f"Unknown prompt: {params.name!r}")
+        row = cast("Prompt", self._catalog.rows[ordinal])
+        if row.get is None:
+            raise InvalidParamsError(f"The prompt {params.name!r} is described here and cannot be filled in")
+        messages = await row.get(ctx, params.arguments or {})
+        return PromptResult(messages=messages, description=row.description or UNSET)
+
+    async def run_tool(self, ctx: Context, name: str, arguments: bytes) -> CallResult:
+        """Call a tool, listed or not.
+
+        Args:
+            ctx: The context that asks.
+            name: Of the tool.
+            arguments: A JSON object.
+
+        Raises:
+            InvalidParamsError: There is no such tool for this caller.
+        """
+        ordinal = self._catalog.find("tool", name)
+        if ordinal is None or not await self._lists.may_call(ctx, ordinal):
+            raise InvalidParamsError(f"Unknown tool: {name!r}")
+        tool = cast("Tool", self._catalog.rows[ordinal])
+        if tool.call is None:
+            return text_result(f"{name} is described in this catalog and cannot be called", is_error=True)
+        try:
+            return await tool.call(ctx, arguments)
+        except ProtocolError:
+            raise
+        except Exception as error:  # noqa: BLE001 - an author's bug is a failed call, not a broken server
+            return text_result(f"{name} failed, reference {log_unexpected(error)}", is_error=True)
+
+    async def _complete(self, request: Request) -> Result:
+        params = cast("CompleteParams", request.params)
+        ctx = self._resolver.resolve(request)
+        kind, ref = _reference(params.ref)
+        ordinal = self._catalog.find(kind, ref)
+        if ordinal is None or ordinal not in await self._lists.permitted(ctx):
+            raise InvalidParamsError(f"Nothing to complete for {ref!r}")
+        argument, filled = params.argument, params.context.arguments
+        values = await self._hooks.complete(ctx, ref, argument.name, argument.value, filled)
+        first = list(values[:_COMPLETIONS])
+        return CompleteResult(completion=Completion(first, len(values), len(values) > len(first)))
+
+
+def _reference(ref: Mapping[str, Any]) -> tuple[Any, str]:
+    kind, field = {"ref/prompt": ("prompt", "name"), "ref/resource": ("template", "uri")}.get(
+        str(ref.get("type")), (None, "")
+    )
+    value = ref.get(field)
+    if kind is None or not isinstance(value, str):
+        raise InvalidParamsError(
+            f"'ref' must be a ref/prompt with a name or a ref/resource with a uri, got {ref!r}"
+        )
+    return kind, value
+
+
+def _object(arguments: Any) -> bytes:
+    raw = b"{}" if arguments is UNSET else bytes(arguments)
+    if not raw.startswith(b"{"):
+        raise InvalidParamsError(f"'arguments' must be an object, got {raw[:40].decode(errors='replace')}")
+    return raw

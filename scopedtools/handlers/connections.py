@@ -1,0 +1,166 @@
+"""What the server says of itself, and what it tells clients without being asked again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from msgspec import UNSET
+
+from scopedtools.catalog.primitives import KINDS, Kind
+from scopedtools.catalog.view import View
+from scopedtools.context.context import ContextResolver
+from scopedtools.exceptions import InvalidParamsError
+from scopedtools.handlers.lists import Cache
+from scopedtools.listeners import LISTS, Listener, Listeners, named
+from scopedtools.protocol import meta
+from scopedtools.protocol.dispatch import Handler
+from scopedtools.protocol.methods import (
+    InitializeParams,
+    ListenParams,
+    ReadParams,
+    SetLevelParams,
+    SubscriptionFilter,
+)
+from scopedtools.protocol.request import Request
+from scopedtools.protocol.results import DiscoverResult, InitializeResult, Result
+from scopedtools.protocol.revisions import REVISIONS, negotiate
+from scopedtools.protocol.session import Session
+
+_CAPABILITY: Final[Mapping[Kind, str]] = {
+    "tool": "tools",
+    "resource": "resources",
+    "template": "resources",
+    "prompt": "prompts",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What the server says of itself.
+
+    Attributes:
+        info: Name and version.
+        instructions: For the model, or ``None``.
+        extensions: Settings of each extension that it knows, by identifier.
+        cache: For what is the same in every context.
+    """
+
+    info: Mapping[str, Any]
+    instructions: str | None
+    extensions: Mapping[str, Mapping[str, Any]]
+    cache: Cache
+
+
+class Connections:
+    """Answers requests about the server and about what a connection wants.
+
+    Args:
+        about: What the server says of itself.
+        rows: What there is, without the search tools.
+        resolver: Tells which context is asking.
+        listeners: Those who want to hear of changes.
+    """
+
+    def __init__(self, about: About, rows: View, *, resolver: ContextResolver, listeners: Listeners) -> None:
+        self._about = about
+        self._rows = rows
+        self._resolver = resolver
+        self._listeners = listeners
+
+    def table(self) -> dict[str, Handler]:
+        """Return the handler of each method."""
+        return {
+            "server/discover": self._discover,
+            "initialize": self._initialize,
+            "ping": self._ping,
+            "logging/setLevel": self._set_level,
+            "resources/subscribe": self._subscribe,
+            "resources/unsubscribe": self._unsubscribe,
+            "subscriptions/listen": self._listen,
+        }
+
+    async def _discover(self, request: Request) -> Result:  # noqa: ARG002 - the same for everybody
+        extensions = {name: dict(settings) for name, settings in self._about.extensions.items()}
+        return DiscoverResult(
+            supported_versions=list(REVISIONS),
+            capabilities=self._capabilities(notifies=True) | {"extensions": extensions},
+            instructions=self._about.instructions or UNSET,
+            ttl_ms=self._about.cache.ttl_ms,
+            cache_scope=self._about.cache.scope,
+        )
+
+    async def _initialize(self, request: Request) -> Result:
+        params = cast("InitializeParams", request.params)
+        revision = negotiate(params.protocol_version)
+        session = request.ingress.session
+        if session is not None:
+            session.revision = revision
+            session.capabilities = params.capabilities
+            await self._listen_for(request, session)
+        return InitializeResult(
+            protocol_version=revision.name,
+            capabilities=self._capabilities(notifies=session is not None),
+            server_info=dict(self._about.info),
+            instructions=self._about.instructions or UNSET,
+        )
+
+    async def _ping(self, request: Request) -> Result:  # noqa: ARG002 - an answer is all there is to it
+        return Result()
+
+    async def _set_level(self, request: Request) -> Result:
+        session = request.ingress.session
+        if session is not None:
+            session.level = cast("SetLevelParams", request.params).level
+        return Result()
+
+    async def _subscribe(self, request: Request) -> Result:
+        self._session(request).subscriptions.add(cast("ReadParams", request.params).uri)
+        return Result()
+
+    async def _unsubscribe(self, request: Request) -> Result:
+        self._session(request).subscriptions.discard(cast("ReadParams", request.params).uri)
+        return Result()
+
+    async def _listen(self, request: Request) -> Result:
+        """Tell one stream of the changes that it asked for, until the client or the server ends it."""
+        wanted = cast("ListenParams", request.params).notifications
+        push = named(request.ingress.exchange.notify, request.id)
+        honoured = self._honoured(wanted)
+        lists = tuple(name for name in LISTS if getattr(honoured, f"{name}_list_changed"))
+        uris = frozenset(honoured.resource_subscriptions)
+        async with self._listeners.listening(Listener(self._resolver.resolve(request), lists, uris, push)):
+            await push("notifications/subscriptions/acknowledged", {"notifications": honoured})
+            await self._listeners.until_end()
+        return Result(meta={meta.SUBSCRIPTION_ID: request.id})
+
+    async def _listen_for(self, request: Request, session: Session) -> None:
+        """Tell a connection of an earlier revision of everything that changes."""
+        lists = tuple(name for name in LISTS if name in self._capabilities(notifies=True))
+        ctx = self._resolver.resolve(request)
+        end = await self._listeners.add(Listener(ctx, lists, session.subscriptions, session.push))
+        session.at_close(end)
+
+    def _honoured(self, wanted: SubscriptionFilter) -> SubscriptionFilter:
+        offered = self._capabilities(notifies=True)
+        return SubscriptionFilter(
+            tools_list_changed=wanted.tools_list_changed and "tools" in offered,
+            prompts_list_changed=wanted.prompts_list_changed and "prompts" in offered,
+            resources_list_changed=wanted.resources_list_changed and "resources" in offered,
+            resource_subscriptions=wanted.resource_subscriptions if "resources" in offered else [],
+        )
+
+    def _session(self, request: Request) -> Session:
+        if request.ingress.session is None:
+            raise InvalidParamsError("This server keeps no sessions, so it cannot keep subscriptions")
+        return request.ingress.session
+
+    def _capabilities(self, *, notifies: bool) -> dict[str, Any]:
+        changes = {"listChanged": True} if notifies else {}
+        offered: dict[str, Any] = {_CAPABILITY[kind]: dict(changes) for kind in KINDS if self._rows.of(kind)}
+        if "resources" in offered and notifies:
+            offered["resources"]["subscribe"] = True
+        if "resources" in offered or "prompts" in offered:
+            offered["completions"] = {}
+        return offered | {"logging": {}}

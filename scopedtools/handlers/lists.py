@@ -1,0 +1,156 @@
+"""Lists: permission, view, bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Literal, NamedTuple, Protocol, cast
+
+from msgspec import Raw
+
+from scopedtools.catalog.catalog import Catalog
+from scopedtools.catalog.primitives import Kind
+from scopedtools.catalog.view import View
+from scopedtools.context.context import Context, ContextResolver
+from scopedtools.context.policy import ViewSettings
+from scopedtools.exceptions import InvalidParamsError
+from scopedtools.protocol import meta
+from scopedtools.protocol.cursor import decode_cursor, encode_cursor
+from scopedtools.protocol.dispatch import Handler
+from scopedtools.protocol.methods import ListParams
+from scopedtools.protocol.request import Request
+from scopedtools.protocol.results import (
+    ListResult,
+    PromptsResult,
+    ResourcesResult,
+    Result,
+    TemplatesResult,
+    ToolsResult,
+)
+
+
+class Hooks(Protocol):
+    """The author's side, as lists see it; `ScopedServer` describes each."""
+
+    async def permitted(self, ctx: Context, rows: View) -> View: ...
+    async def listed(self, ctx: Context, permitted: View) -> View: ...
+
+
+Explain = Callable[[Context, View, View], Awaitable[list[dict[str, Any]]]]
+"""Takes context, permitted and listed rows; says why each listed row is in."""
+
+
+class Cache(NamedTuple):
+    """How long and for whom a client may keep a result."""
+
+    ttl_ms: int
+    scope: Literal["public", "private"]
+
+
+_UNCACHED: Final = Cache(0, "private")
+"""Official clients keep lists without regard to the context, so a narrowed one must not be kept at all."""
+
+_RESULTS: Final[Mapping[Kind, Callable[[Raw], ListResult]]] = {
+    "tool": lambda rows: ToolsResult(tools=rows),
+    "resource": lambda rows: ResourcesResult(resources=rows),
+    "template": lambda rows: TemplatesResult(resource_templates=rows),
+    "prompt": lambda rows: PromptsResult(prompts=rows),
+}
+
+
+class Lists:
+    """Answers list requests from a catalog.
+
+    Args:
+        hooks: The author's server.
+        catalog: What there is.
+        search: The search tools, which narrowed lists begin with and full lists leave out.
+        resolver: Tells which context is asking.
+        settings: Sizes and rules of views.
+        cache: For full lists.
+        explain: Says why rows are in a list.
+
+    Attributes:
+        rows: All rows but the search tools.
+    """
+
+    def __init__(
+        self,
+        hooks: Hooks,
+        catalog: Catalog,
+        *,
+        search: View,
+        resolver: ContextResolver,
+        settings: ViewSettings,
+        cache: Cache,
+        explain: Explain,
+    ) -> None:
+        self._hooks = hooks
+        self._catalog = catalog
+        self._search = search
+        self.rows = catalog.all - search
+        self._resolver = resolver
+        self._settings = settings
+        self._cache = cache
+        self._explain = explain
+
+    def table(self) -> dict[str, Handler]:
+        """Return the handler of each method."""
+        return {
+            "tools/list": lambda request: self._list(request, "tool"),
+            "resources/list": lambda request: self._list(request, "resource"),
+            "resources/templates/list": lambda request: self._list(request, "template"),
+            "prompts/list": lambda request: self._list(request, "prompt"),
+        }
+
+    async def permitted(self, ctx: Context) -> View:
+        """Return the rows that a context may use, without the search tools."""
+        return await self._hooks.permitted(ctx, self.rows) & self.rows
+
+    async def may_call(self, ctx: Context, ordinal: int) -> bool:
+        """Tell whether a context may call a tool."""
+        if ordinal in self._search:
+            return True
+        permitted = await self.permitted(ctx)
+        if self._settings.enforce:
+            return ordinal in permitted & await self._hooks.listed(ctx, permitted)
+        return ordinal in permitted
+
+    async def revision(self, ctx: Context, kind: Kind) -> str:
+        """Return the revision of the list that a context would get now."""
+        permitted = await self.permitted(ctx)
+        return (await self._shown(ctx, permitted, kind)).revision
+
+    async def _shown(self, ctx: Context, permitted: View, kind: Kind) -> View:
+        listed = await self._hooks.listed(ctx, permitted)
+        allowed = self._catalog.all if permitted is self.rows else permitted | self._search
+        return (listed & allowed).of(kind)
+
+    async def _list(self, request: Request, kind: Kind) -> Result:
+        ctx = self._resolver.resolve(request)
+        permitted = await self.permitted(ctx)
+        shown = await self._shown(ctx, permitted, kind)
+        total = len(permitted.of(kind))
+        narrowed = len(shown) != total or bool(shown.bits & self._search.bits)
+        cache = _UNCACHED if narrowed else self._cache
+        result = self._page(request, shown, kind)
+        result.ttl_ms, result.cache_scope = cache
+        if narrowed:
+            view: dict[str, Any] = {"revision": shown.revision, "shown": len(shown), "total": total}
+            view |= {"cacheScope": cache.scope, "ttlMs": cache.ttl_ms}
+            if request.meta.get(meta.EXPLAIN) is True:
+                view["rows"] = await self._explain(ctx, permitted, shown)
+            result.meta = {meta.VIEW: view}
+        return result
+
+    def _page(self, request: Request, shown: View, kind: Kind) -> ListResult:
+        cursor = cast("ListParams", request.params).cursor
+        start = 0 if cursor is None else decode_cursor(cursor, shown.revision)
+        end = start + self._settings.page_rows
+        rows = shown.order[start:end]
+        if start and not rows:
+            raise InvalidParamsError("The cursor points behind the end of the list; begin without one")
+        encoded = self._catalog.encoded(request.revision)
+        result = _RESULTS[kind](Raw(b"[%b]" % b",".join([encoded[row] for row in rows])))
+        if end < len(shown):
+            result.next_cursor = encode_cursor(shown.revision, end)
+        return result

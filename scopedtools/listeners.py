@@ -1,0 +1,114 @@
+"""Who wants to hear of changes, and who is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
+
+from scopedtools.catalog.primitives import Kind
+from scopedtools.context.context import Context
+from scopedtools.protocol import meta
+from scopedtools.protocol.session import Push
+
+LISTS: Final[Mapping[str, tuple[Kind, ...]]] = MappingProxyType(
+    {"tools": ("tool",), "prompts": ("prompt",), "resources": ("resource", "template")}
+)
+"""Which kinds of rows each list notification is about."""
+
+Revisions = Callable[[Context, Kind], Awaitable[str]]
+"""Takes a context and a kind; returns the revision of that list as the context would get it now."""
+
+
+@dataclass(slots=True, eq=False)
+class Listener:
+    """One stream of notifications.
+
+    Attributes:
+        ctx: Whose lists it is about.
+        lists: The lists that it wants to hear of: ``tools``, ``prompts``, ``resources``.
+        uris: The resources that it wants to hear of; may change while it listens.
+        push: Sends it a notification.
+        seen: Revision of each list when it last heard of it.
+    """
+
+    ctx: Context
+    lists: tuple[str, ...]
+    uris: Collection[str]
+    push: Push
+    seen: dict[Kind, str] = field(default_factory=dict)
+
+
+class Listeners:
+    """The listeners of one process.
+
+    Args:
+        revisions: Tells what list a context would get.
+    """
+
+    def __init__(self, revisions: Revisions) -> None:
+        self._revisions = revisions
+        self._listeners: set[Listener] = set()
+        self._ended = asyncio.Event()
+
+    async def add(self, listener: Listener) -> Callable[[], None]:
+        """Begin to tell a listener; returns what ends it."""
+        for name in listener.lists:
+            for kind in LISTS[name]:
+                listener.seen[kind] = await self._revisions(listener.ctx, kind)
+        self._listeners.add(listener)
+        return lambda: self._listeners.discard(listener)
+
+    @asynccontextmanager
+    async def listening(self, listener: Listener) -> AsyncIterator[None]:
+        """Tell a listener for as long as this is held."""
+        end = await self.add(listener)
+        try:
+            yield
+        finally:
+            end()
+
+    async def until_end(self) -> None:
+        """Wait until the server stops."""
+        await self._ended.wait()
+
+    def begin(self) -> None:
+        """Let streams last until `end`."""
+        self._ended = asyncio.Event()
+
+    def end(self) -> None:
+        """End all streams, each with its result."""
+        self._ended.set()
+
+    async def lists_changed(self) -> None:
+        """Tell each listener of the lists that are others for its context than before."""
+        for listener in tuple(self._listeners):
+            for name in listener.lists:
+                if await self._has_changed(listener, LISTS[name]):
+                    await listener.push(f"notifications/{name}/list_changed", {})
+
+    async def resource_updated(self, uri: str) -> None:
+        """Tell those who subscribed to a resource that it holds something else."""
+        for listener in tuple(self._listeners):
+            if uri in listener.uris:
+                await listener.push("notifications/resources/updated", {"uri": uri})
+
+    async def _has_changed(self, listener: Listener, kinds: tuple[Kind, ...]) -> bool:
+        changed = False
+        for kind in kinds:
+            revision = await self._revisions(listener.ctx, kind)
+            changed |= listener.seen.get(kind) != revision
+            listener.seen[kind] = revision
+        return changed
+
+
+def named(push: Push, subscription_id: Any) -> Push:
+    """Name the subscription in each notification."""
+
+    async def send(method: str, params: Mapping[str, Any]) -> None:
+        await push(method, {**params, "_meta": {meta.SUBSCRIPTION_ID: subscription_id}})
+
+    return send
