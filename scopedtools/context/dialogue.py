@@ -57,6 +57,11 @@ class Dialogue:
         self._inputs: Inputs | None = None
         self._progress = float("-inf")
 
+    @property
+    def client_capabilities(self) -> Mapping[str, Any] | None:
+        """What the client declared that it can do, or ``None`` where that is not known here."""
+        return self._request.client_capabilities
+
     async def report_progress(
         self, progress: float, total: float | None = None, message: str | None = None
     ) -> None:
