@@ -5,8 +5,8 @@ from scopedtools.catalog.declare import prompt, resource, tool, tools_from
 from scopedtools.catalog.view import View
 from scopedtools.context.context import Context
 from scopedtools.context.policy import ViewSettings
-from scopedtools.protocol.content import Audio, EmbeddedResource, Image, PromptMessage, ResourceLink, Text
 from scopedtools.exceptions import ToolError
+from scopedtools.protocol.content import Audio, EmbeddedResource, Image, PromptMessage, ResourceLink, Text
 from scopedtools.server import ScopedServer
 from scopedtools.types import Principal
 

@@ -105,6 +105,42 @@ class Listeners:
         return changed
 
 
+class Watches:
+    """Those who want to hear of keys whose values change."""
+
+    def __init__(self) -> None:
+        self._watches: set[_Watch] = set()
+
+    def changed(self, key: bytes) -> None:
+        """Tell those who watch a key that its value changed."""
+        for watch in self._watches:
+            if key in watch.keys:
+                watch.news[key] = None
+                watch.woken.set()
+
+    async def changes(self, keys: Collection[bytes]) -> AsyncIterator[bytes]:
+        """Yield each key at once, and again after it changed; who is slow misses all but the last change."""
+        watch = _Watch(frozenset(keys), dict.fromkeys(keys))
+        self._watches.add(watch)
+        try:
+            while True:
+                while watch.news:
+                    key = next(iter(watch.news))
+                    del watch.news[key]
+                    yield key
+                watch.woken.clear()
+                await watch.woken.wait()
+        finally:
+            self._watches.discard(watch)
+
+
+@dataclass(slots=True, eq=False)
+class _Watch:
+    keys: frozenset[bytes]
+    news: dict[bytes, None]  # a set in order
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 def named(push: Push, subscription_id: Any) -> Push:
     """Name the subscription in each notification."""
 

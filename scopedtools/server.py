@@ -23,22 +23,25 @@ from scopedtools.catalog.view import View
 from scopedtools.context.carriers import CARRIERS, Carrier, CarrierTable
 from scopedtools.context.context import Context, ContextResolver
 from scopedtools.context.policy import ViewPolicy, ViewSettings
-from scopedtools.context.store import MemoryStore
+from scopedtools.context.store import MemoryStore, MemoryTaskStore
 from scopedtools.exceptions import InvalidParamsError, ToolError
 from scopedtools.handlers.calls import Calls
 from scopedtools.handlers.connections import About, Connections
 from scopedtools.handlers.lists import Cache, Lists
+from scopedtools.handlers.tasks import Tasks
 from scopedtools.listeners import Listeners
 from scopedtools.protocol.dispatch import Dispatcher
-from scopedtools.protocol.meta import EXTENSION
+from scopedtools.protocol.meta import EXTENSION, TASKS
 from scopedtools.protocol.results import CallResult
 from scopedtools.protocol.revisions import LATEST
 from scopedtools.selection import Selection
+from scopedtools.tasks import TaskSettings
 from scopedtools.transports.asgi import build_app
+from scopedtools.transports.hosts import HostPolicy
 from scopedtools.transports.http import HttpTransport
 from scopedtools.transports.sessions import Sessions
 from scopedtools.transports.stdio import serve_stdio
-from scopedtools.types import ContextStore, Ranking, Selector, TokenVerifier
+from scopedtools.types import ContextStore, Ranking, Selector, TaskStore, TokenVerifier
 
 SEARCH_TOOLS: Final = ("search_tools", "call_tool")
 
@@ -60,6 +63,8 @@ class ScopedServer:
         index_dir: Where the default selector keeps its index between starts.
         store: Keeps what contexts were shown; the memory of this process by default.
         views: How large views are.
+        task_store: Keeps the tasks that calls have become; the memory of this process by default.
+        tasks: How long tasks live.
         carriers: Where a context ID may ride on a request, first match first.
         strict_ids: Refuse malformed context IDs instead of treating them as none.
         secret: Key under which context IDs are hashed and state that travels through clients is sealed;
@@ -67,6 +72,9 @@ class ScopedServer:
         verifier: Tells who a bearer token belongs to. Without one everybody is anonymous.
         sessions: Keep a session for each client of a revision before 2026-07-28 over HTTP, with its stream
             of notifications, subscriptions and resumption. Without, such clients are served statelessly.
+        allowed_hosts: Names under which the server is reached over HTTP. By default any, but loopback names
+            alone where it listens on a loopback address.
+        allowed_origins: Web origins that may call, besides the server's own; ``*`` for all.
         path: Path of the endpoint where the server is not mounted.
         max_body_bytes: Larger HTTP bodies are refused.
     """
@@ -87,11 +95,15 @@ class ScopedServer:
         index_dir: str | Path | None = None,
         store: ContextStore | None = None,
         views: ViewSettings | None = None,
+        task_store: TaskStore | None = None,
+        tasks: TaskSettings | None = None,
         carriers: Iterable[Carrier] = CARRIERS,
         strict_ids: bool = False,
         secret: bytes | None = None,
         verifier: TokenVerifier | None = None,
         sessions: bool = False,
+        allowed_hosts: Iterable[str] | None = None,
+        allowed_origins: Iterable[str] = (),
         path: str = "/mcp",
         max_body_bytes: int = 4 * 2**20,
     ) -> None:
@@ -109,9 +121,16 @@ class ScopedServer:
             selector=self._selection.ready,
             settings=settings,
         )
-        table = CarrierTable(carriers, strict=strict_ids)
+        # A session ID that this server makes itself names a connection, not a unit of work.
+        table = CarrierTable((one for one in carriers if not (sessions and one.legacy)), strict=strict_ids)
         resolver = ContextResolver(table, secret=secret)
         about = self._about(settings, table, has_verifier=verifier is not None)
+        self._tasks = Tasks(
+            task_store if task_store is not None else MemoryTaskStore(),
+            tasks or TaskSettings(),
+            key=resolver.task_key,
+        )
+        offered = self._tasks if TASKS in about.extensions else None
         self._lists = Lists(
             self,
             self.catalog,
@@ -121,15 +140,19 @@ class ScopedServer:
             cache=about.cache,
             explain=self._explain,
         )
-        self._calls = Calls(self, self.catalog, lists=self._lists, resolver=resolver)
+        self._calls = Calls(self, self.catalog, lists=self._lists, resolver=resolver, tasks=offered)
         self._listeners = Listeners(self._lists.revision)
-        connections = Connections(about, self._lists.rows, resolver=resolver, listeners=self._listeners)
+        connections = Connections(
+            about, self._lists.rows, resolver=resolver, listeners=self._listeners, tasks=self._tasks
+        )
         handlers = self._lists.table() | self._calls.table() | connections.table()
+        handlers |= offered.table() if offered is not None else {}
         self.dispatcher = Dispatcher(handlers, server_info=about.info)
         transport = HttpTransport(
             self.dispatcher,
             verifier=verifier,
             sessions=Sessions() if sessions else None,
+            hosts=HostPolicy(hosts=allowed_hosts, origins=allowed_origins),
             max_body_bytes=max_body_bytes,
         )
         self._app = build_app(transport, path=path, lifespan=lambda: self)
@@ -218,7 +241,7 @@ class ScopedServer:
         result.structured_content = msgspec.Raw(found)
         return result
 
-    @tool
+    @tool(task="optional", detached=False)
     async def call_tool(
         self, name: str, arguments: dict[str, Any] | None = None, *, ctx: Context
     ) -> CallResult:
@@ -299,6 +322,7 @@ class ScopedServer:
                 self._selection.start()
             lifespan: AbstractAsyncContextManager[None] = self.lifespan()
             await started.enter_async_context(lifespan)
+            started.push_async_callback(self._tasks.stop)  # first of all: tasks use what `lifespan` holds
             return started.pop_all()
 
     def _about(self, settings: ViewSettings, table: CarrierTable, *, has_verifier: bool) -> About:
@@ -310,7 +334,10 @@ class ScopedServer:
         return About(
             info={"name": self.name, "version": self.version},
             instructions=inspect.cleandoc(documented) if documented else None,
-            extensions={EXTENSION: {"version": 1, "carriers": [str(carrier) for carrier in table.carriers]}},
+            extensions={
+                EXTENSION: {"version": 1, "carriers": [str(carrier) for carrier in table.carriers]},
+                **({TASKS: {}} if _has_tasks(self.catalog) else {}),
+            },
             cache=Cache(
                 settings.list_ttl_ms if fixed else 0, "private" if has_verifier or not fixed else "public"
             ),
@@ -326,6 +353,11 @@ def _catalog(server: ScopedServer, more: Catalog | None) -> Catalog:
     rows: Sequence[Primitive] = [*own, *(more.rows if more is not None else ())]
     summary = _kinds_of_tools(Catalog(row for row in rows if row.name not in SEARCH_TOOLS).of("tool"))
     return Catalog(_described(row, summary) for row in rows)
+
+
+def _has_tasks(catalog: Catalog) -> bool:
+    own = (row for row in catalog.rows if isinstance(row, Tool) and row.name not in SEARCH_TOOLS)
+    return any(row.task != "never" for row in own)
 
 
 def _described(row: Primitive, summary: str) -> Primitive:

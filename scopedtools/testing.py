@@ -51,6 +51,8 @@ class Client:
         intent: What the context is about.
         token: Bearer token.
         headers: Sent with every request.
+        capabilities: What the client declares that it can do, such as ``{"elicitation": {}}``.
+        tasks: Follow calls as tasks, where the server makes any.
     """
 
     def __init__(
@@ -61,11 +63,14 @@ class Client:
         intent: str | None = None,
         token: str | None = None,
         headers: dict[str, str] | None = None,
+        capabilities: dict[str, Any] | None = None,
+        tasks: bool = False,
     ) -> None:
         self._target = target
         settings = {"contextId": context, "intent": intent}
         declared = {key: value for key, value in settings.items() if value is not None}
-        self._capabilities = {"extensions": {meta.EXTENSION: declared}} if declared else {}
+        extensions = ({meta.EXTENSION: declared} if declared else {}) | ({meta.TASKS: {}} if tasks else {})
+        self._capabilities = (capabilities or {}) | ({"extensions": extensions} if extensions else {})
         authorization = {"authorization": f"Bearer {token}"} if token else {}
         self._headers = authorization | (headers or {})
         self._ids = itertools.count(1)
@@ -155,7 +160,14 @@ class Client:
             mirrors.VERSION_HEADER: LATEST.name,
             mirrors.METHOD_HEADER: method,
         }
-        named_by = METHODS[method].named_by if method in METHODS else None
+        named_by = _named_by(method)
         if named_by is not None and named_by in params:
             headers[mirrors.NAME_HEADER] = mirrors.encode_value(params[named_by])
         return headers | self._headers
+
+
+def _named_by(method: str) -> str | None:
+    """Return the parameter that a header mirrors, as on the wire."""
+    known = METHODS.get(method)
+    fields = msgspec.structs.fields(known.params) if known is not None else ()
+    return next((one.encode_name for one in fields if known is not None and one.name == known.named_by), None)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:  # numpy costs tens of milliseconds and only retrieval needs it at run time
     import numpy as np
@@ -180,4 +180,57 @@ class ContextStore(Protocol):
 
     async def add(self, key: bytes, record: ContextRecord) -> ContextRecord:
         """Keep a record unless there is one for the key; return the one that is kept."""
+        ...
+
+
+TaskStatus: TypeAlias = Literal["working", "input_required", "completed", "failed", "cancelled"]
+"""How a task is. The last three are final."""
+
+
+class TaskRecord(NamedTuple):
+    """What is kept for a task: all that its client may ask for.
+
+    Attributes:
+        owner: Digest of the principal whose task it is.
+        created_at: Seconds since 1970.
+        updated_at: Seconds since 1970.
+        ttl_ms: Milliseconds from its creation for which it is kept.
+        poll_interval_ms: Milliseconds that the client should wait between two looks.
+        status: How it is.
+        message: How far it is or why it ended, for people; or ``None``.
+        questions: What the client has to answer before it goes on, by key.
+        outcome: What the call returned if completed, its error if failed, as JSON; empty otherwise.
+    """
+
+    owner: bytes
+    created_at: float
+    updated_at: float
+    ttl_ms: int
+    poll_interval_ms: int
+    status: TaskStatus = "working"
+    message: str | None = None
+    questions: Mapping[str, JSON] = {}
+    outcome: bytes = b""
+
+
+class TaskStore(Protocol):
+    """Keeps task records. The coroutine that a record is about runs in the process that added it.
+
+    Keys are opaque digests of principal and task ID; the store sees neither. A store that several
+    processes share needs: one atomic step in `add` that checks the bounds and adds; a time to live from the
+    creation on, which `put` does not renew; and, where a proxy does not send all requests of a task to
+    one process (by ``Mcp-Name``, which carries its ID), a channel that takes answers and cancellations to the
+    process that runs it, and changes to those that have listeners.
+    """
+
+    async def add(self, key: bytes, record: TaskRecord) -> bool:
+        """Keep the record of a new task; false where there is no room for another of its owner."""
+        ...
+
+    async def get(self, key: bytes) -> TaskRecord | None:
+        """Return the record, or ``None`` where there is none or its time to live is over."""
+        ...
+
+    async def put(self, key: bytes, record: TaskRecord) -> None:
+        """Replace the record, if it is still there."""
         ...

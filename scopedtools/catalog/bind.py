@@ -46,9 +46,9 @@ class Declared:
     def bind(self, owner: object) -> Primitive:
         """Make the row for one instance."""
         function = partial(self.function, owner) if self.method else self.function
-        return _ROWS[self.note.kind](
-            self, Run(self.signature, function, inspect.iscoroutinefunction(self.function))
-        )
+        is_async = inspect.iscoroutinefunction(self.function)
+        detached = self.note.task != "never" and self.note.detached
+        return _ROWS[self.note.kind](self, Run(self.signature, function, is_async, detached))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +58,14 @@ class Run:
     signature: Signature
     function: Callable[..., Any]
     is_async: bool
+    detached: bool = False
 
     async def __call__(self, ctx: Any, raw: bytes | Mapping[str, str]) -> Any:
         arguments = self.signature.arguments(raw)
         if self.signature.context is not None:
             arguments[self.signature.context] = ctx
+        if self.detached and ctx.follows_tasks:
+            await ctx.detach()
         if self.is_async:
             return await self.function(**arguments)
         return await anyio.to_thread.run_sync(partial(self.function, **arguments))
@@ -157,6 +160,7 @@ def _tool(declared: Declared, run: Run) -> Tool:
         output_schema=declared.output.schema,
         annotations=declared.note.annotations,
         call=call,
+        task=declared.note.task,
     )
 
 

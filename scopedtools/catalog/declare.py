@@ -10,9 +10,9 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from types import ModuleType
-from typing import Any, Final, TypeAlias, TypeVar, overload
+from typing import Any, Final, TypeAlias, TypeVar, get_args, overload
 
-from scopedtools.catalog.primitives import Kind
+from scopedtools.catalog.primitives import Kind, TaskSupport
 from scopedtools.exceptions import DefinitionError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -35,6 +35,8 @@ class Note:
     pinned: bool = False
     errors: Errors = ()
     annotations: dict[str, Any] = field(default_factory=dict)
+    task: TaskSupport = "never"
+    detached: bool = True
     uri: str = ""
     mime_type: str | None = None
 
@@ -64,6 +66,8 @@ def tool(
     destructive: bool | None = None,
     idempotent: bool | None = None,
     open_world: bool | None = None,
+    task: TaskSupport = "never",
+    detached: bool = True,
 ) -> Callable[[F], F]: ...
 
 
@@ -82,6 +86,8 @@ def tool(
     destructive: bool | None = None,
     idempotent: bool | None = None,
     open_world: bool | None = None,
+    task: TaskSupport = "never",
+    detached: bool = True,
 ) -> Any:
     """Make a method a tool.
 
@@ -101,7 +107,14 @@ def tool(
         destructive: It may delete or overwrite.
         idempotent: Calling it again with the same arguments changes nothing more.
         open_world: It reaches beyond this server.
+        task: Whether a call is answered with a task, which the client polls, instead of being waited for:
+            ``optional`` where the client can follow tasks, ``required`` to refuse clients that cannot.
+            Cancelling a task cancels the coroutine; a thread runs on, and what it returns is dropped.
+        detached: Whether a call that may be a task is one from its start. Without, it becomes one at
+            `Context.detach`: the client waits for what comes before, and questions are asked there and then.
     """
+    if task not in get_args(TaskSupport):
+        raise DefinitionError(f"task must be one of {', '.join(get_args(TaskSupport))}, got {task!r}")
     hints = {
         "readOnlyHint": read_only,
         "destructiveHint": destructive,
@@ -118,6 +131,8 @@ def tool(
         pinned=pinned,
         errors=_exceptions(errors),
         annotations={hint: value for hint, value in hints.items() if value is not None},
+        task=task,
+        detached=detached,
     )
     return _noting(note) if function is None else _noting(note)(function)
 

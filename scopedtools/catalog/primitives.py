@@ -13,6 +13,8 @@ Kind: TypeAlias = Literal["tool", "resource", "template", "prompt"]
 
 KINDS: tuple[Kind, ...] = ("tool", "resource", "template", "prompt")
 
+TaskSupport: TypeAlias = Literal["never", "optional", "required"]
+
 CallTool: TypeAlias = Callable[[Any, bytes], Awaitable[CallResult]]
 """Takes the context and the arguments as JSON."""
 
@@ -72,6 +74,7 @@ class Tool(Primitive):
         output_schema: JSON Schema of the structured content, an object, or ``None``.
         annotations: Hints such as ``{"readOnlyHint": True}``.
         call: Runs it; ``None`` for rows that only describe.
+        task: Whether a call may, or has to, become a task; it does when it calls ``ctx.detach()``.
     """
 
     kind = "tool"
@@ -80,6 +83,7 @@ class Tool(Primitive):
     output_schema: dict[str, Any] | None = None
     annotations: dict[str, Any] = field(default_factory=dict)
     call: CallTool | None = None
+    task: TaskSupport = "never"
 
     def parameters(self) -> Iterable[tuple[str, str]]:
         properties = self.input_schema.get("properties")

@@ -101,6 +101,10 @@ class ContextResolver:
             intent=declared_intent(request),
         )
 
+    def task_key(self, principal: Principal, task_id: str) -> bytes:
+        """Return the key under which a task of a principal is stored."""
+        return self._key(principal, f"task {task_id}")  # no context ID has a space in it
+
     def _key(self, principal: Principal, context_id: str) -> bytes:
         # The length keeps ("ab", "c") and ("a", "bc") apart.
         name = principal.name.encode()

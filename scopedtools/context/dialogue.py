@@ -9,9 +9,9 @@ import msgspec
 from pydantic import TypeAdapter, ValidationError
 
 from scopedtools.catalog.signature import CompactJsonSchema, strip_titles
-from scopedtools.exceptions import ToolError
 from scopedtools.protocol import meta
 from scopedtools.protocol.content import PromptMessage, Text
+from scopedtools.protocol.exchange import TaskExchange
 from scopedtools.protocol.inputs import Inputs, Question
 from scopedtools.protocol.request import Request
 from scopedtools.protocol.seal import Sealer
@@ -65,22 +65,29 @@ class Dialogue:
     async def report_progress(
         self, progress: float, total: float | None = None, message: str | None = None
     ) -> None:
-        """Tell the client how far the call is, where it asked for that.
+        """Tell the client how far the call is, where it asked for that; a task says so in its status.
 
         Args:
             progress: Grows with each report; one that does not grow is not sent.
             total: What it will be at the end, if that is known.
             message: For people.
         """
+        if progress <= self._progress:
+            return
+        if self._task is not None:
+            self._progress = progress
+            done = f"{progress:g}" if total is None else f"{progress:g} of {total:g}"
+            await self._task.report(message or done)
+            return
         token = self._request.meta.get("progressToken")
-        if token is None or progress <= self._progress:
+        if token is None:
             return
         self._progress = progress
         params = {"progressToken": token, "progress": progress, "total": total, "message": message}
         await self._notify("notifications/progress", params)
 
     async def log(self, level: Level, data: Any, *, logger: str | None = None) -> None:
-        """Send a log message to the client, where it wants messages of this level.
+        """Send a log message to the client, where it wants messages of this level; not from a task.
 
         Args:
             level: As in RFC 5424.
@@ -107,7 +114,7 @@ class Dialogue:
         """Ask the user to fill in a form.
 
         At 2026-07-28 the call ends here and comes again with the answer: what a tool does before it asks
-        is done again, so ask first and act afterwards.
+        is done again, so ask first and act afterwards. A task waits here for the answer.
 
         Args:
             message: What is asked.
@@ -123,20 +130,12 @@ class Dialogue:
             "elicitation/create", {"mode": "form", "message": message, "requestedSchema": wire}
         )
         key = key or self._questions().next_key("elicitation")
-        answer = (await self._questions().ask({key: question}))[key]
-        if answer.get("action") not in ("accept", "decline", "cancel"):
-            self._questions().ask_again(key, question)
-            raise ToolError(f"The client answered with the unknown action {answer.get('action')!r}")
-        if answer["action"] != "accept":
-            return Elicited(answer["action"], None)
-        content = answer.get("content")
-        try:
-            return Elicited(
-                "accept", _checked(content) if adapter is None else adapter.validate_python(content)
-            )
-        except (ValidationError, TypeError) as error:
-            self._questions().ask_again(key, question)
-            raise ToolError(f"The answer does not fit what was asked: {error}") from error
+        while True:
+            answer = (await self._questions().ask({key: question}))[key]
+            try:
+                return _elicited(answer, adapter)
+            except (ValidationError, TypeError) as error:
+                self._questions().reject(key, question, f"The answer does not fit what was asked: {error}")
 
     async def sample(
         self,
@@ -187,12 +186,29 @@ class Dialogue:
         """Ask several things at once; returns the client's answers by key."""
         return await self._questions().ask(questions)
 
+    @property
+    def follows_tasks(self) -> bool:
+        """Whether the client can follow this call as a task."""
+        return self._request.task is not None
+
     async def detach(self) -> None:
         """Let the client's connection go and work on; the client fetches the rest later.
 
-        Only where sessions are kept, before 2026-07-28; elsewhere it does nothing.
+        At 2026-07-28 the call becomes a task, where `follows_tasks`: the client gets the ID of the task
+        and polls, and from here on questions wait for their answer. Before, the client comes back to its
+        stream, where sessions are kept. Elsewhere it does nothing.
+
+        Raises:
+            ToolError: There are too many tasks.
         """
-        await self._request.ingress.exchange.detach()
+        if self._request.task is not None:
+            await self._request.task.begin()
+        else:
+            await self._request.ingress.exchange.detach()
+
+    @property
+    def _task(self) -> TaskExchange | None:
+        return self._request.begun_task
 
     def _questions(self) -> Inputs:
         if self._inputs is None:
@@ -207,6 +223,8 @@ class Dialogue:
         return session.level if session is not None else _DEFAULT_LEVEL
 
     async def _notify(self, method: str, params: Mapping[str, Any]) -> None:
+        if self._task is not None:
+            return  # the request is answered, and tasks have no notifications but those of their status
         await self._request.ingress.exchange.notify(method, _present(**params))
 
 
@@ -217,10 +235,17 @@ def _form(adapter: TypeAdapter[Any]) -> dict[str, Any]:
     return strip_titles(adapter.json_schema(schema_generator=CompactJsonSchema))
 
 
-def _checked(content: Any) -> dict[str, Any]:
+def _elicited(answer: Mapping[str, Any], adapter: TypeAdapter[Any] | None) -> Elicited[Any]:
+    action, content = answer.get("action"), answer.get("content")
+    if action == "decline" or action == "cancel":  # noqa: PLR1714 - narrows the type
+        return Elicited(action, None)
+    if action != "accept":
+        raise TypeError(f"action must be accept, decline or cancel, got {action!r}")
+    if adapter is not None:
+        return Elicited("accept", adapter.validate_python(content))
     if not isinstance(content, dict):
         raise TypeError(f"content must be an object, got {content!r}")
-    return content
+    return Elicited("accept", content)
 
 
 def _present(**fields: Any) -> dict[str, Any]:

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol, cast
 
+import msgspec
 from msgspec import UNSET
 
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.convert import text_result
 from scopedtools.catalog.primitives import Prompt, Resource, ResourceTemplate, Tool
-from scopedtools.context.context import Context, ContextResolver
+from scopedtools.context.context import Context, ContextResolver, headers_of
 from scopedtools.exceptions import InvalidParamsError, ProtocolError
 from scopedtools.handlers.lists import Lists
+from scopedtools.handlers.tasks import Tasks
 from scopedtools.protocol.dispatch import Handler, log_unexpected
 from scopedtools.protocol.methods import CallParams, CompleteParams, GetPromptParams, ReadParams
-from scopedtools.protocol.request import Request
+from scopedtools.protocol.mirrors import check_parameters, mirrored_parameters
+from scopedtools.protocol.request import Request, tasks_required
 from scopedtools.protocol.results import (
     CallResult,
     CompleteResult,
@@ -45,15 +48,26 @@ class Calls:
         catalog: What there is.
         lists: Tells what a context may use.
         resolver: Tells which context is asking.
+        tasks: Runs calls that may become tasks, or ``None`` where none may.
     """
 
     def __init__(
-        self, hooks: Completes, catalog: Catalog, *, lists: Lists, resolver: ContextResolver
+        self,
+        hooks: Completes,
+        catalog: Catalog,
+        *,
+        lists: Lists,
+        resolver: ContextResolver,
+        tasks: Tasks | None,
     ) -> None:
         self._hooks = hooks
         self._catalog = catalog
         self._lists = lists
         self._resolver = resolver
+        self._tasks = tasks
+        self._mirrored = {
+            row.name: mirrored_parameters(row.input_schema) for row in catalog.rows if isinstance(row, Tool)
+        }
 
     def table(self) -> dict[str, Handler]:
         """Return the handler of each method."""
@@ -66,7 +80,21 @@ class Calls:
 
     async def _call(self, request: Request) -> Result:
         params = cast("CallParams", request.params)
-        return await self.run_tool(self._resolver.resolve(request), params.name, _object(params.arguments))
+        arguments = _object(params.arguments)
+        mirrored = self._mirrored.get(params.name)
+        if mirrored and request.revision.stateless and request.ingress.headers:
+            check_parameters(mirrored, msgspec.json.decode(arguments), headers_of(request))
+
+        async def run(request: Request) -> CallResult:
+            return await self.run_tool(self._resolver.resolve(request), params.name, arguments)
+
+        if self._tasks is not None and request.follows_tasks and self._may_be_task(params.name):
+            return await self._tasks.follow(request, run)
+        return await run(request)
+
+    def _may_be_task(self, name: str) -> bool:
+        ordinal = self._catalog.find("tool", name)
+        return ordinal is not None and cast("Tool", self._catalog.rows[ordinal]).task != "never"
 
     async def _read(self, request: Request) -> Result:
         uri = cast("ReadParams", request.params).uri
@@ -105,6 +133,7 @@ class Calls:
 
         Raises:
             InvalidParamsError: There is no such tool for this caller.
+            MissingCapabilityError: It runs as a task, which the client cannot follow.
         """
         ordinal = self._catalog.find("tool", name)
         if ordinal is None or not await self._lists.may_call(ctx, ordinal):
@@ -112,6 +141,8 @@ class Calls:
         tool = cast("Tool", self._catalog.rows[ordinal])
         if tool.call is None:
             return text_result(f"{name} is described in this catalog and cannot be called", is_error=True)
+        if tool.task == "required" and not ctx.follows_tasks:
+            raise tasks_required()
         try:
             return await tool.call(ctx, arguments)
         except ProtocolError:

@@ -13,6 +13,7 @@ from scopedtools.catalog.view import View
 from scopedtools.context.context import ContextResolver
 from scopedtools.exceptions import InvalidParamsError
 from scopedtools.handlers.lists import Cache
+from scopedtools.handlers.tasks import Tasks
 from scopedtools.listeners import LISTS, Listener, Listeners, named
 from scopedtools.protocol import meta
 from scopedtools.protocol.dispatch import Handler
@@ -23,7 +24,7 @@ from scopedtools.protocol.methods import (
     SetLevelParams,
     SubscriptionFilter,
 )
-from scopedtools.protocol.request import Request
+from scopedtools.protocol.request import Request, tasks_required
 from scopedtools.protocol.results import DiscoverResult, InitializeResult, Result
 from scopedtools.protocol.revisions import REVISIONS, negotiate
 from scopedtools.protocol.session import Session
@@ -61,13 +62,17 @@ class Connections:
         rows: What there is, without the search tools.
         resolver: Tells which context is asking.
         listeners: Those who want to hear of changes.
+        tasks: What tasks there are.
     """
 
-    def __init__(self, about: About, rows: View, *, resolver: ContextResolver, listeners: Listeners) -> None:
+    def __init__(
+        self, about: About, rows: View, *, resolver: ContextResolver, listeners: Listeners, tasks: Tasks
+    ) -> None:
         self._about = about
         self._rows = rows
         self._resolver = resolver
         self._listeners = listeners
+        self._tasks = tasks
 
     def table(self) -> dict[str, Handler]:
         """Return the handler of each method."""
@@ -127,12 +132,17 @@ class Connections:
         """Tell one stream of the changes that it asked for, until the client or the server ends it."""
         wanted = cast("ListenParams", request.params).notifications
         push = named(request.ingress.exchange.notify, request.id)
+        if wanted.task_ids and not request.follows_tasks:
+            raise tasks_required()
         honoured = self._honoured(wanted)
+        tasks = await self._tasks.known(request.ingress.principal, wanted.task_ids)
+        honoured.task_ids = list(tasks.values())
         lists = tuple(name for name in LISTS if getattr(honoured, f"{name}_list_changed"))
         uris = frozenset(honoured.resource_subscriptions)
         async with self._listeners.listening(Listener(self._resolver.resolve(request), lists, uris, push)):
             await push("notifications/subscriptions/acknowledged", {"notifications": honoured})
-            await self._listeners.until_end()
+            async with self._tasks.telling(tasks, push):
+                await self._listeners.until_end()
         return Result(meta={meta.SUBSCRIPTION_ID: request.id})
 
     async def _listen_for(self, request: Request, session: Session) -> None:

@@ -29,14 +29,15 @@ class Image(Block, tag="image"):
     """An image; ``data`` goes out in base64."""
 
     data: bytes
-    mime_type: str = field(default="image/png")
+    # By a factory: a default that stood here would be left out on the wire.
+    mime_type: str = field(default_factory=lambda: "image/png")
 
 
 class Audio(Block, tag="audio"):
     """A sound; ``data`` goes out in base64."""
 
     data: bytes
-    mime_type: str = field(default="audio/wav")
+    mime_type: str = field(default_factory=lambda: "audio/wav")
 
 
 class ResourceLink(Block, tag="resource_link"):

@@ -52,7 +52,7 @@ class Dispatcher:
         method = METHODS.get(name)
         params, problem = _read(method, message)
         revision = identify(params.meta)
-        if method is None or not method.exists_at(revision):
+        if method is None or not method.exists_at(revision) or not self._serves(method):
             raise unknown_method(name, revision)
         if method.notification != (message.id is UNSET):
             raise InvalidRequestError(_WRONG_ID[method.notification].format(name))
@@ -71,6 +71,9 @@ class Dispatcher:
             return answer(message_id, stamp(result, request.revision, self._server_info))
         except Exception as error:  # noqa: BLE001 - the one place where anything becomes a wire error
             return failure(message_id, to_protocol_error(error))
+
+    def _serves(self, method: Method) -> bool:
+        return method.notification or method.name in self._handlers
 
     async def _handle(self, request: Request) -> Result:
         try:

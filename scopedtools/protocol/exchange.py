@@ -35,6 +35,31 @@ class Exchange(Protocol):
         ...
 
 
+class TaskExchange(Protocol):
+    """What is open to a call that its client can follow as a task."""
+
+    @property
+    def began(self) -> bool:
+        """Whether the call is a task by now; until then it is a call like any other."""
+        ...
+
+    async def begin(self) -> None:
+        """Make the call a task: its request is answered now, and the client looks for the rest.
+
+        Raises:
+            ToolError: There are too many tasks.
+        """
+        ...
+
+    async def ask(self, questions: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+        """Wait for the client's answers, by key."""
+        ...
+
+    async def report(self, message: str) -> None:
+        """Say how far the task is."""
+        ...
+
+
 class Silence:
     """An exchange with nobody: notifications are dropped, questions refused."""
 

@@ -3,7 +3,7 @@
 Before 2026-07-28 a question is a request to the client, and the call waits. Since then nothing waits: the
 call ends with ``input_required``, the client asks its user and calls again with the answers, and the tool
 runs from its beginning, this time with answers where it had questions. What was answered in earlier rounds
-travels along, sealed, in ``requestState``.
+travels along, sealed, in ``requestState``. Only in a task a question waits for its answer once more.
 
 Source: the multi round-trip page of the specification at 2026-07-28.
 """
@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, cast
 
 from msgspec import Raw
 
-from scopedtools.exceptions import InvalidParamsError, MissingCapabilityError
+from scopedtools.exceptions import InvalidParamsError, MissingCapabilityError, ToolError
 from scopedtools.protocol.methods import InputParams
 from scopedtools.protocol.request import Request
 from scopedtools.protocol.seal import Sealer
@@ -48,7 +48,7 @@ class Question:
         return {"method": self.method, "params": dict(self.params)}
 
 
-class InputRequired(BaseException):  # noqa: N818 - ends a call as `asyncio.CancelledError` does, not an error
+class InputRequired(BaseException):
     """A call cannot go on before the client has answered.
 
     Not an `Exception`, so that a tool that catches everything does not catch its own question.
@@ -96,18 +96,23 @@ class Inputs:
         if not self._request.revision.stateless:
             asks = (self._request.ingress.exchange.ask(one.method, one.params) for one in missing.values())
             self._answers |= dict(zip(missing, await asyncio.gather(*asks), strict=True))
+        elif missing and (task := self._request.begun_task) is not None:
+            self._answers |= await task.ask({key: one.wire() for key, one in missing.items()})
         elif missing:
             self._require(missing)
         return {key: self._answers[key] for key in questions}
 
-    def ask_again(self, key: str, question: Question) -> None:
-        """Ask once more for an answer that does not fit.
+    def reject(self, key: str, question: Question, problem: str) -> None:
+        """Forget an answer that does not fit, so that the question can be asked again.
 
         Raises:
-            InputRequired: Always, where there are rounds.
+            InputRequired: The client is asked again in another round.
+            ToolError: Before 2026-07-28, where the call ends here.
         """
-        if self._request.revision.stateless:
-            self._answers.pop(key, None)
+        if not self._request.revision.stateless:
+            raise ToolError(problem)
+        self._answers.pop(key, None)
+        if self._request.begun_task is None:
             self._require({key: question})
 
     def _require(self, questions: Mapping[str, Question]) -> None:

@@ -12,6 +12,9 @@ LOG_LEVEL: Final = "io.modelcontextprotocol/logLevel"
 SUBSCRIPTION_ID: Final = "io.modelcontextprotocol/subscriptionId"
 SERVER_INFO: Final = "io.modelcontextprotocol/serverInfo"
 
+TASKS: Final = "io.modelcontextprotocol/tasks"
+"""Identifier of the extension under which a client follows calls as tasks."""
+
 EXTENSION: Final = "io.github.scopedtools/context"
 """Identifier of the extension under which a client names its context."""
 
@@ -27,6 +30,15 @@ EXPLAIN: Final = "io.github.scopedtools/explain"
 
 def extension_settings(capabilities: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """Return what a client with these capabilities declares under our extension, or an empty mapping."""
+    return _declared(capabilities, EXTENSION) or {}
+
+
+def declares_tasks(capabilities: Mapping[str, Any] | None) -> bool:
+    """Tell whether a client with these capabilities can follow tasks."""
+    return _declared(capabilities, TASKS) is not None
+
+
+def _declared(capabilities: Mapping[str, Any] | None, extension: str) -> Mapping[str, Any] | None:
     extensions = capabilities.get("extensions") if capabilities is not None else None
-    settings = extensions.get(EXTENSION) if isinstance(extensions, dict) else None
-    return settings if isinstance(settings, dict) else {}
+    settings = extensions.get(extension) if isinstance(extensions, dict) else None
+    return settings if isinstance(settings, dict) else None

@@ -82,6 +82,18 @@ class CompleteParams(Params, kw_only=True):
     context: CompletionContext = field(default_factory=CompletionContext)
 
 
+class TaskParams(Params, kw_only=True):
+    """A task."""
+
+    task_id: str
+
+
+class UpdateTaskParams(TaskParams, kw_only=True):
+    """Answers to what a task asks, by key."""
+
+    input_responses: dict[str, Any]
+
+
 class SubscriptionFilter(Struct, rename="camel", omit_defaults=True):
     """Kinds of notifications that a client wants."""
 
@@ -89,6 +101,7 @@ class SubscriptionFilter(Struct, rename="camel", omit_defaults=True):
     prompts_list_changed: bool = False
     resources_list_changed: bool = False
     resource_subscriptions: list[str] = field(default_factory=list)
+    task_ids: list[str] = field(default_factory=list)
 
 
 class ListenParams(Params, kw_only=True):
@@ -118,7 +131,7 @@ class Method:
         name: As on the wire.
         params: Shape of its parameters.
         eras: Whether stateless revisions have it, earlier ones, or both.
-        named_by: The parameter that the ``Mcp-Name`` header mirrors, or ``None``.
+        named_by: The field of ``params`` that the ``Mcp-Name`` header mirrors, or ``None``.
         notification: It has no answer.
         interactive: An author's code runs for as long as it likes and may talk to the client meanwhile.
     """
@@ -171,6 +184,9 @@ _METHODS: Final = (
     Method("completion/complete", CompleteParams),
     Method("logging/setLevel", SetLevelParams, eras="initialize"),
     Method("subscriptions/listen", ListenParams, eras="stateless", interactive=True),
+    Method("tasks/get", TaskParams, eras="stateless", named_by="task_id"),
+    Method("tasks/update", UpdateTaskParams, eras="stateless", named_by="task_id"),
+    Method("tasks/cancel", TaskParams, eras="stateless", named_by="task_id"),
 )
 
 METHODS: Final[Mapping[str, Method]] = MappingProxyType({method.name: method for method in _METHODS})

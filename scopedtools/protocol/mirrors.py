@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from scopedtools.exceptions import HeaderMismatchError, UnsupportedVersionError
+from scopedtools.exceptions import DefinitionError, HeaderMismatchError, UnsupportedVersionError
 from scopedtools.protocol import meta
 from scopedtools.protocol.request import Request
 from scopedtools.protocol.revisions import REVISIONS, UNNAMED, Revision
@@ -18,6 +19,8 @@ from scopedtools.protocol.revisions import REVISIONS, UNNAMED, Revision
 VERSION_HEADER: Final = "mcp-protocol-version"
 METHOD_HEADER: Final = "mcp-method"
 NAME_HEADER: Final = "mcp-name"
+
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 _SENTINEL: Final = ("=?base64?", "?=")
 
@@ -78,6 +81,73 @@ def check(request: Request, headers: Mapping[str, str]) -> None:
         name = headers.get(NAME_HEADER)
         decoded = None if name is None else decode_value(name)
         _compare("Mcp-Name", decoded, getattr(request.params, request.method.named_by))
+
+
+def mirrored_parameters(schema: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Find the arguments that headers mirror, by ``x-mcp-header`` in a tool's input schema.
+
+    Returns:
+        The path of each argument by its header in lower case.
+
+    Raises:
+        DefinitionError: A header is no token or comes twice, or its argument is no text, integer or boolean.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for path, property_schema in _properties(schema, ()):
+        suffix = property_schema.get("x-mcp-header")
+        if suffix is None:
+            continue
+        place = ".".join(path)
+        if not isinstance(suffix, str) or not _TOKEN.fullmatch(suffix):
+            raise DefinitionError(f"x-mcp-header of {place!r} must be a header token, got {suffix!r}")
+        if property_schema.get("type") not in ("string", "integer", "boolean"):
+            raise DefinitionError(f"x-mcp-header of {place!r} needs a text, an integer or a boolean")
+        header = f"mcp-param-{suffix.lower()}"
+        if header in found:
+            raise DefinitionError(f"x-mcp-header {suffix!r} is on two arguments; name one of them otherwise")
+        found[header] = path
+    return found
+
+
+def check_parameters(
+    mirrored: Mapping[str, tuple[str, ...]], arguments: Any, headers: Mapping[str, str]
+) -> None:
+    """Compare the headers that mirror arguments with the arguments.
+
+    Args:
+        mirrored: From `mirrored_parameters`.
+        arguments: The arguments as JSON values.
+        headers: Header values by name in lower case.
+
+    Raises:
+        HeaderMismatchError: A header is missing, malformed or says something else.
+    """
+    for header, path in mirrored.items():
+        meant = arguments
+        for name in path:
+            meant = meant.get(name) if isinstance(meant, dict) else None
+        said = headers.get(header)
+        if meant is None and said is None:
+            continue
+        if meant is None:
+            raise HeaderMismatchError(f"{header} says {said!r}, the argument {'.'.join(path)!r} is absent")
+        _compare(header, None if said is None else decode_value(said), _plain(meant))
+
+
+def _properties(
+    schema: Mapping[str, Any], path: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
+    properties = schema.get("properties")
+    for name, inner in properties.items() if isinstance(properties, dict) else ():
+        if isinstance(inner, dict):
+            yield (*path, name), inner
+            yield from _properties(inner, (*path, name))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
 
 
 def decode_value(value: str) -> str:

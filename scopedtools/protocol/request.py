@@ -7,9 +7,10 @@ from typing import Any
 
 from msgspec import Struct
 
+from scopedtools.exceptions import MissingCapabilityError
 from scopedtools.protocol import meta
 from scopedtools.protocol.envelope import MessageId
-from scopedtools.protocol.exchange import SILENCE, Exchange
+from scopedtools.protocol.exchange import SILENCE, Exchange, TaskExchange
 from scopedtools.protocol.methods import Method, Params
 from scopedtools.protocol.revisions import Revision
 from scopedtools.protocol.session import Session
@@ -43,6 +44,7 @@ class Request(Struct, frozen=True):
         revision: The protocol revision that it speaks.
         ingress: What the transport knows of it.
         id: What the client calls it, or ``None`` for a notification.
+        task: What the call may become or has become, or ``None``.
     """
 
     method: Method
@@ -50,6 +52,7 @@ class Request(Struct, frozen=True):
     revision: Revision
     ingress: Ingress
     id: MessageId | None
+    task: TaskExchange | None = None
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -63,3 +66,21 @@ class Request(Struct, frozen=True):
             declared = self.meta.get(meta.CLIENT_CAPABILITIES)
             return declared if isinstance(declared, dict) else {}
         return self.ingress.session.capabilities if self.ingress.session is not None else None
+
+    @property
+    def begun_task(self) -> TaskExchange | None:
+        """The task that the call is by now, or ``None``."""
+        return self.task if self.task is not None and self.task.began else None
+
+    @property
+    def follows_tasks(self) -> bool:
+        """Whether the client can follow a call as a task."""
+        return self.revision.stateless and meta.declares_tasks(self.client_capabilities)
+
+
+def tasks_required() -> MissingCapabilityError:
+    """Make the error for a client that cannot follow tasks."""
+    return MissingCapabilityError(
+        f"This needs a client that declares the extension {meta.TASKS!r} on the request",
+        data={"requiredCapabilities": {"extensions": {meta.TASKS: {}}}},
+    )

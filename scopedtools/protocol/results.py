@@ -10,12 +10,13 @@ from msgspec import UNSET, Raw, Struct, UnsetType, field
 from scopedtools.protocol import meta
 from scopedtools.protocol.content import Content, PromptMessage, ResourceContents, ResourceLink, Text
 from scopedtools.protocol.revisions import Revision
+from scopedtools.types import TaskStatus
 
 
 class Result(Struct, rename="camel", omit_defaults=True, kw_only=True):
     """Any result."""
 
-    result_type: Literal["complete", "input_required"] | UnsetType = UNSET
+    result_type: Literal["complete", "input_required", "task"] | UnsetType = UNSET
     meta: dict[str, Any] | UnsetType = field(name="_meta", default=UNSET)
 
 
@@ -112,6 +113,37 @@ class InputRequiredResult(Result, kw_only=True):
     request_state: str
 
 
+class TaskState(Result, kw_only=True):
+    """How a task is.
+
+    Attributes:
+        created_at: ISO 8601.
+        last_updated_at: ISO 8601.
+        ttl_ms: Milliseconds from its creation for which it is kept.
+        poll_interval_ms: Milliseconds that the client should wait between two looks.
+    """
+
+    task_id: str
+    status: TaskStatus
+    created_at: str
+    last_updated_at: str
+    ttl_ms: int
+    poll_interval_ms: int
+    status_message: str | UnsetType = UNSET
+
+
+class CreateTaskResult(TaskState, kw_only=True):
+    """The call goes on as a task."""
+
+
+class TaskResult(TaskState, kw_only=True):
+    """A task with what its status brings: open questions, the call's result, or its error."""
+
+    input_requests: dict[str, Any] | UnsetType = UNSET
+    result: Raw | UnsetType = UNSET
+    error: Raw | UnsetType = UNSET
+
+
 class Completion(Struct, rename="camel", omit_defaults=True):
     """Values that an argument may have, best first, at most 100."""
 
@@ -134,7 +166,7 @@ def stamp(result: Result, revision: Revision, server_info: Raw) -> Result:
     """
     result = copy.copy(result)
     if revision.stateless:
-        result.result_type = "input_required" if isinstance(result, InputRequiredResult) else "complete"
+        result.result_type = result_type(result)
         result.meta = {**(result.meta or {}), meta.SERVER_INFO: server_info}
     elif isinstance(result, Cacheable):
         result.ttl_ms = result.cache_scope = UNSET
@@ -142,6 +174,13 @@ def stamp(result: Result, revision: Revision, server_info: Raw) -> Result:
         result.structured_content = UNSET
         result.content = [_unlinked(block) for block in result.content]
     return result
+
+
+def result_type(result: Result) -> Literal["complete", "input_required", "task"]:
+    """Tell what a client has to do with a result."""
+    if isinstance(result, InputRequiredResult):
+        return "input_required"
+    return "task" if isinstance(result, CreateTaskResult) else "complete"
 
 
 def _unlinked(block: Content) -> Content:

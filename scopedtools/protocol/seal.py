@@ -46,8 +46,8 @@ class Sealer:
             InvalidParamsError: It was not sealed here, for this purpose, or too long ago.
         """
         try:
-            opened = self._fernet.decrypt(sealed.encode(), ttl=self._ttl_s)
-        except (InvalidToken, UnicodeEncodeError) as error:
+            opened = self._fernet.decrypt(_strict(sealed), ttl=self._ttl_s)
+        except (InvalidToken, ValueError) as error:
             raise InvalidParamsError(
                 "requestState is not valid here, or no longer; begin again without it"
             ) from error
@@ -55,6 +55,14 @@ class Sealer:
         if not secrets.compare_digest(bound, _digest(purpose)):
             raise InvalidParamsError("requestState belongs to another request; begin again without it")
         return msgspec.json.decode(value)
+
+
+def _strict(sealed: str) -> bytes:
+    # Fernet decodes base64 leniently: what stands behind the padding would be ignored, not noticed.
+    token = sealed.encode("ascii")
+    if base64.urlsafe_b64encode(base64.b64decode(token, altchars=b"-_", validate=True)) != token:
+        raise ValueError("not canonical base64")
+    return token
 
 
 def _digest(purpose: bytes) -> bytes:

@@ -28,6 +28,7 @@ from scopedtools.protocol.exchange import SILENCE, Questions
 from scopedtools.protocol.methods import METHODS
 from scopedtools.protocol.request import Ingress, Request
 from scopedtools.transports import sse
+from scopedtools.transports.hosts import HostPolicy
 from scopedtools.transports.sessions import HttpSession, Sessions
 from scopedtools.transports.sse import Stream, StreamExchange
 from scopedtools.types import ANONYMOUS, Principal, TokenVerifier
@@ -39,6 +40,9 @@ _STATELESS: Final = {MethodNotFoundError.code: 404, InternalError.code: 500}
 """HTTP status of errors at stateless revisions; all others are 400."""
 
 SESSION_HEADER: Final = "mcp-session-id"
+
+_RETRY_MS: Final = 500
+"""Milliseconds after which a client comes back to a stream that it lost."""
 
 _JSON: Final = (
     (b"content-type", b"application/json"),
@@ -75,6 +79,7 @@ class HttpTransport:
         dispatcher: Answers messages.
         verifier: Tells who a bearer token belongs to; without one everybody is anonymous.
         sessions: Sessions of earlier revisions, or ``None`` to serve those without.
+        hosts: Decides who may call by host and origin.
         max_body_bytes: Larger bodies are refused.
     """
 
@@ -84,11 +89,13 @@ class HttpTransport:
         *,
         verifier: TokenVerifier | None = None,
         sessions: Sessions | None = None,
+        hosts: HostPolicy | None = None,
         max_body_bytes: int = 4 * 2**20,
     ) -> None:
         self._dispatcher = dispatcher
         self._verifier = verifier
         self._sessions = sessions
+        self._hosts = hosts or HostPolicy()
         self._max_body_bytes = max_body_bytes
         self._questions = Questions()
 
@@ -106,6 +113,8 @@ class HttpTransport:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> _Answer | None:
         """Return what to answer, or ``None`` where the answer was a stream and is over."""
         headers = _joined(scope["headers"])
+        if refused := self._hosts.refuses(scope, headers):
+            raise _Refusal(refused[0], InvalidRequestError(refused[1]))
         if scope["method"] == "POST":
             return await self._post(scope, headers, receive, send)
         if self._sessions is None or scope["method"] not in ("GET", "DELETE"):
@@ -178,7 +187,7 @@ class HttpTransport:
             if not await stream.spoke():
                 return None if running.cancelled() else _reply(running.result(), request)
             await send({"type": "http.response.start", "status": 200, "headers": sse.HEADERS})
-            await sse.pump(stream, send)
+            await sse.pump(stream, send, retry_ms=_RETRY_MS)
         finally:
             if gone is not None:
                 gone.cancel()
@@ -189,7 +198,7 @@ class HttpTransport:
     async def _run(self, request: Request, stream: Stream) -> Reply:
         try:
             reply = await self._dispatcher.run(request)
-            if stream.count:
+            if stream.spoken:
                 await stream.put(reply.body)
         finally:
             await stream.close()

@@ -50,7 +50,7 @@ class Stream:
         self._count = 0
         self._read = 0
         self._over = False
-        self._detached = False
+        self._detached = self._let_go = False
         self._changed = asyncio.Condition()
 
     async def put(self, body: bytes) -> None:
@@ -71,14 +71,19 @@ class Stream:
     async def detach(self) -> None:
         """Let the reader go before the end; it is to come back."""
         async with self._changed:
-            self._detached = True
+            self._detached = self._let_go = True
             self._changed.notify_all()
 
     async def spoke(self) -> bool:
-        """Wait for the first message or the end; tell whether there was a message."""
+        """Wait for the first message or the end; tell whether the answer has to be a stream."""
         async with self._changed:
-            await self._changed.wait_for(lambda: self._count > 0 or self._over)
-            return self._count > 0
+            await self._changed.wait_for(lambda: self._count > 0 or self._over or self._detached)
+            return self._count > 0 or self._detached
+
+    @property
+    def spoken(self) -> bool:
+        """Whether the answer is a stream, so that the result belongs into it as well."""
+        return self._count > 0 or self._let_go
 
     @property
     def count(self) -> int:
@@ -87,7 +92,6 @@ class Stream:
 
     async def follow(self, start: int) -> AsyncIterator[Event | None]:
         """Yield messages from an index on, as they come, until the end; ``None`` now and then meanwhile."""
-        self._detached = False
         position = start
         while True:
             event = await self._next(position)
@@ -107,6 +111,7 @@ class Stream:
             except TimeoutError:
                 return None
             if self._count <= position or self._detached:
+                self._detached = False  # the next reader is the one who came back
                 return _END
             self._read = position + 1
             event = next(event for event in self._events if event.number >= position)

@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 
 from scopedtools import (
     Audio,
+    Catalog,
     Context,
     EmbeddedResource,
     Image,
@@ -24,12 +25,16 @@ from scopedtools import (
     Text,
     ToolError,
     View,
+    ViewSettings,
     prompt,
     resource,
     tool,
 )
+from scopedtools.catalog.primitives import Tool
+from scopedtools.exceptions import InternalError
 from scopedtools.protocol.content import ResourceContents
 from scopedtools.protocol.inputs import Question
+from scopedtools.protocol.results import CallResult
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -92,7 +97,10 @@ ENUMS: dict[str, Any] = {
             "enum": ["opt1", "opt2", "opt3"],
             "enumNames": ["Option One", "Option Two", "Option Three"],
         },
-        "untitledMulti": {"type": "array", "items": {"type": "string", "enum": ["option1", "option2", "option3"]}},
+        "untitledMulti": {
+            "type": "array",
+            "items": {"type": "string", "enum": ["option1", "option2", "option3"]},
+        },
         "titledMulti": {
             "type": "array",
             "items": {"anyOf": titled("First Choice", "Second Choice", "Third Choice")},
@@ -102,12 +110,53 @@ ENUMS: dict[str, Any] = {
 }
 
 
+SCHEMA_2020_12: dict[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "type": "object",
+    "$defs": {
+        "address": {
+            "$anchor": "addressDef",
+            "type": "object",
+            "properties": {"street": {"type": "string"}, "city": {"type": "string"}},
+        }
+    },
+    "properties": {
+        "name": {"type": "string"},
+        "address": {"$ref": "#/$defs/address"},
+        "contactMethod": {"type": "string", "enum": ["phone", "email"]},
+        "phone": {"type": "string"},
+        "email": {"type": "string"},
+    },
+    "allOf": [{"anyOf": [{"required": ["phone"]}, {"required": ["email"]}]}],
+    "if": {"properties": {"contactMethod": {"const": "phone"}}, "required": ["contactMethod"]},
+    "then": {"required": ["phone"]},
+    "else": {"required": ["email"]},
+    "additionalProperties": False,
+}
+
+
 class Everything(ScopedServer):
     """Everything that the protocol has, once."""
 
     def __init__(self) -> None:
-        super().__init__(name="scopedtools-conformance", version="1.0", sessions=True)
+        described = Tool(
+            name="json_schema_2020_12_tool",
+            description="Take what a schema of many keywords describes.",
+            input_schema=SCHEMA_2020_12,
+            call=self.described,
+        )
+        super().__init__(
+            name="scopedtools-conformance",
+            version="1.0",
+            sessions=True,
+            catalog=Catalog([described]),
+            views=ViewSettings(whole_rows=100),
+        )
         self.extra_tool = self.extra_prompt = False
+
+    async def described(self, ctx: Context, arguments: bytes) -> CallResult:
+        """Repeat the arguments."""
+        return CallResult(content=[Text(f"{arguments.decode()} in {ctx.protocol_version}")])
 
     @tool
     async def test_simple_text(self) -> str:
@@ -264,7 +313,8 @@ class Everything(ScopedServer):
         said = {"role": "user", "content": {"type": "text", "text": "Generate a greeting"}}
         answers = await ctx.ask(
             user_name=Question(
-                "elicitation/create", {"mode": "form", "message": "What is your name?", "requestedSchema": form}
+                "elicitation/create",
+                {"mode": "form", "message": "What is your name?", "requestedSchema": form},
             ),
             greeting=Question("sampling/createMessage", {"messages": [said], "maxTokens": 50}),
             client_roots=Question("roots/list", {}),
@@ -275,7 +325,11 @@ class Everything(ScopedServer):
     async def test_input_required_result_multi_round(self, ctx: Context) -> str:
         """Ask twice."""
         first = await ctx.elicit("Step 1: what is your name?", Name, key="step1")
-        second = await ctx.elicit("Step 2: what is your colour?", {"type": "object", "properties": {"color": {"type": "string"}}}, key="step2")
+        second = await ctx.elicit(
+            "Step 2: what is your colour?",
+            {"type": "object", "properties": {"color": {"type": "string"}}},
+            key="step2",
+        )
         return f"{first.data} and {second.data}"
 
     @tool
@@ -291,7 +345,9 @@ class Everything(ScopedServer):
         questions: dict[str, Question] = {}
         if "elicitation" in can:
             form = {"type": "object", "properties": {"name": {"type": "string"}}}
-            questions["user_name"] = Question("elicitation/create", {"mode": "form", "message": "Name?", "requestedSchema": form})
+            questions["user_name"] = Question(
+                "elicitation/create", {"mode": "form", "message": "Name?", "requestedSchema": form}
+            )
         if "sampling" in can:
             said = {"role": "user", "content": {"type": "text", "text": "Hello"}}
             questions["greeting"] = Question("sampling/createMessage", {"messages": [said], "maxTokens": 50})
@@ -299,6 +355,56 @@ class Everything(ScopedServer):
             questions["client_roots"] = Question("roots/list", {})
         answers = await ctx.ask(**questions)
         return f"got {', '.join(answers) or 'nothing'}"
+
+    @tool
+    async def greet(self, name: str) -> str:
+        """Greet somebody."""
+        return f"Hello, {name}!"
+
+    @tool(task="optional")
+    async def slow_compute(self, seconds: float, label: str = "") -> str:
+        """Compute for some time."""
+        await asyncio.sleep(seconds)
+        return f"Computed {label} for {seconds} s"
+
+    @tool(task="required")
+    async def failing_job(self) -> str:
+        """Fail after a while."""
+        await asyncio.sleep(1)
+        raise ToolError("This job always fails")
+
+    @tool(task="optional")
+    async def protocol_error_job(self) -> str:
+        """End in an error of the protocol."""
+        raise InternalError("This job breaks")
+
+    @tool(task="optional")
+    async def confirm_delete(self, filename: str, ctx: Context) -> str:
+        """Delete a file if the user agrees."""
+        form = {"type": "object", "properties": {"confirm": {"type": "boolean"}}, "required": ["confirm"]}
+        answer = await ctx.elicit(f"Delete {filename}?", form)
+        return f"Deleted {filename}" if answer.data and answer.data["confirm"] else "Nothing was deleted"
+
+    @tool(task="optional")
+    async def multi_input(self, ctx: Context) -> str:
+        """Ask two things at once."""
+        form = {"type": "object", "properties": {"name": {"type": "string"}}}
+        answers = await ctx.ask(
+            first=Question(
+                "elicitation/create", {"mode": "form", "message": "First?", "requestedSchema": form}
+            ),
+            second=Question(
+                "elicitation/create", {"mode": "form", "message": "Second?", "requestedSchema": form}
+            ),
+        )
+        return f"got {', '.join(answers)}"
+
+    @tool(task="required", detached=False)
+    async def test_tool_with_task(self, ctx: Context) -> str:
+        """Ask for a name, then work on it as a task."""
+        answer = await ctx.elicit("What is your name?", Name, key="user_name")
+        await ctx.detach()
+        return f"Hello, {answer.data.name if answer.data else 'stranger'}!"
 
     @resource("test://static-text", mime_type="text/plain")
     async def static_text(self) -> str:
@@ -372,7 +478,12 @@ class Everything(ScopedServer):
 
 def main() -> None:
     """Serve at the given port."""
-    uvicorn.run(Everything(), host="127.0.0.1", port=int(sys.argv[1]) if len(sys.argv) > 1 else 3001, log_level="warning")
+    uvicorn.run(
+        Everything(),
+        host="127.0.0.1",
+        port=int(sys.argv[1]) if len(sys.argv) > 1 else 3001,
+        log_level="warning",
+    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,55 @@
+"""Which hosts and origins may reach the endpoint: against DNS rebinding and foreign web pages.
+
+Source: the security pages of the specification; a page in a browser can make requests to servers on the
+user's own machine, and through a name of its own that resolves to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class HostPolicy:
+    """Decides by the headers ``Host`` and ``Origin``.
+
+    Args:
+        hosts: Names under which the server is reached, without ports. By default any, except that a
+            server which listens on a loopback address is reached only by a loopback name.
+        origins: Origins of web pages that may call, such as ``https://app.example.com``, or ``*``. A page
+            of the same host may always, and on a loopback address one of any loopback name.
+    """
+
+    def __init__(self, *, hosts: Iterable[str] | None = None, origins: Iterable[str] = ()) -> None:
+        self._hosts = None if hosts is None else frozenset(host.lower() for host in hosts)
+        self._origins = frozenset(origins)
+
+    def refuses(self, scope: Mapping[str, Any], headers: Mapping[str, str]) -> tuple[int, str] | None:
+        """Return the HTTP status and reason of a refusal, or ``None``.
+
+        Args:
+            scope: Of the ASGI request.
+            headers: Header values by name in lower case.
+        """
+        host = _host_of(f"//{headers.get('host', '')}")
+        local = (scope.get("server") or ("",))[0] in _LOOPBACK
+        allowed = self._hosts if self._hosts is not None else (_LOOPBACK if local else None)
+        if allowed is not None and host not in allowed:
+            return 421, f"Host {host!r} is not served here; see allowed_hosts"
+        origin = headers.get("origin")
+        if origin is None or origin in self._origins or "*" in self._origins:
+            return None
+        calling = _host_of(origin)
+        if calling and (calling == host or (local and calling in _LOOPBACK and host in _LOOPBACK)):
+            return None
+        return 403, f"Origin {origin!r} may not call; see allowed_origins"
+
+
+def _host_of(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
