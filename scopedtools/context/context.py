@@ -78,7 +78,8 @@ class ContextResolver:
 
     def __init__(self, carriers: CarrierTable, *, secret: bytes | None = None) -> None:
         self.carriers = carriers
-        self._secret = secret or secrets.token_bytes(32)
+        # Hashed, since a key may be of any length only so.
+        self._secret = hashlib.blake2b(secret or secrets.token_bytes(32)).digest()
 
     def resolve(self, request: Request) -> Context:
         """Tell which context a request belongs to.

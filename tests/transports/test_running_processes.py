@@ -33,7 +33,7 @@ from contextlib import asynccontextmanager
 
 from scopedtools import ScopedServer, tool
 
-print("printed while it was imported", file=sys.stderr)
+print("printed by an import")
 
 
 class Noisy(ScopedServer):
@@ -117,7 +117,7 @@ def test_on_stdio_nothing_that_tools_print_reaches_the_protocol(folder: Path) ->
         left, noise = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0
     assert left == b""
-    for line in (b"opened", b"coroutine", b"thread", b"descriptor", b"by a program", b"closed"):
+    for line in (b"by an import", b"opened", b"coroutine", b"thread", b"descriptor", b"by a program", b"closed"):
         assert line in noise
     assert b"Traceback" not in noise.replace(b"Traceback (most recent call last):\n  File \"<string>\"", b"")
 
@@ -225,6 +225,6 @@ def test_over_http_good_and_hostile_requests_are_answered(folder: Path) -> None:
         assert exchange(address, head + body).startswith(b"HTTP/1.1 200")
         doubled = head.replace(b"HOST", b"mcp-name: print_something\r\nHOST")
         assert exchange(address, doubled + body).startswith(b"HTTP/1.1 400")
-        assert exchange(address, head + body[:10]) == b"" or True
+        exchange(address, head + body[:10])
         exchange(address, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 100)
         assert_still_answers()

@@ -62,7 +62,7 @@ class Host:
 
     async def __aexit__(self, *_: object) -> None:
         await self._receive.put({"type": "lifespan.shutdown"})
-        await asyncio.wait([self._running])
+        await asyncio.gather(self._running, return_exceptions=True)
 
 
 async def is_open(server: ScopedServer) -> bool:
