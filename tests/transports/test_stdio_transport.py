@@ -102,7 +102,11 @@ class Shop(ScopedServer):
 
 async def test_requests_of_both_eras_are_answered_on_one_pipe() -> None:
     async with connected(Shop()) as client:
-        opening = {"protocolVersion": "2025-03-26", "capabilities": {}, "clientInfo": {"name": "t", "version": "0"}}
+        opening = {
+            "protocolVersion": "2025-03-26",
+            "capabilities": {},
+            "clientInfo": {"name": "t", "version": "0"},
+        }
         opened = await client.ask("initialize", opening)
         validate_server_result("initialize", "2025-03-26", opened["result"])
         assert opened["result"]["protocolVersion"] == "2025-03-26"
@@ -186,7 +190,9 @@ async def test_a_wrong_envelope_is_refused(meta: dict[str, Any], code: int) -> N
             assert MODERN in error["data"]["supported"]
 
 
-@pytest.mark.parametrize("method", ["initialize", "ping", "logging/setLevel", "resources/subscribe", "no/such"])
+@pytest.mark.parametrize(
+    "method", ["initialize", "ping", "logging/setLevel", "resources/subscribe", "no/such"]
+)
 async def test_a_method_that_the_stateless_revision_has_not_is_not_found(method: str) -> None:
     async with connected(Shop()) as client:
         params = {"_meta": ENVELOPE, "protocolVersion": LEGACY[0]}
