@@ -34,7 +34,8 @@ async def main() -> None:
 
         overlaps = await network.call_tool("subnet_overlaps", networks=["10.0.0.0/16", "10.0.9.0/24"])
         assert "isError" not in overlaps
-        hidden = await network.call_tool("arithmetic_mean", data=[1, 2, 6])  # not in its list, and callable all the same
+        # Not in its list, and callable all the same.
+        hidden = await network.call_tool("arithmetic_mean", data=[1, 2, 6])
         assert hidden["structuredContent"] == {"result": 3.0}
 
         assert await names(study) == first

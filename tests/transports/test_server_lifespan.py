@@ -177,7 +177,7 @@ async def test_mounted_deeper_or_at_the_root_it_answers_where_it_is() -> None:
 
 
 async def test_behind_a_proxy_that_takes_a_prefix_off_it_answers_at_its_path() -> None:
-    for root_path, path in (("/api", "/api/mcp"), ("/api", "/mcp"), ("", "/mcp")):
+    for root_path, path in (("/api", "/api/mcp"), ("/api", "/mcp"), ("/mcp", "/mcp"), ("/mcp", "/mcp/")):
         transport = httpx2.ASGITransport(app=Shop(), root_path=root_path)
         async with httpx2.AsyncClient(transport=transport) as http:
             assert (await http.post(f"http://host{path}", json=message("ping"))).json()["result"] == {}
