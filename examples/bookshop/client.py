@@ -1,12 +1,11 @@
 """Two units of work at one bookshop see and may do different things.
 
-Run: python examples/bookshop/client.py
+Run: python -m examples.bookshop.client
 """
 
 import asyncio
 
-from server import Bookshop
-
+from examples.bookshop.server import Bookshop
 from scopedtools.testing import Client, WireError
 
 
