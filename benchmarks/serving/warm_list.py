@@ -26,8 +26,8 @@ from scopedtools.protocol.revisions import LATEST
 from scopedtools.retrieval import HashingEncoder, HybridSelector
 
 ROUNDS, REQUESTS = 9, 1000
-VERBS = "count sort merge filter parse format measure compare split join rank hash encode trim".split()
-NOUNS = "rows dates words files prices routes colours tokens vectors sets names units bytes pages".split()
+VERBS = ("count", "sort", "merge", "filter", "parse", "format", "measure", "compare", "split", "join")
+NOUNS = ("rows", "dates", "words", "files", "prices", "routes", "colours", "tokens", "sets", "names")
 VALUE = {"type": "string", "description": "The value to work on, as text in the usual notation."}
 
 
@@ -36,7 +36,7 @@ def catalog(rows: int) -> Catalog:
     return Catalog(
         Tool(
             name=f"tool_{number}",
-            description=f"{VERBS[number % 14]} the {NOUNS[number // 14 % 14]} of batch {number}",
+            description=f"{VERBS[number % 10]} the {NOUNS[number // 10 % 10]} of batch {number}",
             input_schema={"type": "object", "properties": {"value": VALUE}, "required": ["value"]},
         )
         for number in range(rows)
@@ -101,9 +101,8 @@ async def main(rows: int) -> None:
         costs = [(await call(bare, REQUESTS), await call(server, REQUESTS)) for _ in range(ROUNDS)]
         floor, ours = (statistics.median(column) for column in zip(*costs, strict=True))
         shown = len(msgspec.json.decode(answer)["result"]["tools"])
-        print(
-            f"{rows} rows, {shown} shown, {len(answer)} bytes: {ours:.1f} us CPU (bare callable {floor:.1f} us)"
-        )
+        print(f"{rows} rows, {shown} shown, {len(answer)} bytes")
+        print(f"{ours:.1f} us CPU a request, a bare callable {floor:.1f} us")
         profile = cProfile.Profile()
         profile.enable()
         await call(server, REQUESTS)
