@@ -289,8 +289,7 @@ class ScopedServer:
 
     async def serve_stdio(self) -> None:
         """Serve one client over standard input and output until it closes its side."""
-        async with self:
-            await serve_stdio(self.dispatcher)
+        await serve_stdio(self.dispatcher, self)
 
     async def __aenter__(self) -> None:
         """Start: load the selector in the background, enter `lifespan`; once, however often entered.

@@ -1,10 +1,21 @@
-"""Two units of work at one bookshop see and may do different things. Run: python examples/bookshop/client.py."""
+"""Two units of work at one bookshop see and may do different things.
+
+Run: python -m examples.bookshop.client
+"""
 
 import asyncio
 
-from server import Bookshop
-
+from examples.bookshop.server import Bookshop
 from scopedtools.testing import Client, WireError
+
+
+async def refused(client: Client, tool: str, **arguments: str) -> int | None:
+    """Call a tool that a context may not call, and return the code of the refusal."""
+    try:
+        await client.call_tool(tool, **arguments)
+    except WireError as refusal:
+        return refusal.wire_code
+    return None
 
 
 async def main() -> None:
@@ -20,10 +31,7 @@ async def main() -> None:
         ordered = await buyer.call_tool("order_book", title="Dune")
         assert ordered["content"][0]["text"] == "Ordered 'Dune' for anonymous."
         assert (await buyer.call_tool("order_book", title="Dune"))["isError"]
-        try:
-            await browser.call_tool("order_book", title="Neuromancer")
-        except WireError as refusal:
-            assert refusal.wire_code == -32602
+        assert await refused(browser, "order_book", title="Neuromancer") == -32602
 
         shelf = await browser.request("resources/read", uri="shelf://Neuromancer")
         assert shelf["contents"][0]["text"] == '{"title":"Neuromancer","copies":2}'

@@ -119,8 +119,8 @@ class Workbench(ScopedServer):
             sites: How many equal parts are needed.
         """
         return (
-            f"Split {network} into {sites} equal subnets. For each give the network, the broadcast address and "
-            "the number of usable hosts; check that none overlap."
+            f"Split {network} into {sites} equal subnets. For each give the network, the broadcast address "
+            "and the number of usable hosts; check that none overlap."
         )
 
     @prompt(tags={"sqlite"})
@@ -135,7 +135,9 @@ class Workbench(ScopedServer):
 
 def _verifier() -> StaticTokens | None:
     pairs = [pair.partition("=") for pair in os.environ.get("WORKBENCH_TOKENS", "").split(",") if pair]
-    return StaticTokens({token.strip(): Principal(name.strip()) for name, _, token in pairs}) if pairs else None
+    return (
+        StaticTokens({token.strip(): Principal(name.strip()) for name, _, token in pairs}) if pairs else None
+    )
 
 
 app = Workbench(

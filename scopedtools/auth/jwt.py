@@ -5,6 +5,8 @@ Needs the extra ``auth``. Source: RFC 9068 (access tokens), 7519, 8725 (good pra
 
 from __future__ import annotations
 
+import base64
+import json
 import logging
 import re
 from collections.abc import Collection, Mapping
@@ -95,13 +97,14 @@ class JwtVerifier:
         """Return what a token says of itself, if that is worth looking for its key."""
         if len(token) > MAX_TOKEN_CHARS or not token.isascii():
             raise jwt.DecodeError
-        header = jwt.get_unverified_header(token)
-        kind = header.get("typ", "")
+        header = _peek(token)
+        kind, algorithm, kid = header.get("typ", ""), header.get("alg"), header.get("kid")
         if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in self._types:
             raise jwt.InvalidTokenError
-        algorithm = header.get("alg")
         if not isinstance(algorithm, str) or algorithm not in self._algorithms:
             raise jwt.InvalidAlgorithmError
+        if not isinstance(kid, str | None):
+            raise jwt.InvalidTokenError
         return header
 
     def _claims(self, token: str, keys: Collection[Key]) -> dict[str, Any]:
@@ -133,6 +136,18 @@ class JwtVerifier:
         # A claim of another form grants nothing.
         words = granted if isinstance(granted, list) else ()
         return frozenset(word for word in words if isinstance(word, str) and word)
+
+
+def _peek(token: str) -> dict[str, Any]:
+    # Only the first part, and leniently: decoding checks all of it later, once a key is found.
+    segment = token.partition(".")[0]
+    try:
+        header = json.loads(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
+    except (ValueError, RecursionError) as error:
+        raise jwt.DecodeError from error
+    if not isinstance(header, dict):
+        raise jwt.DecodeError
+    return header
 
 
 def _audiences(audience: str | Collection[str]) -> frozenset[str]:

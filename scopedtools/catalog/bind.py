@@ -66,9 +66,15 @@ class Run:
             arguments[self.signature.context] = ctx
         if self.detached and ctx.follows_tasks:
             await ctx.detach()
-        if self.is_async:
-            return await self.function(**arguments)
-        return await anyio.to_thread.run_sync(partial(self.function, **arguments))
+        try:
+            if self.is_async:
+                return await self.function(**arguments)
+            value = await anyio.to_thread.run_sync(partial(self.function, **arguments))
+            # A coroutine that is wrapped by a decorator does not look like one.
+            return await value if inspect.isawaitable(value) else value
+        except SystemExit as error:
+            # It would end the server, and everybody else's work with it.
+            raise RuntimeError(f"an author's function ended with {error!r}") from error
 
 
 def read_declarations(owner: type, *, inject: type) -> tuple[Declared, ...]:

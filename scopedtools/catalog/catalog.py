@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import or_
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,7 @@ from scopedtools.catalog.templates import UriTemplate
 from scopedtools.catalog.view import View, bits_of
 from scopedtools.exceptions import DefinitionError
 from scopedtools.protocol.revisions import LATEST, Revision
+from scopedtools.types import Rows
 
 _BYTES_PER_TOKEN: Final = 4
 """English text and JSON both come to about four bytes a token; close enough for a budget."""
@@ -85,18 +87,25 @@ class Catalog:
         return {kind: View(self, bits_of(of_kind)) for kind, of_kind in rows.items()}
 
     @cached_property
-    def _by_tag(self) -> Mapping[str, list[int]]:
+    def _by_tag(self) -> Mapping[str, Rows]:
         rows: dict[str, list[int]] = {}
         for ordinal, row in enumerate(self.rows):
             for tag in row.tags:
                 rows.setdefault(tag, []).append(ordinal)
+        return {tag: bits_of(tagged) for tag, tagged in rows.items()}
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, list[int]]:
+        rows: dict[str, list[int]] = {}
+        for ordinal, row in enumerate(self.rows):
+            rows.setdefault(row.name, []).append(ordinal)
         return rows
 
     @cached_property
     def tags(self) -> Mapping[str, int]:
         """How many rows carry each tag, most used first."""
-        by_size = sorted(self._by_tag.items(), key=lambda item: (-len(item[1]), item[0]))
-        return {tag: len(rows) for tag, rows in by_size}
+        sizes = ((tag, rows.bit_count()) for tag, rows in self._by_tag.items())
+        return dict(sorted(sizes, key=lambda item: (-item[1], item[0])))
 
     def of(self, kind: Kind) -> View:
         """Return the rows of one kind."""
@@ -104,12 +113,12 @@ class Catalog:
 
     def tagged(self, *tags: str) -> View:
         """Return the rows that carry any of the tags."""
-        return View(self, bits_of(row for tag in tags for row in self._by_tag.get(tag, ())))
+        rows = (self._by_tag.get(tag, 0) for tag in tags)
+        return View(self, reduce(or_, rows, 0))
 
     def named(self, *names: str) -> View:
         """Return the rows, of any kind, that have any of the names."""
-        wanted = set(names)
-        return View(self, bits_of(ordinal for ordinal, row in enumerate(self.rows) if row.name in wanted))
+        return View(self, bits_of(row for name in names for row in self._by_name.get(name, ())))
 
     def find(self, kind: Kind, identity: str) -> int | None:
         """Return the ordinal of the row that a client asks for by this name or URI."""

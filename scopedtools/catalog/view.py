@@ -128,10 +128,12 @@ class View:
 
 def bits_of(rows: Iterable[int]) -> Rows:
     """Return a set of rows as an ``int``."""
-    bits = 0
+    # Setting one bit at a time would copy the whole integer once for each row.
+    rows = tuple(rows)
+    packed = bytearray(max(rows, default=-1) // 8 + 1)
     for row in rows:
-        bits |= 1 << row
-    return bits
+        packed[row >> 3] |= 1 << (row & 7)
+    return int.from_bytes(packed, "little")
 
 
 def ordinals(bits: Rows) -> tuple[int, ...]:

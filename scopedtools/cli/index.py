@@ -81,7 +81,7 @@ def info(target: _Target, out: _Out = None) -> None:
 
 @index.command()
 def verify(target: _Target, out: _Out = None) -> None:
-    """Check the files of a saved index, and that it is of this catalog; exit with status 1 where it is not."""
+    """Check the files of a saved index, and that it is of this catalog; exit with status 1 if not."""
     job = _job(target, out)
     with _existing(job.folder):
         problems = indexes.verify(job.folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sys
 from pathlib import Path
@@ -27,7 +28,8 @@ def serve(
     """Host a server at http://HOST:PORT/mcp, or over stdio."""
     # Standard output belongs to the protocol on stdio, so logs never go there.
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    server = load_server(target)
+    with contextlib.redirect_stdout(sys.stderr):
+        server = load_server(target)
     if stdio:
         asyncio.run(server.serve_stdio())
         return

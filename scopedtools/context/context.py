@@ -82,6 +82,7 @@ class ContextResolver:
 
     def __init__(self, carriers: CarrierTable, *, secret: bytes | None = None) -> None:
         self.carriers = carriers
+        # Hashed, since a key may be of any length only so.
         self._secret = hashlib.blake2b(secret or secrets.token_bytes(32)).digest()
         self._sealer = Sealer(self._secret)
 

@@ -104,9 +104,11 @@ class ViewPolicy:
             return permitted
         if ctx.key is None:
             return permitted if self._settings.without_context == "full" else self._default(permitted)
-        record = await self._recall(ctx.key)
-        if record is None or record.catalog != self._catalog.version:
-            record = await self._seed_once(ctx, ctx.key, permitted, intent)
+        # A record is of one catalog: while a new one is rolled out, servers of both share the store.
+        key = ctx.key + bytes.fromhex(self._catalog.version)
+        record = await self._recall(key)
+        if record is None:
+            record = await self._seed_once(ctx, key, permitted, intent)
         if record is None:
             return self._default(permitted)
         kept = View(self._catalog, order=record.rows)

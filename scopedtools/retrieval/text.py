@@ -24,11 +24,12 @@ _HUMPS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z]{2})(?=[A-Z][a-z]{2
 # What a request may ask for. "and" before one of these begins a clause; before anything else it joins nouns.
 _VERBS: Final = (
     "add|analy[sz]e|ask|book|build|buy|calculate|call|cancel|change|check|compare|compute|convert|copy|count|create"
-    "|delete|describe|draft|email|estimate|explain|export|extract|fetch|find|fix|generate|get|give|identify|inform"
-    "|list|look|make|merge|move|notify|open|order|pay|plan|play|post|predict|print|provide|pull|read|recommend"
-    "|record|remind|remove|rename|replace|reply|report|request|reserve|retrieve|run|save|schedule|search|see|send"
-    "|set|share|show|solve|sort|start|stop|store|submit|suggest|summari[sz]e|tell|track|transfer|translate|update"
-    "|upload|use|verify|view|write"
+    "|decode|delete|describe|draft|email|encode|estimate|explain|export|extract|fetch|filter|find|fix|format"
+    "|generate|get|give|group|identify|inform|insert|join|list|look|make|measure|merge|move|notify|open|order|parse"
+    "|pay|plan|play|plot|post|predict|print|provide|pull|query|rank|read|recommend|record|remind|remove|rename"
+    "|replace|reply|report|request|reserve|retrieve|run|save|schedule|search|see|send|set|share|show|solve|sort"
+    "|split|start|stop|store|submit|suggest|summari[sz]e|tell|test|track|transfer|translate|update|upload|use"
+    "|validate|verify|view|write"
 )
 
 _CUTS: Final = re.compile(

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any, BinaryIO, Final, cast
 
-import anyio
-import anyio.to_thread
 from msgspec import UNSET
 
 from scopedtools.exceptions import InvalidParamsError, InvalidRequestError, ProtocolError
@@ -33,6 +28,7 @@ from scopedtools.protocol.mirrors import known_revision
 from scopedtools.protocol.request import Ingress, Request
 from scopedtools.protocol.revisions import Revision
 from scopedtools.protocol.session import Session
+from scopedtools.transports.pipes import Pipes, claimed
 from scopedtools.types import ANONYMOUS
 
 _log: Final = logging.getLogger(__name__)
@@ -52,9 +48,6 @@ class StdioTransport:
     def __init__(self, dispatcher: Dispatcher, *, max_line_bytes: int = 4 * 2**20) -> None:
         self._dispatcher = dispatcher
         self._max_line_bytes = max_line_bytes
-        # Threads of their own: those of tools may all be taken by tools that wait for something.
-        self._reading = anyio.CapacityLimiter(1)
-        self._writing = anyio.CapacityLimiter(1)
 
     async def serve(self, source: BinaryIO, sink: BinaryIO) -> None:
         """Answer messages until the client closes its side; then finish what is running.
@@ -63,25 +56,26 @@ class StdioTransport:
             source: Lines from the client.
             sink: Takes lines for the client.
         """
-        client = _Client(lambda line: self._write(sink, line))
-        async with asyncio.TaskGroup() as tasks:
-            async for line in self._lines(source, client):
-                request = await self._admit(line, client)
-                if request is not None and request.id is not None:
-                    client.running(request, tasks.create_task(self._run(request, client)))
-            client.leave()
+        with Pipes(source, sink) as pipes:
+            client = _Client(pipes.write)
+            async with asyncio.TaskGroup() as tasks:
+                async for line in self._lines(pipes):
+                    request = await self._admit(line, client)
+                    if request is not None and request.id is not None:
+                        client.running(request, tasks.create_task(self._run(request, client)))
+                client.leave()
 
-    async def _lines(self, source: BinaryIO, client: _Client) -> AsyncIterator[bytes]:
+    async def _lines(self, pipes: Pipes) -> AsyncIterator[bytes]:
         limit = self._max_line_bytes
-        while line := await self._read_line(source, limit + 1):
+        while line := await pipes.read_line(limit + 1):
             if len(line) <= limit:
                 if line.strip():
                     yield line
                 continue
             while line and not line.endswith(b"\n"):
-                line = await self._read_line(source, limit)
+                line = await pipes.read_line(limit)
             too_long = InvalidRequestError(f"The line is longer than {limit} bytes")
-            await client.write(failure(UNSET, too_long).body)
+            await pipes.write(failure(UNSET, too_long).body)
 
     async def _admit(self, line: bytes, client: _Client) -> Request | None:
         try:
@@ -111,20 +105,6 @@ class StdioTransport:
         # A call that was cancelled is not answered.
         reply = await self._dispatcher.run(request)
         await client.write(reply.body)
-
-    async def _read_line(self, source: BinaryIO, limit_bytes: int) -> bytes:
-        # A thread reads pipes, files and terminals alike, on every platform; on cancellation it is left
-        # to end with the process, since nothing can wake it.
-        try:
-            return await anyio.to_thread.run_sync(
-                source.readline, limit_bytes, abandon_on_cancel=True, limiter=self._reading
-            )
-        except ConnectionError:
-            return b""  # where standard input is a socket, a client that went away may end it like this
-
-    async def _write(self, sink: BinaryIO, line: bytes) -> None:
-        # In a thread: a client that is slow to read must not hold up what is running.
-        await anyio.to_thread.run_sync(_write_line, sink, line, abandon_on_cancel=True, limiter=self._writing)
 
 
 class _Client:
@@ -182,37 +162,16 @@ class _Client:
             task.cancel()
 
 
-async def serve_stdio(dispatcher: Dispatcher) -> None:
+async def serve_stdio(dispatcher: Dispatcher, lifespan: AbstractAsyncContextManager[Any]) -> None:
     """Serve the client at standard input and output.
 
     While it runs, nothing else reads or writes there: a stray line on standard output would break the
     protocol. What tools, and programs that they start, print goes to standard error.
+
+    Args:
+        dispatcher: Answers messages.
+        lifespan: Held meanwhile.
     """
-    with _claimed() as (source, sink):
-        await StdioTransport(dispatcher).serve(source, sink)
-
-
-@contextlib.contextmanager
-def _claimed() -> Iterator[tuple[BinaryIO, BinaryIO]]:
-    # Never closed: after an interruption a thread may still be at them, and would hold up whoever does.
-    sys.stdout.flush()
-    source = os.fdopen(os.dup(0), "rb", closefd=False)
-    sink = os.fdopen(os.dup(1), "wb", closefd=False)
-    with Path(os.devnull).open("rb") as nothing:
-        os.dup2(nothing.fileno(), 0)
-    os.dup2(2, 1)
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            yield source, sink
-    finally:
-        sys.stdout.flush()
-        os.dup2(source.fileno(), 0)
-        os.dup2(sink.fileno(), 1)
-
-
-def _write_line(sink: BinaryIO, line: bytes) -> None:
-    try:
-        sink.write(line + b"\n")
-        sink.flush()
-    except ConnectionError:
-        _log.info("the client is gone, an answer was dropped")
+    with claimed() as (source, sink):
+        async with lifespan:
+            await StdioTransport(dispatcher).serve(source, sink)

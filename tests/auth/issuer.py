@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+import anyio.to_thread
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
@@ -74,6 +75,7 @@ class Issuer:
         jwks: What it publishes.
         fetches: How often that was asked for.
         gate: Answers wait until it is set.
+        arrived: Set when they are asked for.
         respond: Makes an answer.
     """
 
@@ -86,6 +88,10 @@ class Issuer:
         self.gate.set()
         self.arrived = threading.Event()
         self.respond: Callable[[], Response] = lambda: JSONResponse(self.jwks)
+
+    async def asked(self) -> None:
+        """Wait until somebody has asked for the keys, since `arrived` was cleared."""
+        assert await anyio.to_thread.run_sync(self.arrived.wait, 10)
 
     def publish(self, kid: str | None, algorithm: str = "ES256", number: int = 0, **members: Any) -> Any:
         """Publish a key, beside those there are, and return the private one."""

@@ -6,16 +6,16 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
-import anyio
 import httpx2
 import pytest
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
 
 from scopedtools.auth import Unavailable
 from scopedtools.auth.jwks import FixedKeys, KeySource, RemoteKeys, read_keys
 from scopedtools.auth.jwt import JwtVerifier
 from scopedtools.exceptions import DefinitionError
-from tests.auth.issuer import RESOURCE, Clock, Issuer, private_key, public_jwk
+from tests.auth.issuer import RESOURCE, Clock, Issuer, KeyServer, private_key, public_jwk
 
 pytestmark = pytest.mark.anyio
 
@@ -59,7 +59,7 @@ async def test_parallel_first_requests_share_one_fetch(issuer: Issuer, keys: Rem
     of, token = verifier(issuer, keys), issuer.token()
     issuer.gate.clear()
     asked = [asyncio.create_task(of.verify(token)) for _ in range(50)]
-    await anyio.to_thread.run_sync(issuer.arrived.wait)
+    await issuer.asked()
     issuer.gate.set()
 
     assert all(await asyncio.gather(*asked))
@@ -78,7 +78,7 @@ async def test_old_keys_serve_while_they_are_fetched_anew(
 
     assert await of.verify(token)  # the answer is not there yet
     assert await of.verify(token)
-    await anyio.to_thread.run_sync(issuer.arrived.wait)
+    await issuer.asked()
     issuer.gate.set()
     await under_way(keys)
     assert issuer.fetches == 2
@@ -155,7 +155,7 @@ async def test_a_parallel_flood_of_forged_key_names_shares_one_fetch(
     issuer.gate.clear()
     issuer.arrived.clear()
     forged = [asyncio.create_task(of.verify(issuer.token(f"forged {number}"))) for number in range(100)]
-    await anyio.to_thread.run_sync(issuer.arrived.wait)
+    await issuer.asked()
 
     assert await of.verify(issuer.token())  # a good token does not wait for the forged ones
     issuer.gate.set()
@@ -186,7 +186,8 @@ async def test_a_known_key_does_not_make_a_bad_signature_worth_a_fetch(
 
 async def test_what_is_no_token_is_not_worth_a_fetch(issuer: Issuer, keys: RemoteKeys) -> None:
     of = verifier(issuer, keys)
-    for token in ("", "x", "x.y.z", issuer.token(header={"alg": "none"}), issuer.token(header={"typ": "x"})):
+    headers: list[dict[str, Any]] = [{"alg": "none"}, {"alg": "HS256"}, {"alg": 7}, {"typ": "x"}, {"kid": 7}]
+    for token in ("", "x", "x.y.z", *(issuer.token(header=header) for header in headers)):
         assert await of.verify(token) is None
 
     assert issuer.fetches == 0
@@ -196,7 +197,7 @@ async def test_what_is_no_token_is_not_worth_a_fetch(issuer: Issuer, keys: Remot
 
 
 BROKEN = [
-    pytest.param(lambda: Response(status_code=500), id="an error"),
+    pytest.param(lambda: JSONResponse({"keys": []}, 500), id="an error"),
     pytest.param(lambda: Response(status_code=204), id="nothing"),
     pytest.param(lambda: PlainTextResponse("<html>"), id="a page"),
     pytest.param(lambda: JSONResponse([]), id="no object"),
@@ -288,8 +289,21 @@ async def test_an_issuer_that_publishes_no_key_lets_nobody_in(
 async def test_an_answer_that_does_not_come_is_given_up(issuer: Issuer) -> None:
     issuer.gate.clear()
 
+    async with asyncio.timeout(5):
+        with pytest.raises(Unavailable):
+            await RemoteKeys(issuer.jwks_url, timeout_s=0.05).find("ES256", "one")
+
+
+async def test_keys_from_where_an_answer_points_to_are_not_trusted(
+    key_server: KeyServer, issuer: Issuer, keys: RemoteKeys
+) -> None:
+    elsewhere = key_server.issuer()
+    elsewhere.publish("one")
+    issuer.respond = lambda: RedirectResponse(elsewhere.jwks_url)
+
     with pytest.raises(Unavailable):
-        await RemoteKeys(issuer.jwks_url, timeout_s=0.05).find("ES256", "one")
+        await verifier(issuer, keys).verify(issuer.token())
+    assert elsewhere.fetches == 0
 
 
 async def test_an_answer_that_never_ends_is_given_up(issuer: Issuer) -> None:
@@ -303,8 +317,9 @@ async def test_an_answer_that_never_ends_is_given_up(issuer: Issuer) -> None:
             await asyncio.sleep(0.005)  # the server's, so that no byte is late
 
     issuer.respond = lambda: StreamingResponse(drip())
-    with pytest.raises(Unavailable):
-        await RemoteKeys(issuer.jwks_url, timeout_s=0.1).find("ES256", "one")
+    async with asyncio.timeout(5):
+        with pytest.raises(Unavailable):
+            await RemoteKeys(issuer.jwks_url, timeout_s=0.1).find("ES256", "one")
     done.set()
 
 
@@ -315,7 +330,7 @@ async def test_who_goes_away_does_not_end_the_fetch_that_others_wait_for(
     of, token = verifier(issuer, keys), issuer.token()
     issuer.gate.clear()
     first = asyncio.create_task(of.verify(token))
-    await anyio.to_thread.run_sync(issuer.arrived.wait)
+    await issuer.asked()
     second = asyncio.create_task(of.verify(token))
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -397,6 +412,17 @@ def test_a_key_that_is_not_for_verifying_is_left_out(jwk: Any) -> None:
 @pytest.mark.parametrize("members", [{"use": "sig"}, {"key_ops": ["verify"]}, {"alg": "ES256"}, {"x5c": []}])
 def test_a_key_may_say_what_it_is_for(members: dict[str, Any]) -> None:
     assert [key.algorithms for key in read_keys({"keys": [EC | members]})] == [{"ES256"}]
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "kind"), [("ES256", ECAlgorithm), ("RS256", RSAAlgorithm), ("EdDSA", OKPAlgorithm)]
+)
+def test_a_private_key_in_the_open_is_left_out(algorithm: str, kind: Any) -> None:
+    private = kind.to_jwk(private_key(algorithm), as_dict=True) | {"key_ops": ["verify"]}
+    public = {name: value for name, value in private.items() if name != "d"}
+
+    assert read_keys({"keys": [private]}) == ()
+    assert len(read_keys({"keys": [public]})) == 1
 
 
 def test_a_name_that_is_no_string_is_none() -> None:

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcp.client.auth.extensions.client_credentials import ClientCredentialsOAuthProvider
 from mcp.client.auth.utils import (
@@ -148,6 +148,7 @@ def test_no_scope_breaks_out_of_its_quotes(scope: str) -> None:
         server().challenge("insufficient_scope", [scope])
 
 
+@settings(deadline=None)
 @given(
     st.sets(
         st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters='"\\'), min_size=1)
@@ -272,6 +273,7 @@ _WORDS = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(
     st.none()
     | st.text()

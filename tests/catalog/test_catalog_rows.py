@@ -179,6 +179,7 @@ def test_tools_are_read_from_a_file_of_lines(tmp_path: Path, name: str) -> None:
     path.write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
     find, order, bare = Catalog.from_jsonl(str(path)).rows
     assert isinstance(find, Tool)
+    assert list(find.parameters()) == list(bare.parameters()) == []
     assert (set(find.tags), find.input_schema) == ({"shop"}, {"type": "object", "properties": {}})
     assert (order.name, order.title, order.description) == ("shop/order", "order", "Order.")
     assert (bare.name, bare.title, bare.description, bare.tags) == ("bare", None, "", frozenset())
@@ -229,6 +230,23 @@ async def test_rows_from_a_file_are_listed_and_cannot_be_called(tmp_path: Path) 
         result = await client.call_tool("find")
     assert result["isError"]
     assert "cannot be called" in result["content"][0]["text"]
+
+
+@pytest.mark.anyio
+async def test_rows_that_only_describe_can_be_listed_and_not_be_read_or_filled_in() -> None:
+    from scopedtools.testing import Client, WireError
+
+    async with Client(ScopedServer(catalog=Catalog([RESOURCE, TEMPLATE, PROMPT]))) as client:
+        assert len(await client.list_all("resources")) == len(await client.list_all("prompts")) == 1
+        for uri in ("shelf://all", "shelf://dune"):
+            with pytest.raises(WireError, match="described here and cannot be read"):
+                await client.request("resources/read", uri=uri)
+        with pytest.raises(WireError, match="described here and cannot be filled in"):
+            await client.request("prompts/get", name="ask", arguments={"mood": "bold"})
+
+
+def test_a_catalog_says_how_large_it_is() -> None:
+    assert repr(Catalog([TOOL, PROMPT])) == "<Catalog of 2 rows>"
 
 
 SETS = sorted(path for path in DATA.glob("*/tools*.jsonl*") if path.parent.name != "toolbench")

@@ -35,7 +35,7 @@ def request(
 
 def on(carrier: Carrier, value: Any) -> Request:
     """Put an ID where a carrier looks for it."""
-    held = value if carrier.field is None else {carrier.field: value, "other": 1}
+    held: Any = value if carrier.field is None else {carrier.field: value, "other": 1}
     revision = NOVEMBER_2025 if carrier.legacy else LATEST
     match carrier.place:
         case "extension":

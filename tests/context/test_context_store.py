@@ -35,6 +35,12 @@ def test_the_key_is_the_same_wherever_the_secret_is() -> None:
     assert key("a", secret=None) != key("a", secret=None)
 
 
+@pytest.mark.parametrize("size_bytes", [1, 64, 65, 10_000])
+def test_a_secret_may_have_any_length(size_bytes: int) -> None:
+    secret = b"x" * size_bytes
+    assert key("a", secret=secret) == key("a", secret=secret) != key("a", secret=secret + b"y")
+
+
 def test_the_key_tells_principals_and_ids_apart() -> None:
     pairs = [("a", "b"), ("b", "a"), ("ab", ""), ("a", "bb"), ("ab", "b"), ("1", "1\n1"), ("é", "x")]
     keys = {key(context_id or "-", name) for context_id, name in pairs}

@@ -4,14 +4,16 @@ Arguments go in as JSON and results come out as JSON, as they do through a serve
 worked out by hand or with other libraries.
 """
 
+import functools
 import inspect
+import itertools
 import json
 import math
 import random
 import re
 from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import Any, get_type_hints
+from typing import Any, TypeAlias, get_type_hints
 
 import docstring_parser
 import pytest
@@ -38,10 +40,11 @@ SQUARE = [{"x": 0, "y": 0}, {"x": 4, "y": 0}, {"x": 4, "y": 4}, {"x": 0, "y": 4}
 BERLIN, PARIS = {"latitude": 52.52, "longitude": 13.405}, {"latitude": 48.8566, "longitude": 2.3522}
 PEOPLE = [{"name": "Ann", "age": 30}, {"name": "Bob", "age": 25}, {"name": "Cy", "age": 30}]
 
-Tool = Callable[..., Any]
+Tool: TypeAlias = Callable[..., Any]
+Case: TypeAlias = tuple[Tool, dict[str, Any], Any]
 
 
-STATS = [
+STATS: list[Case] = [
     (stats.arithmetic_mean, {"data": [1, 2, 3, 6]}, 3),
     (stats.median, {"data": [7, 1, 4, 2]}, 3),
     (stats.mode, {"data": [1, 2, 2, 3, 3]}, [2, 3]),
@@ -138,7 +141,7 @@ STATS = [
     (stats.normal_quantile, {"probability": 0.975}, 1.959963984540054),
 ]
 
-LINALG = [
+LINALG: list[Case] = [
     (linalg.matrix_add, {"left": [[1, 2]], "right": [[3, -4]]}, [[4, -2]]),
     (linalg.matrix_scale, {"matrix": [[1, 2]], "factor": 3}, [[3, 6]]),
     (linalg.matrix_multiply, {"left": [[1, 2], [3, 4]], "right": [[5], [6]]}, [[17], [39]]),
@@ -194,7 +197,7 @@ LINALG = [
     (linalg.angle_between_vectors, {"first": [1, 0], "second": [1, 1]}, 45),
 ]
 
-INTEGERS = [
+INTEGERS: list[Case] = [
     (integers.greatest_common_divisor, {"numbers": [84, -36, 60]}, 12),
     (integers.least_common_multiple, {"numbers": [4, 6, 10]}, 60),
     (integers.extended_gcd, {"a": 240, "b": 46}, {"gcd": 2, "x": -9, "y": 47}),
@@ -244,7 +247,7 @@ INTEGERS = [
     (integers.round_to_multiple, {"number": 11, "multiple": 5, "direction": "up"}, 15),
 ]
 
-DECIMALS = [
+DECIMALS: list[Case] = [
     (decimals.decimal_add, {"numbers": ["0.1", "0.20", "-1"]}, "-0.70"),
     (decimals.decimal_subtract, {"minuend": "1.00", "subtrahend": "0.99"}, "0.01"),
     (decimals.decimal_multiply, {"first": "1.1", "second": "1.1"}, "1.21"),
@@ -287,7 +290,7 @@ DECIMALS = [
     (decimals.continued_fraction, {"number": "415/93"}, [4, 2, 6, 7]),
 ]
 
-SEQUENCES = [
+SEQUENCES: list[Case] = [
     (sequences.sort_numbers, {"numbers": [3, 1, 2], "descending": True}, [3, 2, 1]),
     (sequences.rank_numbers, {"numbers": [10, 30, 20, 30]}, [4, 1, 3, 1]),
     (sequences.running_totals, {"numbers": [1, 2, 3]}, [1, 3, 6]),
@@ -344,7 +347,7 @@ SEQUENCES = [
     ),
 ]
 
-SAMPLING = [
+SAMPLING: list[Case] = [
     (
         sampling.random_integers,
         {"low": 1, "high": 3, "count": 500, "seed": 1},
@@ -368,7 +371,7 @@ SAMPLING = [
     (
         sampling.random_walk,
         {"steps": 50, "step_size": 2, "seed": 1},
-        lambda walk: walk[0] == 0 and all(abs(b - a) == 2 for a, b in zip(walk, walk[1:], strict=False)),
+        lambda walk: walk[0] == 0 and all(abs(b - a) == 2 for a, b in itertools.pairwise(walk)),
     ),
     (
         sampling.shuffle_list,
@@ -388,7 +391,9 @@ SAMPLING = [
     (
         sampling.random_groups,
         {"items": [*range(7)], "groups": 3, "seed": 1},
-        lambda groups: sorted(map(len, groups)) == [2, 2, 3] and sorted(sum(groups, [])) == [*range(7)],
+        lambda groups: (
+            sorted(map(len, groups)) == [2, 2, 3] and sorted(itertools.chain(*groups)) == [*range(7)]
+        ),
     ),
     (
         sampling.split_train_test,
@@ -430,7 +435,7 @@ SAMPLING = [
     ),
 ]
 
-DATES = [
+DATES: list[Case] = [
     (dates.add_to_date, {"start": "2024-01-31", "months": 1}, "2024-02-29"),
     (dates.add_to_date, {"start": "2024-02-29", "years": 1, "days": -1}, "2025-02-27"),
     (dates.add_to_time, {"moment": "2024-12-31T23:30:00", "hours": 1}, "2025-01-01T00:30:00"),
@@ -452,8 +457,11 @@ DATES = [
     (
         dates.month_calendar,
         {"year": 2021, "month": 2},
-        "   February 2021\nMo Tu We Th Fr Sa Su\n 1  2  3  4  5  6  7\n 8  9 10 11 12 13 14\n"
-        "15 16 17 18 19 20 21\n22 23 24 25 26 27 28\n",
+        lambda text: (
+            text.splitlines()[0].strip() == "February 2021"
+            and [line.split() for line in text.splitlines()[2:]]
+            == [[str(day) for day in range(first, first + 7)] for first in (1, 8, 15, 22)]
+        ),
     ),
     (dates.days_in_month, {"year": 1900, "month": 2}, 28),
     (dates.is_leap_year, {"year": 2000}, True),
@@ -559,7 +567,7 @@ DATES = [
     (dates.format_duration, {"seconds": -95_405, "style": "clock"}, "-26:30:05"),
 ]
 
-UNITS = [
+UNITS: list[Case] = [
     (units.convert_length, {"value": 26.2, "from_unit": "mi", "to_unit": "km"}, 42.1648128),
     (units.convert_length, {"value": 0.1, "from_unit": "in", "to_unit": "cm"}, 0.254),
     (units.convert_mass, {"value": 150, "from_unit": "lb", "to_unit": "kg"}, 68.0388555),
@@ -587,7 +595,7 @@ UNITS = [
     (units.wavelength_to_frequency, {"wavelength_m": 2, "wave_speed": 343}, 171.5),
 ]
 
-GEOMETRY = [
+GEOMETRY: list[Case] = [
     (geometry.distance_2d, {"first": {"x": 1, "y": 2}, "second": {"x": 4, "y": 6}}, 5),
     (geometry.distance_3d, {"first": [0, 0, 0], "second": [2, 3, 6]}, 7),
     (geometry.midpoint, {"first": {"x": 0, "y": 0}, "second": {"x": 4, "y": -2}}, {"x": 2, "y": -1}),
@@ -664,7 +672,7 @@ GEOMETRY = [
     ),
 ]
 
-FINANCE = [
+FINANCE: list[Case] = [
     (
         finance.simple_interest,
         {"principal": 1000, "annual_rate": 5, "years": 3},
@@ -744,7 +752,7 @@ FINANCE = [
     ),
 ]
 
-SCIENCE = [
+SCIENCE: list[Case] = [
     (science.kinetic_energy, {"mass": 2, "speed": 3}, 9),
     (science.potential_energy, {"mass": 10, "height": 2}, 196.133),
     (science.gravitational_force, {"first_mass": 10, "second_mass": 20, "distance": 2}, 3.33715e-09),
@@ -830,9 +838,11 @@ SCIENCE = [
     ),
 ]
 
-CASES: list[tuple[Tool, dict[str, Any], Any]] = [
-    *STATS, *LINALG, *INTEGERS, *DECIMALS, *SEQUENCES, *SAMPLING, *DATES, *UNITS, *GEOMETRY, *FINANCE, *SCIENCE,
-]  # fmt: skip
+CASES = list(
+    itertools.chain(
+        STATS, LINALG, INTEGERS, DECIMALS, SEQUENCES, SAMPLING, DATES, UNITS, GEOMETRY, FINANCE, SCIENCE
+    )
+)
 
 # What each module must refuse, and words that its message must hold.
 REFUSED: list[tuple[Tool, dict[str, Any], str]] = [
@@ -852,12 +862,12 @@ REFUSED: list[tuple[Tool, dict[str, Any], str]] = [
     (linalg.matrix_transpose, {"matrix": [[1], [1, 2]]}, "same length, got 1 and 2"),
     (linalg.matrix_determinant, {"matrix": [[1, 2]]}, "square, got 1 x 2"),
     (linalg.matrix_inverse, {"matrix": [[1, 2], [2, 4]]}, "[Ss]ingular"),
-    (linalg.matrix_condition_number, {"matrix": [[1, 1], [1, 1], [0, 0]]}, "finite|"),
+    (linalg.matrix_condition_number, {"matrix": [[1, 0], [0, 0]]}, "finite"),
     (linalg.cholesky_decomposition, {"matrix": [[1, 2], [3, 4]]}, "symmetric"),
     (linalg.polynomial_fit, {"x": [1, 1], "y": [1, 2], "degree": 1}, "at least 2 different"),
     (linalg.polynomial_roots, {"coefficients": [0, 1]}, "leading zeros"),
     (linalg.angle_between_vectors, {"first": [0, 0], "second": [1, 1]}, "direction"),
-    (linalg.dot_product, {"first": [1e200], "second": [1e200]}, "finite"),
+    (linalg.matrix_power, {"matrix": [[1e100]], "exponent": 4}, "finite"),
     (
         integers.least_common_multiple,
         {"numbers": [9_007_199_254_740_991, 9_007_199_254_740_990]},
@@ -956,10 +966,11 @@ TOOLS: list[Tool] = [
 
 # Texts of every form that a tool asks for; a schema's pattern picks those that fit.
 TEXTS = [
-    "", "0", "1", "-3/4", "7/0", "0.125", "9" * 50, "3d6+2", "0d0", "d9999", "zz", "IX", "iiii", "MCMXC", "%Y-%m-%d",
-    "%d%d", "%A %j", "plain", "P1DT2H", "PT", "UTC", "Europe/Paris", "Europe", "../x", "H2O", "((", "Fe2(SO4)3",
-    "\x00", "é\ud800", "x" * 45,
+    *("a", "b", "UTC") * 5, "", "0", "1", "-3/4", "7/0", "0.125", "9" * 50, "3d6+2", "0d0", "d9999", "zz",
+    "IX", "iiii", "%Y-%m-%d", "%d%d", "%A %j", "plain", "P1DT2H", "PT", "Europe/Paris", "Europe", "../x",
+    "H2O", "((", "Fe2(SO4)3", "\x00", "é\ud800", "x" * 45,
 ]  # fmt: skip
+TRIALS = 80
 INSTANTS = ["0001-01-01", "9999-12-31", "1970-01-01", "2024-02-29", "2024-03-31", "1999-06-15"]
 NUMBERS = [0, 1, -1, 2, 3, 5, 0.5, -2.5, 12, 97, 1000, 1e-300, -1e-300, 1e15, -1e100, 1e160, 1e308, -1e308]
 
@@ -973,9 +984,7 @@ def close(seen: Any, expected: Any) -> bool:
     if isinstance(expected, list):
         return len(seen) == len(expected) and all(map(close, seen, expected))
     if isinstance(expected, int | float) and not isinstance(expected, bool):
-        return math.isclose(
-            seen, expected, rel_tol=1e-9, abs_tol=1e-9 if abs(expected) < 1e-30 or seen > 1e-3 else 0
-        )
+        return math.isclose(seen, expected, rel_tol=1e-9, abs_tol=0 if 0 < abs(expected) < 1e-3 else 1e-9)
     return type(seen) is type(expected) and bool(seen == expected)
 
 
@@ -991,12 +1000,17 @@ def diagonal(values: list[float]) -> list[list[float]]:
 
 def call(function: Tool, arguments: dict[str, Any]) -> Any:
     """Call a tool with JSON and return its result from JSON; a wrong type or a lost number fails."""
-    result = TypeAdapter(function).validate_json(json.dumps(arguments))
+    result = adapter(function).validate_json(json.dumps(arguments))
     assert all(map(math.isfinite, floats(result))), f"{function.__name__} returned {result}"
     encoded = TypeAdapter(get_type_hints(function, include_extras=True)["return"]).dump_json(
         result, warnings="error"
     )
     return json.loads(encoded)
+
+
+@functools.cache
+def adapter(annotation: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(annotation)
 
 
 def floats(value: Any) -> Iterator[float]:
@@ -1060,77 +1074,83 @@ def test_tool_is_described_and_typed(function: Tool) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__.rsplit(".", 1)[-1])
-def test_nothing_but_tool_errors_escapes(module: ModuleType) -> None:
+def test_nothing_but_tool_errors_escapes(module: ModuleType, capfd: pytest.CaptureFixture[str]) -> None:
     for function in (tool for tool in TOOLS if tool.__module__ == module.__name__):
-        schema = TypeAdapter(function).json_schema()
-        answered = 0
-        for seed in range(80):
-            arguments = any_value(schema, schema.get("$defs", {}), random.Random(seed))
-            try:
-                call(function, arguments)
-            except ValidationError:
-                continue
-            except (ValueError, ArithmeticError, LookupError) as error:
-                assert str(error), (function.__name__, arguments)
-            answered += 1
-        assert answered, f"no arguments for {function.__name__} fitted its schema"
+        schema = adapter(function).json_schema()
+        rng = random.Random(function.__name__)  # noqa: S311 - the same trials each time
+        trials = [Inventor(schema.get("$defs", {}), rng).value(schema) for _ in range(TRIALS)]
+        outcomes = [outcome(function, arguments) for arguments in trials]
+        assert "returned" in outcomes, f"{function.__name__}: {set(outcomes)}"
+        assert "" not in outcomes
+    assert capfd.readouterr() == ("", "")
 
 
-def any_value(schema: dict[str, Any], definitions: dict[str, Any], rng: random.Random) -> Any:
-    """Make up a value that a JSON Schema allows."""
-    if "$ref" in schema:
-        return any_value(definitions[schema["$ref"].rsplit("/", 1)[-1]], definitions, rng)
-    if "anyOf" in schema:
-        return any_value(rng.choice(schema["anyOf"]), definitions, rng)
-    if "enum" in schema:
-        return rng.choice(schema["enum"])
-    make = MAKERS.get(schema.get("type", ""), lambda *_: rng.choice([None, True, 1, 0.5, "a", [1], {"a": 1}]))
-    return make(schema, definitions, rng)
+def outcome(function: Tool, arguments: dict[str, Any]) -> str:
+    try:
+        call(function, arguments)
+    except ValidationError:
+        return "invalid"
+    except (ValueError, ArithmeticError, LookupError) as error:
+        return str(error)
+    return "returned"
 
 
-def any_object(schema: dict[str, Any], definitions: dict[str, Any], rng: random.Random) -> dict[str, Any]:
-    if "properties" not in schema:
-        return {
-            key: any_value(schema.get("additionalProperties") or {}, definitions, rng) for key in ("a", "b")
-        }
-    wanted = [key for key in schema["properties"] if key in schema.get("required", ()) or rng.random() < 0.5]
-    return {key: any_value(schema["properties"][key], definitions, rng) for key in wanted}
+class Inventor:
+    """Makes up values that a JSON Schema allows, with lists mostly of one length so that they fit."""
 
+    def __init__(self, definitions: dict[str, Any], rng: random.Random) -> None:
+        self.definitions = definitions
+        self.rng = rng
+        self.length = rng.choice((1, 2, 3, 6))
 
-def any_array(schema: dict[str, Any], definitions: dict[str, Any], rng: random.Random) -> list[Any]:
-    size = min(schema.get("minItems", 0) + rng.choice((0, 1, 2, 5)), schema.get("maxItems", 100))
-    return [any_value(schema.get("items") or {}, definitions, rng) for _ in range(size)]
+    def value(self, schema: dict[str, Any]) -> Any:
+        if "$ref" in schema:
+            return self.value(self.definitions[schema["$ref"].rsplit("/", 1)[-1]])
+        if "anyOf" in schema:
+            return self.value(self.rng.choice(schema["anyOf"]))
+        if "enum" in schema:
+            return self.rng.choice(schema["enum"])
+        if "type" not in schema:
+            return self.rng.choice([None, True, 1, 2, 0.5, "a", [1], {"a": 1}])
+        return getattr(self, schema["type"])(schema)
 
+    def object(self, schema: dict[str, Any]) -> dict[str, Any]:
+        if "properties" not in schema:
+            return {key: self.value(schema.get("additionalProperties") or {}) for key in ("a", "b")}
+        keys = [
+            key
+            for key in schema["properties"]
+            if key in schema.get("required", ()) or self.rng.random() < 0.5
+        ]
+        return {key: self.value(schema["properties"][key]) for key in keys}
 
-def any_number(schema: dict[str, Any], _: dict[str, Any], rng: random.Random) -> float:
-    low, high = schema.get("minimum", -math.inf), schema.get("maximum", math.inf)
-    above, below = schema.get("exclusiveMinimum", -math.inf), schema.get("exclusiveMaximum", math.inf)
-    edges = [edge for edge in (low, high) if math.isfinite(edge)]
-    fitting = [number for number in [*NUMBERS, *edges] if low <= number <= high and above < number < below]
-    number = rng.choice(fitting)
-    return int(number) if schema["type"] == "integer" and low <= int(number) <= high else number
+    def array(self, schema: dict[str, Any]) -> list[Any]:
+        length = self.length if self.rng.random() < 0.95 else self.rng.randrange(6)
+        length = min(max(length, schema.get("minItems", 0)), schema.get("maxItems", 100))
+        return [self.value(schema.get("items") or {}) for _ in range(length)]
 
-
-def any_string(schema: dict[str, Any], _: dict[str, Any], rng: random.Random) -> str:
-    if schema.get("format") in ("date", "date-time"):
-        return rng.choice(INSTANTS) + ("T12:34:56" + rng.choice(("", "Z", "-05:00"))) * (
-            schema["format"] != "date"
+    def number(self, schema: dict[str, Any]) -> float:
+        low, high = schema.get("minimum", -math.inf), schema.get("maximum", math.inf)
+        above, below = schema.get("exclusiveMinimum", -math.inf), schema.get("exclusiveMaximum", math.inf)
+        edges: list[float] = [edge for edge in (low, high) if math.isfinite(edge)]
+        return self.rng.choice(
+            [one for one in [*NUMBERS, *edges] if low <= one <= high and above < one < below]
         )
-    shortest, longest, pattern = (
-        schema.get("minLength", 0),
-        schema.get("maxLength", 100),
-        schema.get("pattern", ""),
-    )
-    return rng.choice(
-        [text for text in TEXTS if shortest <= len(text) <= longest and re.search(pattern, text)]
-    )
 
+    def integer(self, schema: dict[str, Any]) -> int:
+        return math.ceil(self.number(schema))
 
-MAKERS: dict[str, Callable[[dict[str, Any], dict[str, Any], random.Random], Any]] = {
-    "object": any_object,
-    "array": any_array,
-    "number": any_number,
-    "integer": any_number,
-    "string": any_string,
-    "boolean": lambda _schema, _definitions, rng: rng.random() < 0.5,
-}
+    def string(self, schema: dict[str, Any]) -> str:
+        if "format" in schema:
+            clock = self.rng.choice(("T12:34:56", "T00:00:00Z", "T23:59:59-05:00"))
+            return self.rng.choice(INSTANTS) + (clock if schema["format"] == "date-time" else "")
+        lengths = range(schema.get("minLength", 0), schema.get("maxLength", 100) + 1)
+        pattern: str = schema.get("pattern", "")
+        fitting = [text for text in TEXTS if len(text) in lengths and re.search(pattern, text)]
+        return self.rng.choice(fitting)
+
+    def boolean(self, _: dict[str, Any]) -> bool:
+        return self.rng.random() < 0.5
+
+    def null(self, _: dict[str, Any]) -> None:
+        return None

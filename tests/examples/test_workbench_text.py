@@ -1,6 +1,7 @@
 """The text half of the workbench: every tool on real arguments, and every door that must stay shut."""
 
 import base64
+import contextlib
 import gzip
 import inspect
 import io
@@ -11,13 +12,16 @@ import sqlite3
 import typing
 import zipfile
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import docstring_parser
 import pytest
+from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError, validate_call
+
 from examples.workbench.tools import (
     colors,
     compression,
@@ -36,15 +40,12 @@ from examples.workbench.tools import (
     urls,
     xml_html,
 )
-from hypothesis import HealthCheck, given, reject, settings
-from hypothesis import strategies as st
-from pydantic import TypeAdapter, ValidationError, validate_call
 
 Tool = Callable[..., Any]
 
 MODULES: list[ModuleType] = [
-    text, regex, unicode, json_tools, csv_tools, xml_html, toml_ini, encoding, hashing, compression, urls, networks,
-    files, sqlite_tools, parsing, colors,
+    text, regex, unicode, json_tools, csv_tools, xml_html, toml_ini, encoding, hashing, compression, urls,
+    networks, files, sqlite_tools, parsing, colors,
 ]  # fmt: skip
 TOOLS: list[Tool] = [
     member
@@ -91,7 +92,7 @@ def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "notes.txt.gz").write_bytes(gzip.compress(b"packed\n"))
     with zipfile.ZipFile(folder / "bundle.zip", "w") as archive:
         archive.writestr(zipfile.ZipInfo("a/hello.txt", (2020, 1, 2, 3, 4, 6)), "hello\n")
-    with closing(sqlite3.connect(folder / "shop.db")) as connection:
+    with contextlib.closing(sqlite3.connect(folder / "shop.db")) as connection:
         connection.execute("CREATE TABLE book (id INTEGER PRIMARY KEY, title TEXT NOT NULL, copies INTEGER)")
         connection.execute("INSERT INTO book (title, copies) VALUES ('Dune', 7), ('Emma', 2)")
         connection.execute("CREATE VIEW scarce AS SELECT title FROM book WHERE copies < 5")
@@ -518,8 +519,10 @@ CASES: list[tuple[Tool, dict[str, Any], Any]] = [
     (
         hashing.sha512_hash,
         {"text": "abc"},
-        "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
-        "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f",
+        (
+            "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+            "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f"
+        ),
     ),
     (hashing.sha1_hash, {"text": "abc"}, "a9993e364706816aba3e25717850c26c9cd0d89d"),
     (hashing.md5_hash, {"text": "abc"}, "900150983cd24fb0d6963f7d28e17f72"),
@@ -531,8 +534,10 @@ CASES: list[tuple[Tool, dict[str, Any], Any]] = [
     (
         hashing.blake2b_hash,
         {"text": "abc"},
-        "ba80a53f981c4d0d6a2797b69f12f6e94c212f14685ac4b74b12bb6fdbffa2d1"
-        "7d87c5392aab792dc252d5de4533cc9518d38aa8dbf1925ab92386edd4009923",
+        (
+            "ba80a53f981c4d0d6a2797b69f12f6e94c212f14685ac4b74b12bb6fdbffa2d1"
+            "7d87c5392aab792dc252d5de4533cc9518d38aa8dbf1925ab92386edd4009923"
+        ),
     ),
     (hashing.crc32_checksum, {"text": "123456789"}, {"decimal": 0xCBF43926, "hexadecimal": "cbf43926"}),
     (hashing.adler32_checksum, {"text": "Wikipedia"}, {"decimal": 0x11E60398, "hexadecimal": "11e60398"}),
@@ -580,8 +585,10 @@ CASES: list[tuple[Tool, dict[str, Any], Any]] = [
     (
         hashing.pbkdf2_derive,
         {"password": "passwd", "salt": "salt", "iterations": 1, "length": 64},
-        "55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc"
-        "49ca9cccf179b645991664b39d77ef317c71b845b1e30bd509112041d3a19783",
+        (
+            "55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc"
+            "49ca9cccf179b645991664b39d77ef317c71b845b1e30bd509112041d3a19783"
+        ),
     ),
     # compression
     (
@@ -1323,13 +1330,11 @@ def test_zip_members_stay_inside_the_target_folder(sandbox: Path, name: str) -> 
     with zipfile.ZipFile(sandbox / "evil.zip", "w") as archive:
         archive.writestr("good.txt", "x")
         archive.writestr(name, "x")
-    try:
+    written: list[dict[str, Any]] = []
+    with contextlib.suppress(ValueError):  # either all is refused, or all is written where it belongs
         written = call(compression.zip_extract, {"path": "evil.zip", "folder": "out"})
-    except ValueError as error:
-        assert "inside" in str(error)  # noqa: PT017 - either it is refused, or written where it belongs
-        assert not (sandbox / "out").exists()
-    else:
-        assert all(file["path"].startswith("out/") for file in written)
+    assert all(file["path"].startswith("out/") for file in written)
+    assert (sandbox / "out").exists() == bool(written)
     assert not list(sandbox.parent.glob("evil*"))
     assert not (sandbox / "evil.txt").exists()
 
@@ -1409,8 +1414,8 @@ def test_sql_is_stopped_when_it_takes_too_long_or_gives_too_much(sandbox: Path) 
             sqlite_tools.sqlite_execute,
             {
                 "path": "big.db",
-                "sql": "INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 99) "
-                "SELECT zeroblob(900000) FROM n",
+                "sql": "INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
+                " SELECT zeroblob(900000) FROM n",
             },
         )
     assert (sandbox / "big.db").stat().st_size < 25_000_000
@@ -1445,53 +1450,102 @@ def test_tool_is_described_for_a_model(tool: Tool) -> None:
 
 
 NASTY = st.sampled_from(
-    ["", " ", "\n", "\0", "a", "0", "-1", "é", "😀", '"', "'", "\\", "%", "%zz", "[", "]", "{", "}", "<", "<!", "<![",
-     "</", "&#x110000;", "..", "/", "//", "http://[", "a=b", "\\ud800", "\\N{", "1e999", "nan", "0x", "::", "10.0.0.0/0",
-     "::/0", "=?utf-8?b?/?=", "=?x?q?=ff?=", "Date: x", "a,b\n1,2\n", "{\"a\":[1]}", "<a b='c'>d</a>", "people.csv",
-     "shop.db", "docs", "SELECT 1", "* * * * *", "1.0.0", "9" * 400]
-)  # fmt: skip
+    [
+        *[
+            "",
+            " ",
+            "\n",
+            "\0",
+            "a",
+            "0",
+            "-1",
+            "é",
+            "😀",
+            '"',
+            "'",
+            "\\",
+            "%",
+            "%zz",
+            "[",
+            "]",
+            "{",
+            "}",
+            "..",
+            "/",
+            "//",
+        ],
+        *[
+            "<",
+            "<!",
+            "<![",
+            "</",
+            "&#x110000;",
+            "<a b='c'>d</a>",
+            "http://[",
+            "a=b",
+            "\\ud800",
+            "\\N{",
+            "1e999",
+            "nan",
+        ],
+        *[
+            "0x",
+            "::",
+            "10.0.0.0/0",
+            "::/0",
+            "=?utf-8?b?/?=",
+            "=?x?q?=ff?=",
+            "Date: x",
+            "a,b\n1,2\n",
+            '{"a":[1]}',
+        ],
+        *["people.csv", "shop.db", "docs", "SELECT 1", "* * * * *", "1.0.0", "9" * 400],
+    ]
+)
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | NASTY
+ANY_JSON = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NASTY, inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def strings_for(schema: dict[str, Any]) -> st.SearchStrategy[str]:
+    low, high = schema.get("minLength", 0), schema.get("maxLength", 1_000)
+    if schema.get("format") == "date-time":
+        return st.datetimes(timezones=st.none() | st.timezones()).map(lambda moment: moment.isoformat())
+    if "pattern" in schema:
+        return st.from_regex(schema["pattern"], fullmatch=True).map(lambda found: found[:high])
+    texts = st.text(max_size=min(high, 30)) | st.lists(NASTY, max_size=4).map("".join)
+    return texts.map(lambda found: (found + "x" * low)[:high])
+
+
+def numbers_for(schema: dict[str, Any]) -> st.SearchStrategy[float]:
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if schema["type"] == "integer":
+        return st.integers(-(2**70) if low is None else low, 2**70 if high is None else high)
+    return st.floats(low, high, allow_nan=False, allow_infinity=False)
 
 
 def values_for(schema: dict[str, Any], defs: dict[str, Any]) -> st.SearchStrategy[Any]:
     """Generate values that fit a JSON Schema as pydantic writes it."""
-    if "$ref" in schema:
-        return values_for(defs[schema["$ref"].rsplit("/", 1)[-1]], defs)
     if "enum" in schema or "const" in schema:
         return st.sampled_from(schema.get("enum") or [schema["const"]])
     if "anyOf" in schema:
         return st.one_of([values_for(option, defs) for option in schema["anyOf"]])
-    low, high = schema.get("minLength", 0), schema.get("maxLength", 1_000)
-    size = {"min_size": schema.get("minItems", 0), "max_size": min(schema.get("maxItems", 4), 4)}
-    match schema.get("type"):
-        case "string" if schema.get("format") == "date-time":
-            return st.datetimes(timezones=st.none() | st.timezones()).map(lambda moment: moment.isoformat())
-        case "string" if "pattern" in schema:
-            return st.from_regex(schema["pattern"], fullmatch=True).map(lambda found: found[:high])
-        case "string":
-            texts = st.text(max_size=min(high, 30)) | st.lists(NASTY, max_size=4).map("".join)
-            return texts.map(lambda found: (found + "x" * low)[:high])
-        case "integer":
-            return st.integers(schema.get("minimum", -(2**70)), schema.get("maximum", 2**70))
-        case "number":
-            bounds = {"min_value": schema.get("minimum"), "max_value": schema.get("maximum")}
-            return st.floats(**bounds, allow_nan=False, allow_infinity=False)
-        case "boolean":
-            return st.booleans()
-        case "null":
-            return st.none()
-        case "array":
-            return st.lists(values_for(schema["items"], defs), **size)
-        case "object":
-            names, value = schema.get("propertyNames", {}), schema.get("additionalProperties")
-            for pattern, inner in schema.get("patternProperties", {}).items():
-                names, value = {"pattern": pattern}, inner
-            keys = values_for({"type": "string", **names}, defs)
-            return st.dictionaries(keys, values_for(value, defs), max_size=4)
-    return st.recursive(
-        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | NASTY,
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NASTY, inner, max_size=3),
-        max_leaves=5,
-    )
+    if schema.get("type") == "array":
+        size = {"min_size": schema.get("minItems", 0), "max_size": min(schema.get("maxItems", 4), 4)}
+        return st.lists(values_for(schema["items"], defs), **size)
+    if schema.get("type") == "object":
+        [(pattern, value)] = schema.get(
+            "patternProperties", {None: schema.get("additionalProperties")}
+        ).items()
+        names = {"pattern": pattern} if pattern else schema.get("propertyNames", {})
+        return st.dictionaries(strings_for(names), values_for(value, defs), max_size=4)
+    simple = {"string": strings_for, "integer": numbers_for, "number": numbers_for}
+    if schema.get("type") in simple:
+        return simple[schema["type"]](schema)
+    return {"boolean": st.booleans(), "null": st.none()}.get(schema.get("type", ""), ANY_JSON)
 
 
 def varied(known: list[Any], other: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -1499,14 +1553,17 @@ def varied(known: list[Any], other: st.SearchStrategy[Any]) -> st.SearchStrategy
     whole = st.sampled_from(known)
     broken = st.builds(
         lambda value, at, nasty: value[:at] + nasty + value[at:] if isinstance(value, str) else value,
-        whole, st.integers(0, 20), NASTY,
-    )  # fmt: skip
+        whole,
+        st.integers(0, 20),
+        NASTY,
+    )
     return st.sampled_from([whole, whole, broken, other]).flatmap(lambda strategy: strategy)
 
 
 def arguments_for(tool: Tool) -> st.SearchStrategy[dict[str, Any]]:
     """Generate arguments that a tool's schema allows, mixed with those of its own cases."""
-    schema = TypeAdapter(validate_call(tool)).json_schema()
+    checked: Any = validate_call(tool)
+    schema = TypeAdapter(checked).json_schema()
     defs = schema.get("$defs", {})
     known: dict[str, list[Any]] = {}
     for case, arguments, _ in CASES:
@@ -1531,11 +1588,13 @@ def test_nothing_but_the_errors_a_model_may_see_escapes(tool: Tool, sandbox: Pat
     )  # fmt: skip
     @given(arguments_for(tool))
     def probe(arguments: dict[str, Any]) -> None:
+        shown = ""
         try:
             call(tool, arguments)
         except ValidationError:
             reject()
         except (ValueError, ArithmeticError, LookupError) as error:
-            assert str(sandbox.parent) not in str(error)
+            shown = str(error)
+        assert str(sandbox.parent) not in shown
 
     probe()

@@ -56,3 +56,16 @@ def test_indexing_is_silent(capfd: pytest.CaptureFixture[str], caplog: pytest.Lo
 
     assert capfd.readouterr() == ("", "")
     assert not caplog.records
+
+
+def test_coverage_is_the_share_of_a_querys_words_with_rare_words_counting_more() -> None:
+    index = LexicalIndex.build(["get book", "get weather", "get book order"])
+    everything, common, rare, unknown = (
+        index.coverage(query).tolist() for query in ("book order", "get order", "order", "order zebra")
+    )
+
+    assert everything[2] == 1.0
+    assert 0.0 < common[0] < 0.5 < common[2]
+    assert rare == [0.0, 0.0, 1.0]
+    assert 0.0 < unknown[2] < 1.0
+    assert index.coverage("").tolist() == [0.0, 0.0, 0.0]

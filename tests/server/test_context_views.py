@@ -12,11 +12,22 @@ from typing import Any, Final
 import httpx2
 import pytest
 
-from scopedtools import Context, Principal, ScopedServer, View, ViewSettings, prompt, resource, tool, tools_from
+from scopedtools import (
+    Context,
+    Principal,
+    ScopedServer,
+    View,
+    ViewSettings,
+    prompt,
+    resource,
+    tool,
+    tools_from,
+)
 from scopedtools.auth import StaticTokens
 from scopedtools.catalog.primitives import Kind
 from scopedtools.context.store import MemoryStore
 from scopedtools.protocol import meta
+from scopedtools.protocol.cursor import encode_cursor
 from scopedtools.retrieval import HybridSelector
 from scopedtools.server import SEARCH_TOOLS
 from scopedtools.testing import Client, HashingEncoder, WireError
@@ -58,7 +69,12 @@ class Office(ScopedServer):
     travel = group("travel")
     mail = group("mail")
     files = tools_from(
-        [doing(verb, noun) for noun in NOUNS["files"] for verb in VERBS if (verb, noun) != ("find", "archive")],
+        [
+            doing(verb, noun)
+            for noun in NOUNS["files"]
+            for verb in VERBS
+            if (verb, noun) != ("find", "archive")
+        ],
         tags={"files"},
     )
 
@@ -102,11 +118,15 @@ def names(rows: list[dict[str, Any]]) -> list[str]:
     return [row["name"] for row in rows]
 
 
-def asking(server: ScopedServer, context: str | None = None, intent: str | None = None, **more: Any) -> Client:
+def asking(
+    server: ScopedServer, context: str | None = None, intent: str | None = None, **more: Any
+) -> Client:
     return Client(server, context=context, intent=intent, **more)
 
 
-async def listed(server: ScopedServer, context: str | None = None, intent: str | None = None, **more: Any) -> list[str]:
+async def listed(
+    server: ScopedServer, context: str | None = None, intent: str | None = None, **more: Any
+) -> list[str]:
     async with asking(server, context, intent, **more) as client:
         return names(await client.list_tools())
 
@@ -185,15 +205,16 @@ async def test_an_id_without_an_intent_sees_search_and_pins_until_it_says_what_i
     assert await listed(office, "a", FLYING) == chosen
 
 
-@pytest.mark.parametrize("intent", ["", "   ", "\n"])
-async def test_an_intent_hook_that_says_nothing_is_not_remembered(intent: str) -> None:
+@pytest.mark.parametrize("said", [None, "", "   ", "\n"])
+async def test_an_intent_hook_that_says_nothing_is_not_remembered(said: str | None) -> None:
     class Hooked(Office):
-        said = intent
+        said: str | None = None
 
         async def intent(self, ctx: Context) -> str | None:
             return self.said
 
     office = Hooked()
+    office.said = said
     assert await listed(office, "a") == [*SEARCH_TOOLS, "find_archive"]
     office.said = PAYING
     assert "create_invoice" in await listed(office, "a")
@@ -205,7 +226,9 @@ async def test_without_context_search_shows_search_and_pins_to_those_without_an_
         page = await client.request("tools/list")
         assert names(page["tools"]) == [*SEARCH_TOOLS, "find_archive"]
         assert (page["ttlMs"], page["cacheScope"]) == (0, "private")
-        assert (await client.call_tool("create_visa", what="x"))["content"][0]["text"] == "create visa: x"
+        assert (await client.call_tool("update_mailbox", what="x"))["content"][0][
+            "text"
+        ] == "update mailbox: x"
 
 
 async def test_narrowed_lists_say_what_they_are_and_are_kept_by_nobody() -> None:
@@ -233,7 +256,11 @@ async def test_revisions_tell_lists_apart() -> None:
 
 async def test_a_cursor_is_good_for_its_own_list_alone() -> None:
     office = Office(views=ViewSettings(page_rows=10))
-    async with asking(office, "a", PAYING) as paying, asking(office, "b", FLYING) as flying, asking(office) as full:
+    async with (
+        asking(office, "a", PAYING) as paying,
+        asking(office, "b", FLYING) as flying,
+        asking(office) as full,
+    ):
         cursors = [(await one.request("tools/list"))["nextCursor"] for one in (paying, flying, full)]
         for client, own in zip((paying, flying, full), cursors, strict=True):
             for cursor in {*cursors, "", "%%%", "bm90aGluZw=="} - {own}:
@@ -241,6 +268,17 @@ async def test_a_cursor_is_good_for_its_own_list_alone() -> None:
                     await client.request("tools/list", cursor=cursor)
                 assert refusal.value.wire_code == -32602
             assert (await client.request("tools/list", cursor=own))["tools"]
+
+
+async def test_a_cursor_behind_the_end_is_refused() -> None:
+    office = Office(views=ViewSettings(page_rows=10))
+    async with asking(office, "a", PAYING) as client:
+        revision = (await client.request("tools/list"))["_meta"][meta.VIEW]["revision"]
+        assert len((await client.request("tools/list", cursor=encode_cursor(revision, 17)))["tools"]) == 1
+        for offset in (18, 10**11):
+            with pytest.raises(WireError, match="behind the end") as refusal:
+                await client.request("tools/list", cursor=encode_cursor(revision, offset))
+            assert refusal.value.wire_code == -32602
 
 
 async def test_a_budget_bounds_what_is_chosen() -> None:
@@ -289,7 +327,7 @@ async def test_a_list_is_the_same_bytes_again_after_calls_elsewhere_and_from_ano
     office = Office()
     first = await wire_bytes(office, "a", PAYING)
     async with asking(office, "a", PAYING) as client:
-        for name in ("create_invoice", "create_visa"):
+        for name in ("create_invoice", "update_mailbox"):
             await client.call_tool(name, what="x")
         await client.call_tool("search_tools", query="cancel the flight")
         await client.call_tool("call_tool", name="cancel_flight", arguments={"what": "x"})
@@ -314,24 +352,21 @@ def test_a_list_is_the_same_bytes_from_another_process() -> None:
     assert other == asyncio.run(wire_bytes(Office(), "a", PAYING))
 
 
-@pytest.mark.parametrize("method", ["tools/list", "prompts/list"])
-async def test_first_calls_side_by_side_choose_once_and_agree(method: str) -> None:
-    class More(Office):
-        pass
-
-    for number in range(25):
-        setattr(More, f"prompt_{number}", None)
+async def test_first_calls_side_by_side_choose_once_for_each_kind_and_agree() -> None:
     selector = CountingSelector()
-    office = Office(selector)
     selector.gate.clear()
+    office = type("Noticed", (Office,), of_many("prompt", 25, pinned=-1))(selector)
     async with asking(office, "a", PAYING) as client:
-        calls = [asyncio.ensure_future(client.request(method)) for _ in range(32)]
-        if method == "tools/list":
-            await selector.started.wait()
+        calls = [
+            asyncio.ensure_future(client.request(method))
+            for method in ("tools/list", "prompts/list")
+            for _ in range(16)
+        ]
+        await selector.started.wait()
         selector.gate.set()
         pages = await asyncio.gather(*calls)
-    assert len({json.dumps(page) for page in pages}) == 1
-    assert selector.selected == [PAYING]
+    assert len({json.dumps(page) for page in pages}) == 2
+    assert selector.selected == [PAYING, PAYING]
 
 
 async def test_a_first_caller_who_goes_away_does_not_take_the_view_with_him() -> None:
@@ -417,7 +452,9 @@ async def test_permission_governs_lists_search_calls_reads_and_prompts() -> None
         kept = await bo.call_tool("search_tools", query="create an invoice")
         assert "create_invoice" not in json.dumps(kept)
         assert (await ada.call_tool("create_invoice", what="x"))["content"][0]["text"] == "create invoice: x"
-        assert not (await ada.call_tool("call_tool", name="find_refund", arguments={"what": "x"})).get("isError")
+        assert not (await ada.call_tool("call_tool", name="find_refund", arguments={"what": "x"})).get(
+            "isError"
+        )
         for name in ("create_invoice", "find_message", "nothing"):
             with pytest.raises(WireError, match=f"Unknown tool: '{name}'") as refusal:
                 await bo.call_tool(name, what="x")
@@ -488,14 +525,14 @@ async def test_an_author_can_list_what_he_likes_of_what_is_permitted() -> None:
 
 async def test_hidden_tools_can_be_called_by_their_name_or_through_call_tool() -> None:
     async with asking(Office(), "a", PAYING) as client:
-        assert "create_visa" not in names(await client.list_tools())
-        direct = await client.call_tool("create_visa", what="x")
-        through = await client.call_tool("call_tool", name="create_visa", arguments={"what": "x"})
-        assert direct["content"] == through["content"] == [{"type": "text", "text": "create visa: x"}]
-        unfit = await client.call_tool("call_tool", name="create_visa")
+        assert "update_mailbox" not in names(await client.list_tools())
+        direct = await client.call_tool("update_mailbox", what="x")
+        through = await client.call_tool("call_tool", name="update_mailbox", arguments={"what": "x"})
+        assert direct["content"] == through["content"] == [{"type": "text", "text": "update mailbox: x"}]
+        unfit = await client.call_tool("call_tool", name="update_mailbox")
         assert unfit["isError"]
         assert "what" in unfit["content"][0]["text"]
-        nested = await client.call_tool("call_tool", name="call_tool", arguments={"name": "create_visa"})
+        nested = await client.call_tool("call_tool", name="call_tool", arguments={"name": "update_mailbox"})
         assert nested["isError"]
         assert "directly" in nested["content"][0]["text"]
 
@@ -503,14 +540,16 @@ async def test_hidden_tools_can_be_called_by_their_name_or_through_call_tool() -
 async def test_enforced_views_refuse_what_they_hide() -> None:
     async with asking(Office(views=ViewSettings(enforce=True)), "a", PAYING) as client:
         shown = names(await client.list_tools())
-        assert (await client.call_tool("create_invoice", what="x"))["content"][0]["text"] == "create invoice: x"
-        assert "create_visa" not in shown
-        with pytest.raises(WireError, match="Unknown tool: 'create_visa'") as refusal:
-            await client.call_tool("create_visa", what="x")
+        assert (await client.call_tool("create_invoice", what="x"))["content"][0][
+            "text"
+        ] == "create invoice: x"
+        assert "update_mailbox" not in shown
+        with pytest.raises(WireError, match="Unknown tool: 'update_mailbox'") as refusal:
+            await client.call_tool("update_mailbox", what="x")
         assert refusal.value.wire_code == -32602
-        through = await client.call_tool("call_tool", name="create_visa", arguments={"what": "x"})
+        through = await client.call_tool("call_tool", name="update_mailbox", arguments={"what": "x"})
         assert through["isError"]
-        assert not (await client.call_tool("search_tools", query="create a visa")).get("isError")
+        assert not (await client.call_tool("search_tools", query="update a mailbox")).get("isError")
 
 
 # Search
@@ -589,7 +628,7 @@ async def test_a_store_that_fails_costs_a_new_selection_and_no_list(
     assert await listed(office, "a", PAYING) == expected
     assert "store is down" in caplog.text
     async with asking(office, "a", PAYING) as client:
-        assert not (await client.call_tool("create_visa", what="x")).get("isError")
+        assert not (await client.call_tool("update_mailbox", what="x")).get("isError")
 
 
 async def test_a_selection_that_fails_opens_to_search_and_pins_and_is_tried_again(
@@ -603,7 +642,9 @@ async def test_a_selection_that_fails_opens_to_search_and_pins_and_is_tried_agai
         assert (page["ttlMs"], page["cacheScope"]) == (0, "private")
         assert [row["reason"] for row in page["_meta"][meta.VIEW]["rows"]] == ["search", "search", "pin"]
         assert "no selection today" in caplog.text
-        assert (await client.call_tool("create_invoice", what="x"))["content"][0]["text"] == "create invoice: x"
+        assert (await client.call_tool("create_invoice", what="x"))["content"][0][
+            "text"
+        ] == "create invoice: x"
         selector.failing = False
         assert "create_invoice" in names(await client.list_tools())
     assert len(selector.selected) == 3
@@ -619,7 +660,7 @@ async def test_a_selector_that_cannot_be_prepared_opens_to_search_and_pins() -> 
         searched = await client.call_tool("search_tools", query="flight")
         assert searched["isError"]
         assert "no weights" not in searched["content"][0]["text"]
-        assert not (await client.call_tool("create_visa", what="x")).get("isError")
+        assert not (await client.call_tool("update_mailbox", what="x")).get("isError")
 
 
 async def test_permission_that_fails_lists_and_runs_nothing() -> None:
@@ -682,10 +723,15 @@ async def test_a_view_of_another_catalog_is_chosen_again() -> None:
             """Create the draft of an invoice."""
             return ""
 
+    class Smaller(Office):
+        money = None
+
     store = MemoryStore()
-    await listed(Office(store=store, secret=b"s"), "a", PAYING)
-    larger = await listed(Larger(store=store, secret=b"s"), "a", PAYING)
-    assert larger == await listed(Larger(), "a", PAYING)
+    servers: tuple[type[Office], ...] = (Office, Larger, Smaller)
+    for server in (*servers, *servers):
+        shown = await listed(server(store=store, secret=b"s"), "a", PAYING)
+        assert shown == await listed(server(), "a", PAYING)
+    assert len(store) == 3
 
 
 # Kinds of rows
@@ -813,7 +859,11 @@ async def test_a_malformed_id_is_an_error_where_ids_are_strict() -> None:
 async def test_two_header_lines_of_one_carrier_are_a_bad_request() -> None:
     office = Office()
     async with Client(office) as client:
-        lines = [*client._header("tools/list", {}).items(), ("Mcp-Client-Session-Id", "a"), ("mcp-client-session-id", "a")]
+        lines = [
+            *client._header("tools/list", {}).items(),
+            ("Mcp-Client-Session-Id", "a"),
+            ("mcp-client-session-id", "a"),
+        ]
         response = await client._http.post(client._url, content=client._body("tools/list", {}), headers=lines)
     assert response.status_code == 400
     assert response.json()["error"]["code"] == -32600

@@ -51,7 +51,9 @@ async def test_only_post_is_allowed(method: str) -> None:
     await assert_still_answers(SHOP)
 
 
-@pytest.mark.parametrize("path", ["/", "/other", "/mcp/other", "/mcpx", "/MCP", "", "//mcp", "/.well-known/x"])
+@pytest.mark.parametrize(
+    "path", ["/", "/other", "/mcp/other", "/mcpx", "/MCP", "", "//mcp", "/.well-known/x"]
+)
 async def test_there_is_nothing_elsewhere(path: str) -> None:
     assert (await http(SHOP, PING, path=path)).status == 404
 
@@ -64,7 +66,14 @@ async def test_the_path_of_the_endpoint_can_be_chosen() -> None:
 
 @pytest.mark.parametrize(
     "content_type",
-    ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", "", "multipart/form-data", "json"],
+    [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "application/jsonp",
+        "",
+        "multipart/form-data",
+        "json",
+    ],
 )
 async def test_a_body_that_is_not_said_to_be_json_is_refused(content_type: str) -> None:
     answer = await http(SHOP, PING, {"content-type": content_type})
@@ -162,7 +171,12 @@ async def test_a_body_in_chunks_is_counted_while_it_comes() -> None:
     async def send(event: Any) -> None:
         sent.append(event)
 
-    scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": [(b"content-type", b"application/json")]}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/mcp",
+        "headers": [(b"content-type", b"application/json")],
+    }
     await SMALL(scope, receive, send)
     assert sent[0]["status"] == 413
 
@@ -180,7 +194,12 @@ async def test_a_client_that_goes_away_in_its_request_leaves_no_trace() -> None:
     async def send(event: Any) -> None:
         pass
 
-    scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": [(b"content-type", b"application/json")]}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/mcp",
+        "headers": [(b"content-type", b"application/json")],
+    }
     await SHOP(scope, receive, send)
     await assert_still_answers(SHOP)
 
@@ -214,7 +233,9 @@ async def call(server: ScopedServer, *authorizations: bytes) -> Answer:
     return await http(server, msgspec.json.encode(request), lines)
 
 
-@pytest.mark.parametrize("header", [b"Bearer good", b"bearer good", b"BEARER good", b"Bearer   good", b"Bearer good "])
+@pytest.mark.parametrize(
+    "header", [b"Bearer good", b"bearer good", b"BEARER good", b"Bearer   good", b"Bearer good "]
+)
 async def test_a_known_token_is_its_principal(header: bytes) -> None:
     answer = await call(GUARDED, header)
     assert answer.result["content"][0]["text"].startswith("ann")

@@ -33,7 +33,7 @@ from contextlib import asynccontextmanager
 
 from scopedtools import ScopedServer, tool
 
-print("printed while it was imported", file=sys.stderr)
+print("printed by an import")
 
 
 class Noisy(ScopedServer):
@@ -42,8 +42,15 @@ class Noisy(ScopedServer):
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
         print("opened")
-        yield
-        print("closed")
+        try:
+            yield
+        finally:
+            print("closed")
+
+    @tool
+    async def feast(self) -> str:
+        """Return more than a pipe holds."""
+        return "!" * 2**21
 
     @tool
     async def print_something(self) -> str:
@@ -106,20 +113,28 @@ def ask(process: subprocess.Popen[bytes], request: dict[str, Any]) -> dict[str, 
 
 
 def test_on_stdio_nothing_that_tools_print_reaches_the_protocol(folder: Path) -> None:
-    names = ["print_something", "print_in_a_thread", "write_to_the_descriptor", "start_a_program"]
+    names = ["feast", "print_something", "print_in_a_thread", "write_to_the_descriptor", "start_a_program"]
     with started(folder, "--stdio") as process:
         listed = ask(process, message("tools/list", {"_meta": ENVELOPE}))["result"]
         validate_server_result("tools/list", MODERN, listed)
         assert [row["name"] for row in listed["tools"]] == names
-        for name in names:
+        for name in names[1:]:
             called = ask(process, message("tools/call", {"name": name}))["result"]
             assert called["content"] == [{"type": "text", "text": "quiet"}]
         left, noise = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0
     assert left == b""
-    for line in (b"opened", b"coroutine", b"thread", b"descriptor", b"by a program", b"closed"):
+    for line in (
+        b"by an import",
+        b"opened",
+        b"coroutine",
+        b"thread",
+        b"descriptor",
+        b"by a program",
+        b"closed",
+    ):
         assert line in noise
-    assert b"Traceback" not in noise.replace(b"Traceback (most recent call last):\n  File \"<string>\"", b"")
+    assert b"Traceback" not in noise.replace(b'Traceback (most recent call last):\n  File "<string>"', b"")
 
 
 def test_on_stdio_the_client_that_closes_its_side_gets_its_answers_first(folder: Path) -> None:
@@ -143,9 +158,17 @@ def test_on_stdio_a_client_that_is_gone_ends_the_process_quietly(folder: Path) -
         assert b"Traceback" not in process.stderr.read()
 
 
-def test_on_stdio_an_interruption_ends_the_process_at_once_and_cleanly(folder: Path) -> None:
+@pytest.mark.parametrize("reads", [True, False])
+def test_on_stdio_an_interruption_ends_the_process_at_once_and_cleanly(folder: Path, *, reads: bool) -> None:
     with started(folder, "--stdio") as process:
         assert ask(process, message("ping"))["result"] == {}
+        if not reads:
+            feast = msgspec.json.encode(message("tools/call", {"name": "feast"}))
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(feast + b"\n")
+            process.stdin.flush()
+            assert process.stdout.read(1) == b"{"
         process.send_signal(signal.SIGINT)
         assert process.wait(LIMIT_S) in {0, 130, -signal.SIGINT}
         assert process.stderr is not None
@@ -225,6 +248,6 @@ def test_over_http_good_and_hostile_requests_are_answered(folder: Path) -> None:
         assert exchange(address, head + body).startswith(b"HTTP/1.1 200")
         doubled = head.replace(b"HOST", b"mcp-name: print_something\r\nHOST")
         assert exchange(address, doubled + body).startswith(b"HTTP/1.1 400")
-        assert exchange(address, head + body[:10]) == b"" or True
+        exchange(address, head + body[:10])
         exchange(address, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 100)
         assert_still_answers()

@@ -46,23 +46,20 @@ class Shop(ScopedServer):
         return self.is_open
 
 
-class Host:
-    """Runs the lifespan of an ASGI app as an ASGI server does."""
+@asynccontextmanager
+async def hosted(app: ASGIApp) -> AsyncIterator[str]:
+    """Run the lifespan of an app as an ASGI server does; yield what the app says of its start."""
+    receive: asyncio.Queue[Message] = asyncio.Queue()
+    sent: asyncio.Queue[Message] = asyncio.Queue()
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-        self._receive: asyncio.Queue[Message] = asyncio.Queue()
-        self._sent: asyncio.Queue[Message] = asyncio.Queue()
+    async def run() -> None:
+        await app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive.get, sent.put)
 
-    async def __aenter__(self) -> Message:
-        scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
-        self._running = asyncio.create_task(self._app(scope, self._receive.get, self._sent.put))  # type: ignore[arg-type] # Starlette's aliases ask for mutable mappings
-        await self._receive.put({"type": "lifespan.startup"})
-        return await self._sent.get()
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._receive.put({"type": "lifespan.shutdown"})
-        await asyncio.wait([self._running])
+    running = asyncio.create_task(run())
+    await receive.put({"type": "lifespan.startup"})
+    yield (await sent.get())["type"]
+    await receive.put({"type": "lifespan.shutdown"})
+    await asyncio.gather(running, return_exceptions=True)
 
 
 async def is_open(server: ScopedServer) -> bool:
@@ -75,8 +72,8 @@ async def is_open(server: ScopedServer) -> bool:
 
 async def test_an_asgi_server_starts_and_stops_it() -> None:
     shop = Shop()
-    async with Host(shop) as started:
-        assert started["type"] == "lifespan.startup.complete"
+    async with hosted(shop) as started:
+        assert started == "lifespan.startup.complete"
         assert await is_open(shop)
     assert shop.events == ["open", "closed"]
 
@@ -100,7 +97,7 @@ async def test_it_can_be_started_again() -> None:
 async def test_it_runs_until_the_last_of_those_who_started_it_is_done() -> None:
     shop = Shop()
     async with shop:
-        async with Host(shop), Client(shop) as client:
+        async with hosted(shop), Client(shop) as client:
             assert (await client.call_tool("look"))["structuredContent"] == {"result": True}
         assert shop.is_open
     assert shop.events == ["open", "closed"]
@@ -121,8 +118,8 @@ async def test_clients_side_by_side_share_one_start() -> None:
 async def test_a_failure_to_start_is_told_and_the_next_start_is_a_new_one() -> None:
     shop = Shop()
     shop.fails = True
-    async with Host(shop) as told:
-        assert told["type"] == "lifespan.startup.failed"
+    async with hosted(shop) as told:
+        assert told == "lifespan.startup.failed"
     with pytest.raises(RuntimeError, match="no key"):
         async with shop:
             pass
@@ -145,13 +142,19 @@ async def test_an_error_while_it_runs_stops_it_and_comes_out() -> None:
 async def test_mounted_in_another_app_it_is_that_apps_lifespan_and_answers_below_its_path() -> None:
     shop = Shop()
     app = Starlette(routes=[Mount("/mcp", app=shop)], lifespan=lambda app: shop)
-    async with Host(app) as started:
-        assert started["type"] == "lifespan.startup.complete"
+    async with hosted(app) as started:
+        assert started == "lifespan.startup.complete"
         assert shop.is_open
         transport = httpx2.ASGITransport(app=app)
         async with httpx2.AsyncClient(transport=transport, follow_redirects=True) as http:
             request = message("tools/list", {"_meta": ENVELOPE})
-            for path, status in (("/mcp", 200), ("/mcp/", 200), ("/mcp/other", 404), ("/", 404), ("/mc", 404)):
+            for path, status in (
+                ("/mcp", 200),
+                ("/mcp/", 200),
+                ("/mcp/other", 404),
+                ("/", 404),
+                ("/mc", 404),
+            ):
                 response = await http.post(f"http://host{path}", json=request, headers=mirrored(request))
                 assert response.status_code == status, path
     assert shop.events == ["open", "closed"]
@@ -168,11 +171,13 @@ async def test_mounted_deeper_or_at_the_root_it_answers_where_it_is() -> None:
         async with httpx2.AsyncClient(transport=transport) as http:
             request = message("ping")
             headers = {"mcp-protocol-version": LEGACY[0]}
-            assert (await http.post(f"http://host{path}", json=request, headers=headers)).json()["result"] == {}
+            assert (await http.post(f"http://host{path}", json=request, headers=headers)).json()[
+                "result"
+            ] == {}
 
 
 async def test_behind_a_proxy_that_takes_a_prefix_off_it_answers_at_its_path() -> None:
-    for root_path, path in (("/api", "/api/mcp"), ("/api", "/mcp"), ("", "/mcp")):
+    for root_path, path in (("/api", "/api/mcp"), ("/api", "/mcp"), ("/mcp", "/mcp"), ("/mcp", "/mcp/")):
         transport = httpx2.ASGITransport(app=Shop(), root_path=root_path)
         async with httpx2.AsyncClient(transport=transport) as http:
             assert (await http.post(f"http://host{path}", json=message("ping"))).json()["result"] == {}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import os
 import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, BinaryIO
+from typing import Any
 
 import anyio.to_thread
 import msgspec
@@ -28,13 +29,15 @@ LIMIT_S = 20
 class Pipes:
     """The client's ends of two pipes."""
 
-    def __init__(self, to_server: BinaryIO, from_server: BinaryIO) -> None:
+    def __init__(
+        self, to_server: asyncio.WriteTransport, replies: asyncio.StreamReader, reading: asyncio.ReadTransport
+    ) -> None:
         self.to_server = to_server
-        self.from_server = from_server
+        self._replies = replies
+        self._reading = reading
 
     def write(self, line: bytes) -> None:
         self.to_server.write(line)
-        self.to_server.flush()
 
     def send(self, method: str, params: Any = None, message_id: Any = 1) -> None:
         self.write(msgspec.json.encode(message(method, params, message_id=message_id)) + b"\n")
@@ -43,7 +46,7 @@ class Pipes:
         self.send("tools/call", {"name": name}, message_id)
 
     async def read(self) -> dict[str, Any]:
-        line = await anyio.to_thread.run_sync(self.from_server.readline, abandon_on_cancel=True)
+        line = await self._replies.readline()
         assert line.endswith(b"\n")
         reply = msgspec.json.decode(line)
         assert isinstance(reply, dict)
@@ -56,20 +59,36 @@ class Pipes:
         assert reply["id"] == message_id
         return reply
 
+    def stop_reading(self) -> None:
+        self._reading.close()
+
 
 @asynccontextmanager
 async def connected(server: ScopedServer, **options: Any) -> AsyncIterator[Pipes]:
     """Serve over two pipes; at the end close them and see the server end as well."""
     source_fd, to_server_fd = os.pipe()
     from_server_fd, sink_fd = os.pipe()
-    transport = StdioTransport(server.dispatcher, **options)
-    async with asyncio.timeout(LIMIT_S):
-        with os.fdopen(source_fd, "rb") as source, os.fdopen(sink_fd, "wb") as sink:
-            serving = asyncio.create_task(transport.serve(source, sink))
-            with os.fdopen(from_server_fd, "rb") as from_server, os.fdopen(to_server_fd, "wb") as to_server:
-                yield Pipes(to_server, from_server)
-                to_server.close()
-                await serving
+    replies = asyncio.StreamReader(limit=2**22)
+    loop = asyncio.get_running_loop()
+    reading, _ = await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(replies), os.fdopen(from_server_fd, "rb")
+    )
+    to_server, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(to_server_fd, "wb"))
+    source, sink = os.fdopen(source_fd, "rb"), os.fdopen(sink_fd, "wb")
+    serving = asyncio.create_task(StdioTransport(server.dispatcher, **options).serve(source, sink))
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            yield Pipes(to_server, replies, reading)
+            to_server.close()
+            await serving
+    finally:
+        to_server.close()
+        reading.close()
+        serving.cancel()
+        await asyncio.wait([serving])
+        source.close()
+        with contextlib.suppress(BrokenPipeError):
+            sink.close()
 
 
 class Shop(ScopedServer):
@@ -83,7 +102,11 @@ class Shop(ScopedServer):
 
 async def test_requests_of_both_eras_are_answered_on_one_pipe() -> None:
     async with connected(Shop()) as client:
-        opening = {"protocolVersion": "2025-03-26", "capabilities": {}, "clientInfo": {"name": "t", "version": "0"}}
+        opening = {
+            "protocolVersion": "2025-03-26",
+            "capabilities": {},
+            "clientInfo": {"name": "t", "version": "0"},
+        }
         opened = await client.ask("initialize", opening)
         validate_server_result("initialize", "2025-03-26", opened["result"])
         assert opened["result"]["protocolVersion"] == "2025-03-26"
@@ -125,7 +148,7 @@ async def test_two_connections_to_one_server_negotiate_apart() -> None:
         (b"nonsense", -32700, None),
         (b'{"jsonrpc":"2.0","id":1', -32700, None),
         (b"\xff\xfe", -32700, None),
-        (b'{"jsonrpc":"2.0","id":1,"method":"\xff"}', -32700, None),
+        (b'{"jsonrpc":"2.0","id":1,"method":"\xff"}', -32700, 1),
         (b'{"jsonrpc":"2.0","id":1,"method":"ping","params":' + b'{"a":' * 100_000, -32700, None),
         (b"[]", -32600, None),
         (b'[{"jsonrpc":"2.0","id":1,"method":"ping"}]', -32600, None),
@@ -167,7 +190,9 @@ async def test_a_wrong_envelope_is_refused(meta: dict[str, Any], code: int) -> N
             assert MODERN in error["data"]["supported"]
 
 
-@pytest.mark.parametrize("method", ["initialize", "ping", "logging/setLevel", "resources/subscribe", "no/such"])
+@pytest.mark.parametrize(
+    "method", ["initialize", "ping", "logging/setLevel", "resources/subscribe", "no/such"]
+)
 async def test_a_method_that_the_stateless_revision_has_not_is_not_found(method: str) -> None:
     async with connected(Shop()) as client:
         params = {"_meta": ENVELOPE, "protocolVersion": LEGACY[0]}
@@ -328,7 +353,7 @@ async def test_a_last_line_that_is_too_long_is_refused() -> None:
 async def test_a_client_that_no_longer_reads_ends_nothing_but_its_answers() -> None:
     kitchen = Kitchen()
     async with connected(kitchen) as client:
-        client.from_server.close()
+        client.stop_reading()
         client.send("ping")
         client.call("cook")
         await kitchen.started.wait()

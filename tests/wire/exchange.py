@@ -117,7 +117,7 @@ def mirrored(request: Mapping[str, Any]) -> dict[str, str]:
     headers = JSON_HEADERS | {"mcp-protocol-version": MODERN, "mcp-method": request["method"]}
     named_by = NAMED_BY.get(request["method"])
     named = request.get("params", {}).get(named_by) if named_by else None
-    return headers if named is None else headers | {"mcp-name": named}
+    return headers | {"mcp-name": named} if isinstance(named, str) else headers
 
 
 async def modern(app: ASGIApp, method: str, params: Mapping[str, Any] | None = None) -> Answer:
@@ -127,9 +127,7 @@ async def modern(app: ASGIApp, method: str, params: Mapping[str, Any] | None = N
     return judged(answer, method, MODERN)
 
 
-async def legacy(
-    app: ASGIApp, revision: str, method: str, params: Mapping[str, Any] | None = None
-) -> Answer:
+async def legacy(app: ASGIApp, revision: str, method: str, params: Mapping[str, Any] | None = None) -> Answer:
     """Send a request of an earlier revision; a result must be one by the official types."""
     headers = JSON_HEADERS | {"mcp-protocol-version": revision}
     answer = await http(app, msgspec.json.encode(message(method, params)), headers)

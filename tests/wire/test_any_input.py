@@ -52,9 +52,7 @@ SHOP = Shop()
 FAST = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-SCALARS = (
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS
-)
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS
 KEYS = TEXTS | st.sampled_from(
     ["_meta", "name", "uri", "arguments", "cursor", "id", "method", "params", "jsonrpc", "result", *ENVELOPE]
 )
@@ -94,7 +92,9 @@ def version(revision: str | None) -> dict[str, str]:
 @FAST
 @given(st.binary(max_size=200), REVISIONS)
 @example(b'{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"a":"\xff"}}}', None)
-@example(b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"find","arguments":{"\xff":1}}}', None)
+@example(
+    b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"find","arguments":{"\xff":1}}}', None
+)
 @example(b'{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"\\ud83d\\ude00://x"}}', None)
 @example(b'{"jsonrpc":"2.0","id":1e400,"method":"ping"}', None)
 @example(b'{"jsonrpc":"2.0","id":1,"id":2,"method":"ping","method":"tools/list"}', None)

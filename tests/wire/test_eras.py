@@ -173,7 +173,9 @@ async def test_a_request_without_a_version_header_is_served_as_the_revision_befo
 
 @pytest.mark.parametrize("revision", [MODERN, "2025-11-25", "2025-06-18"])
 async def test_tools_have_titles_and_output_schemas(revision: str) -> None:
-    answer = await (modern(SHOP, "tools/list") if revision == MODERN else legacy(SHOP, revision, "tools/list"))
+    answer = await (
+        modern(SHOP, "tools/list") if revision == MODERN else legacy(SHOP, revision, "tools/list")
+    )
     find = answer.result["tools"][0]
     assert set(find) == {"name", "title", "description", "inputSchema", "outputSchema", "annotations"}
     assert find["title"] == "Find books"

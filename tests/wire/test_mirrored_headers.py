@@ -54,7 +54,9 @@ async def send(request: dict[str, Any], changes: dict[str, str | None] | None = 
     headers = {name: value for name, value in mirrored(request).items() if value.isascii()}
     changed = {**headers, **(changes or {})}
     return await http(
-        SHOP, msgspec.json.encode(request), {name: value for name, value in changed.items() if value is not None}
+        SHOP,
+        msgspec.json.encode(request),
+        {name: value for name, value in changed.items() if value is not None},
     )
 
 
@@ -137,7 +139,9 @@ async def test_a_name_that_looks_encoded_has_to_be_encoded_itself() -> None:
 
 async def test_a_uri_is_mirrored_as_a_name_is() -> None:
     request = message("resources/read", {"_meta": ENVELOPE, "uri": "shelf://Größe"})
-    assert (await send(request, {"mcp-name": encoded("shelf://Größe")})).result["contents"][0]["text"] == "Größe"
+    assert (await send(request, {"mcp-name": encoded("shelf://Größe")})).result["contents"][0][
+        "text"
+    ] == "Größe"
     assert (await send(request, {"mcp-name": encoded("shelf://Grosse")})).refusal == (400, -32020)
     assert (await send(request)).refusal == (400, -32020)
 

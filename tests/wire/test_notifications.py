@@ -27,7 +27,9 @@ SHOP = Shop()
 
 async def notify(message: dict[str, Any], revision: str | None, **headers: str) -> Answer:
     version = {} if revision is None else {"mcp-protocol-version": revision}
-    return await http(SHOP, msgspec.json.encode({"jsonrpc": "2.0"} | message), JSON_HEADERS | version | headers)
+    return await http(
+        SHOP, msgspec.json.encode({"jsonrpc": "2.0"} | message), JSON_HEADERS | version | headers
+    )
 
 
 @pytest.mark.parametrize("revision", [None, MODERN, *LEGACY])

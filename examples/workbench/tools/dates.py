@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from itertools import count, islice, takewhile
+from itertools import count, islice
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
@@ -406,13 +406,16 @@ def list_dates(
         unit: The unit of the step.
     """
     span, months = (end - start).days, (end.year - start.year) * 12 + end.month - start.month
+    found: Iterator[date]
     if unit == "months":
         found = (_add_months(start, offset) for offset in range(0, months + 1, step))
     elif unit == "business days":
         days = (start + timedelta(offset) for offset in range(span + 1))
         found = islice((day for day in days if day.weekday() < 5), 0, None, step)
     else:
-        found = (start + timedelta(offset) for offset in range(0, span + 1, step * _DAYS[unit]))
+        found = (
+            start + timedelta(offset) for offset in range(0, span + 1, step * (7 if unit == "weeks" else 1))
+        )
     listed = [day.isoformat() for day in islice(found, _MAX_DATES + 1) if day <= end]
     if len(listed) > _MAX_DATES:
         raise ValueError(f"the range must have at most {_MAX_DATES:,} dates, got more: use a longer step")

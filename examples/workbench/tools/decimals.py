@@ -51,7 +51,8 @@ def _shares(amount: Decimal, weights: list[Fraction], places: int) -> list[str]:
     cents = Fraction(amount) / Fraction(unit)
     if cents.denominator != 1:
         raise ValueError(f"amount must have at most {places} decimal places, got {amount}: round it first")
-    exact = [abs(cents) * weight / sum(weights) for weight in weights]
+    each = abs(cents) / sum(weights)
+    exact = [each * weight for weight in weights]
     shares = [math.floor(share) for share in exact]
     missing = int(abs(cents)) - sum(shares)
     for index in sorted(range(len(exact)), key=lambda index: shares[index] - exact[index])[:missing]:

@@ -7,11 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from examples.workbench.numeric import FiniteResult, Number, finite, same_length
+from examples.workbench.numeric import FiniteResult, finite, same_length
 
-Vector = Annotated[list[Number], Field(min_length=1, max_length=1_000)]
+# LAPACK prints to standard output, which may be the transport, when numbers overflow inside it.
+Entry = Annotated[float, Field(ge=-1e100, le=1e100)]
+Vector = Annotated[list[Entry], Field(min_length=1, max_length=1_000)]
 Matrix = Annotated[
-    list[Annotated[list[Number], Field(min_length=1, max_length=100)]], Field(min_length=1, max_length=100)
+    list[Annotated[list[Entry], Field(min_length=1, max_length=100)]], Field(min_length=1, max_length=100)
 ]
 Rows: TypeAlias = list[list[float]]
 
@@ -84,7 +86,7 @@ def matrix_add(left: Matrix, right: Matrix) -> Rows:
 
 
 @_quiet
-def matrix_scale(matrix: Matrix, factor: Number) -> Rows:
+def matrix_scale(matrix: Matrix, factor: Entry) -> Rows:
     """Multiply every element of a matrix by a number.
 
     Args:
@@ -194,7 +196,7 @@ def matrix_condition_number(matrix: Matrix) -> float:
     """Compute the condition number of a matrix, how much solving with it magnifies errors.
 
     Args:
-        matrix: The matrix, as rows; a nearly singular one has a huge number, one of lower rank may be refused.
+        matrix: The matrix, as rows; a nearly singular one has a huge number, a singular one may be refused.
     """
     return finite(float(np.linalg.cond(_matrix(matrix))))
 
@@ -285,7 +287,10 @@ def polynomial_fit(x: Vector, y: Vector, degree: Annotated[int, Field(ge=0, le=2
         raise ValueError(
             f"x must have at least {degree + 1} different values, got {len(set(x))}: lower the degree"
         )
-    polynomial, (_, rank, _, _) = np.polynomial.Polynomial.fit(x, y, degree, full=True)
+    if degree > 0 and max(x) - min(x) < 1e-100:
+        raise ValueError(f"x must be spread over more than 1e-100, got {max(x) - min(x)}: scale it up")
+    domain = [min(x), max(x)] if degree > 0 else [-1, 1]
+    polynomial, (_, rank, _, _) = np.polynomial.Polynomial.fit(x, y, degree, domain=domain, full=True)
     if rank <= degree:
         raise ValueError(
             f"x must be spread enough for degree {degree}, got points too close: lower the degree"
@@ -295,7 +300,7 @@ def polynomial_fit(x: Vector, y: Vector, degree: Annotated[int, Field(ge=0, le=2
 
 @_quiet
 def polynomial_roots(
-    coefficients: Annotated[list[Number], Field(min_length=2, max_length=50)],
+    coefficients: Annotated[list[Entry], Field(min_length=2, max_length=50)],
 ) -> list[Complex]:
     """Find all roots of a polynomial, real and complex, such as the solutions of a quadratic equation.
 
@@ -321,8 +326,8 @@ def dot_product(first: Vector, second: Vector) -> float:
 
 @_quiet
 def cross_product(
-    first: Annotated[list[Number], Field(min_length=3, max_length=3)],
-    second: Annotated[list[Number], Field(min_length=3, max_length=3)],
+    first: Annotated[list[Entry], Field(min_length=3, max_length=3)],
+    second: Annotated[list[Entry], Field(min_length=3, max_length=3)],
 ) -> list[float]:
     """Compute the cross product of two vectors in three dimensions.
 

@@ -429,9 +429,10 @@ def chi_square_independence(
     """
     for row in table[1:]:
         same_length("the first row", table[0], "each other row", row)
+    rows = [math.fsum(row) for row in table]
     columns = [math.fsum(column) for column in zip(*table, strict=True)]
-    total = math.fsum(columns) or 1
-    expected = [math.fsum(row) * column / total for row in table for column in columns]
+    total = math.fsum(rows) or 1
+    expected = [row * column / total for row in rows for column in columns]
     return _chi_square(list(itertools.chain(*table)), expected, (len(table) - 1) * (len(columns) - 1))
 
 

@@ -1,0 +1,76 @@
+"""Imports point one way."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import scopedtools
+
+ROOT = Path(scopedtools.__file__).parent
+
+BASE = {"exceptions", "types"}
+PARTS = {"protocol", "catalog", "context", "transports", "selection", "handlers", "auth", *BASE}
+
+MAY_IMPORT: dict[str, set[str]] = {
+    "exceptions": set(),
+    "types": {"exceptions"},
+    "protocol": BASE,
+    "transports": {"protocol", *BASE},
+    "catalog": {"protocol", *BASE},
+    "context": {"catalog", "protocol", *BASE},
+    "retrieval": BASE,
+    "auth": BASE,
+    "selection": BASE,
+    "handlers": {"catalog", "context", "protocol", *BASE},
+    "server": {"retrieval", *PARTS},
+    "__init__": {"server", *PARTS},
+    "testing": {"server", "retrieval", *PARTS},
+    "cli": {"server", "retrieval", "testing", *PARTS},
+}
+
+MODULES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
+
+
+def layer(module: Path) -> str:
+    return module.parts[0].removesuffix(".py")
+
+
+def imported(module: Path) -> Iterator[str]:
+    """Yield the full name of every module or name that is imported anywhere in a module."""
+    for node in ast.walk(ast.parse((ROOT / module).read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: import by full name"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_a_module_imports_only_its_own_layer_and_those_below(module: Path) -> None:
+    own = layer(module)
+    ours = [name.split(".")[1] for name in imported(module) if name.startswith("scopedtools.")]
+    assert set(ours) <= MAY_IMPORT[own] | {own}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_nothing_imports_the_package_itself(module: Path) -> None:
+    assert "scopedtools" not in set(imported(module))
+
+
+@pytest.mark.parametrize("module", [path for path in MODULES if layer(path) == "protocol"], ids=str)
+def test_the_protocol_knows_no_sockets_and_no_loop(module: Path) -> None:
+    tops = {name.split(".")[0] for name in imported(module)}
+    assert not tops & {"starlette", "uvicorn", "httpx2", "anyio", "asyncio", "socket", "threading"}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_what_a_function_needs_is_an_argument(module: Path) -> None:
+    assert not any(name.startswith("contextvars") for name in imported(module))
+
+
+def test_every_layer_is_named_here() -> None:
+    assert {layer(module) for module in MODULES} == set(MAY_IMPORT)
