@@ -37,7 +37,8 @@ class HostPolicy:
         host = _host_of(f"//{headers.get('host', '')}")
         local = (scope.get("server") or ("",))[0] in _LOOPBACK
         allowed = self._hosts if self._hosts is not None else (_LOOPBACK if local else None)
-        if allowed is not None and host not in allowed:
+        # Browsers always name a host; who names none is not led here by a page.
+        if allowed is not None and "host" in headers and host not in allowed:
             return 421, f"Host {host!r} is not served here; see allowed_hosts"
         origin = headers.get("origin")
         if origin is None or origin in self._origins or "*" in self._origins:

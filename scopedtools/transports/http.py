@@ -184,7 +184,9 @@ class HttpTransport:
             # Closing the stream cancels the call, unless the client may come back to it.
             gone.add_done_callback(lambda _: running.cancel())
         try:
-            if not await stream.spoke():
+            # In a session even a lone result goes out as a stream, so that a client that loses the connection
+            # can come back for it.
+            if session is None and not await stream.spoke():
                 return None if running.cancelled() else _reply(running.result(), request)
             await send({"type": "http.response.start", "status": 200, "headers": sse.HEADERS})
             await sse.pump(stream, send, retry_ms=_RETRY_MS)
@@ -198,7 +200,7 @@ class HttpTransport:
     async def _run(self, request: Request, stream: Stream) -> Reply:
         try:
             reply = await self._dispatcher.run(request)
-            if stream.spoken:
+            if stream.spoken or stream.key:
                 await stream.put(reply.body)
         finally:
             await stream.close()
