@@ -337,6 +337,7 @@ class ScopedServer:
                 EXTENSION: {"version": 1, "carriers": [str(carrier) for carrier in table.carriers]},
                 **({TASKS: {}} if _has_tasks(self.catalog) else {}),
             },
+            completes=own.complete is not ScopedServer.complete or _has_choices(self.catalog),
             cache=Cache(
                 settings.list_ttl_ms if fixed else 0, "private" if has_verifier or not fixed else "public"
             ),
@@ -374,6 +375,11 @@ def _kinds_of_tools(tools: View) -> str:
     largest = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:30]
     kinds = ", ".join(f"{tag} ({size})" for tag, size in largest)
     return f"There are {len(tools)} tools" + (f": {kinds}." if kinds else ".")
+
+
+def _has_choices(catalog: Catalog) -> bool:
+    prompts = (row for row in catalog.rows if isinstance(row, Prompt))
+    return any(argument.choices for row in prompts for argument in row.arguments)
 
 
 def _default_selector(index_dir: Path | None) -> Selector:

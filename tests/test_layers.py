@@ -13,19 +13,32 @@ import scopedtools
 ROOT = Path(scopedtools.__file__).parent
 
 BASE = {"exceptions", "types"}
-PARTS = {"protocol", "catalog", "context", "transports", "selection", "handlers", "auth", *BASE}
+PARTS = {
+    "protocol",
+    "catalog",
+    "context",
+    "transports",
+    "selection",
+    "listeners",
+    "tasks",
+    "handlers",
+    "auth",
+    *BASE,
+}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "exceptions": set(),
     "types": {"exceptions"},
     "protocol": BASE,
-    "transports": {"protocol", *BASE},
+    "transports": {"auth", "protocol", *BASE},
     "catalog": {"protocol", *BASE},
     "context": {"catalog", "protocol", *BASE},
     "retrieval": BASE,
     "auth": BASE,
     "selection": BASE,
-    "handlers": {"catalog", "context", "protocol", *BASE},
+    "listeners": {"catalog", "context", "protocol", *BASE},
+    "tasks": {"protocol", *BASE},
+    "handlers": {"catalog", "context", "listeners", "protocol", "tasks", *BASE},
     "server": {"retrieval", *PARTS},
     "__init__": {"server", *PARTS},
     "testing": {"server", "retrieval", *PARTS},

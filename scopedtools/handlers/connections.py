@@ -46,12 +46,14 @@ class About:
         instructions: For the model, or ``None``.
         extensions: Settings of each extension that it knows, by identifier.
         cache: For what is the same in every context.
+        completes: It has something to say about what arguments may be.
     """
 
     info: Mapping[str, Any]
     instructions: str | None
     extensions: Mapping[str, Mapping[str, Any]]
     cache: Cache
+    completes: bool = False
 
 
 class Connections:
@@ -171,6 +173,6 @@ class Connections:
         offered: dict[str, Any] = {_CAPABILITY[kind]: dict(changes) for kind in KINDS if self._rows.of(kind)}
         if "resources" in offered and notifies:
             offered["resources"]["subscribe"] = True
-        if "resources" in offered or "prompts" in offered:
+        if self._about.completes:
             offered["completions"] = {}
         return offered | {"logging": {}}

@@ -10,7 +10,6 @@ Source: the multi round-trip page of the specification at 2026-07-28.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
@@ -94,8 +93,9 @@ class Inputs:
         for question in missing.values():
             self._require_capability(question)
         if not self._request.revision.stateless:
-            asks = (self._request.ingress.exchange.ask(one.method, one.params) for one in missing.values())
-            self._answers |= dict(zip(missing, await asyncio.gather(*asks), strict=True))
+            for key, question in missing.items():
+                ask = self._request.ingress.exchange.ask
+                self._answers[key] = await ask(question.method, question.params)
         elif missing and (task := self._request.begun_task) is not None:
             self._answers |= await task.ask({key: one.wire() for key, one in missing.items()})
         elif missing:

@@ -62,9 +62,9 @@ class Request(Struct, frozen=True):
     @property
     def client_capabilities(self) -> Mapping[str, Any] | None:
         """What the client declared that it can do, or ``None`` where that is not known here."""
-        if self.revision.stateless:
-            declared = self.meta.get(meta.CLIENT_CAPABILITIES)
-            return declared if isinstance(declared, dict) else {}
+        declared = self.meta.get(meta.CLIENT_CAPABILITIES)
+        if isinstance(declared, dict):
+            return declared
         return self.ingress.session.capabilities if self.ingress.session is not None else None
 
     @property

@@ -24,11 +24,12 @@ from scopedtools.exceptions import (
 from scopedtools.protocol import mirrors
 from scopedtools.protocol.dispatch import Dispatcher, to_protocol_error
 from scopedtools.protocol.envelope import Message, MessageId, Reply, decode, failure, id_of
-from scopedtools.protocol.exchange import SILENCE, Questions
+from scopedtools.protocol.exchange import SILENCE
 from scopedtools.protocol.methods import METHODS
 from scopedtools.protocol.request import Ingress, Request
 from scopedtools.transports import sse
 from scopedtools.transports.hosts import HostPolicy
+from scopedtools.transports.questions import Questions
 from scopedtools.transports.sessions import HttpSession, Sessions
 from scopedtools.transports.sse import Stream, StreamExchange
 from scopedtools.types import ANONYMOUS, Principal, TokenVerifier

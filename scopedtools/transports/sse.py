@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from starlette.types import Send
 
 from scopedtools.protocol.envelope import notification, question
-from scopedtools.protocol.exchange import Questions, result_of
+from scopedtools.transports.questions import Questions, result_of
 from scopedtools.types import Principal
 
 HEADERS: Final = (

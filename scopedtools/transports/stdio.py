@@ -22,13 +22,13 @@ from scopedtools.protocol.envelope import (
     notification,
     question,
 )
-from scopedtools.protocol.exchange import Questions, result_of
 from scopedtools.protocol.methods import CancelledParams, ListenParams
 from scopedtools.protocol.mirrors import known_revision
 from scopedtools.protocol.request import Ingress, Request
 from scopedtools.protocol.revisions import Revision
 from scopedtools.protocol.session import Session
 from scopedtools.transports.pipes import Pipes, claimed
+from scopedtools.transports.questions import Questions, result_of
 from scopedtools.types import ANONYMOUS
 
 _log: Final = logging.getLogger(__name__)

@@ -239,7 +239,7 @@ def test_what_a_resource_returns_is_text_bytes_or_json() -> None:
     assert one(made) is made
     assert one("a") == ResourceContents("shelf://a", "text/plain", text="a")
     assert one("a", "text/html").mime_type == "text/html"
-    assert one(b"\xff\x00") == ResourceContents("shelf://a", "application/octet-stream", blob="/wA=")
+    assert one(b"\xff\x00") == ResourceContents("shelf://a", "application/octet-stream", blob=b"\xff\x00")
     assert one({"a": Point(1)}).text == '{"a":{"x":1,"label":null}}'
     assert one({"a": Point(1)}).mime_type == "application/json"
     assert one(None).text == "null"

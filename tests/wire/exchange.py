@@ -18,7 +18,14 @@ ENVELOPE: Final = {
     "io.modelcontextprotocol/clientCapabilities": {},
 }
 JSON_HEADERS: Final = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
-NAMED_BY: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+NAMED_BY: Final = {
+    "tools/call": "name",
+    "prompts/get": "name",
+    "resources/read": "uri",
+    "tasks/get": "taskId",
+    "tasks/update": "taskId",
+    "tasks/cancel": "taskId",
+}
 
 Lines = list[tuple[bytes, bytes]]
 
@@ -79,7 +86,9 @@ async def http(
     sent: list[Message] = []
 
     async def receive() -> Message:
-        return events.pop(0) if events else {"type": "http.disconnect"}
+        if not events:
+            await asyncio.Event().wait()  # the client stays until it has its answer
+        return events.pop(0)
 
     async def send(message: Message) -> None:
         sent.append(message)

@@ -114,7 +114,7 @@ async def test_initialize_agrees_on_the_revision_that_the_client_asks_for(
     assert result["protocolVersion"] == revision
     assert result["serverInfo"] == {"name": "shop", "version": "1.2.3"}
     assert result["instructions"] == "Sells books."
-    assert result["capabilities"] == {"tools": {}, "resources": {}, "prompts": {}}
+    assert result["capabilities"] == {"tools": {}, "resources": {}, "prompts": {}, "logging": {}}
     assert not ONLY_STATELESS & set(result)
     assert "mcp-session-id" not in answer.headers
 
@@ -258,7 +258,7 @@ async def test_discover_says_who_answers_which_revisions_and_what_there_is() -> 
     result = (await modern(SHOP, "server/discover")).result
     assert result["supportedVersions"][0] == MODERN
     assert set(result["supportedVersions"]) == {MODERN, *LEGACY}
-    assert set(result["capabilities"]) == {"tools", "resources", "prompts", "extensions"}
+    assert set(result["capabilities"]) == {"tools", "resources", "prompts", "extensions", "logging"}
     assert result["capabilities"]["extensions"]["io.github.scopedtools/context"]["version"] == 1
     assert result["instructions"] == "Sells books."
     assert result["resultType"] == "complete"
@@ -305,9 +305,13 @@ async def test_capabilities_name_only_what_there_is(
 ) -> None:
     found = dict((await modern(server, "server/discover")).result["capabilities"])
     del found["extensions"]
-    assert found == capabilities
+    assert set(found) == {*capabilities, "logging"}
+    assert all(found[name]["listChanged"] for name in capabilities)
     opening = {"protocolVersion": LEGACY[0], "capabilities": {}, "clientInfo": {"name": "t", "version": "0"}}
-    assert (await legacy(server, LEGACY[0], "initialize", opening)).result["capabilities"] == capabilities
+    assert (await legacy(server, LEGACY[0], "initialize", opening)).result["capabilities"] == {
+        **capabilities,
+        "logging": {},
+    }
 
 
 @pytest.mark.parametrize("method", READS)

@@ -271,7 +271,7 @@ async def test_a_method_that_the_stateless_revision_has_not_is_not_found(method:
 
 
 @pytest.mark.parametrize("revision", LEGACY)
-@pytest.mark.parametrize("method", ["server/discover", "no/such/method", "logging/setLevel"])
+@pytest.mark.parametrize("method", ["server/discover", "no/such/method", "subscriptions/listen"])
 async def test_earlier_revisions_say_so_in_a_200(method: str, revision: str) -> None:
     answer = await legacy(SHOP, revision, method, {})
     assert answer.refusal == (200, -32601)
