@@ -7,13 +7,17 @@ PORT ?= 8000
 export HF_HUB_OFFLINE ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test check lint types clean
+.PHONY: run test conformance check lint types clean
 
 run: $(VENV)/.installed
 	$(BIN)/scopedtools serve examples.workbench.server:app --port $(PORT)
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest
+
+# The official suite and its own node come from npm once, into the environment.
+conformance: $(VENV)/.installed
+	$(BIN)/python -m tests.conformance.run
 
 check: lint types
 
@@ -27,7 +31,7 @@ types: $(VENV)/.installed
 # Anew whenever what is to be installed changes.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[embeddings,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[embeddings,auth,dev]'
 	touch $@
 
 clean:

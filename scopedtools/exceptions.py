@@ -8,6 +8,10 @@
     ├── IndexMismatchError     a saved index does not fit this catalog, encoder or library
     ├── MissingDependencyError an optional package is not installed; names the extra that brings it
     ├── ToolError              the model reads it: a result with ``isError: true``
+    ├── AuthorizationError     HTTP says it; these are in `scopedtools.auth`
+    │   ├── Unauthorized       401, no token or a bad one
+    │   ├── InsufficientScope  403, a good token that grants too little
+    │   └── Unavailable        503, tokens cannot be checked now
     └── ProtocolError          the client reads it: a JSON-RPC error
         └── one subclass for each code that the server sends
 

@@ -12,8 +12,11 @@ from types import TracebackType
 from typing import Any, ClassVar, Final, cast
 
 import msgspec
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from scopedtools.auth.bearer import Authorizer, Verified, check_scopes
+from scopedtools.auth.resource import ResourceServer
 from scopedtools.catalog.bind import Declared, read_declarations
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.convert import text_result
@@ -24,10 +27,11 @@ from scopedtools.context.carriers import CARRIERS, Carrier, CarrierTable
 from scopedtools.context.context import Context, ContextResolver
 from scopedtools.context.policy import ViewPolicy, ViewSettings
 from scopedtools.context.store import MemoryStore, MemoryTaskStore
-from scopedtools.exceptions import InvalidParamsError, ToolError
+from scopedtools.exceptions import DefinitionError, InvalidParamsError, ToolError
 from scopedtools.handlers.calls import Calls
 from scopedtools.handlers.connections import About, Connections
 from scopedtools.handlers.lists import Cache, Lists
+from scopedtools.handlers.scopes import Scopes
 from scopedtools.handlers.tasks import Tasks
 from scopedtools.listeners import Listeners
 from scopedtools.protocol.dispatch import Dispatcher
@@ -36,14 +40,16 @@ from scopedtools.protocol.results import CallResult
 from scopedtools.protocol.revisions import LATEST
 from scopedtools.selection import Selection
 from scopedtools.tasks import TaskSettings
-from scopedtools.transports.asgi import build_app
+from scopedtools.transports.asgi import build_app, metadata_route
 from scopedtools.transports.hosts import HostPolicy
 from scopedtools.transports.http import HttpTransport
 from scopedtools.transports.sessions import Sessions
 from scopedtools.transports.stdio import serve_stdio
 from scopedtools.types import ContextStore, Ranking, Selector, TaskStore, TokenVerifier
 
-SEARCH_TOOLS: Final = ("search_tools", "call_tool")
+_CALL_TOOL: Final = "call_tool"
+
+SEARCH_TOOLS: Final = ("search_tools", _CALL_TOOL)
 
 _SEARCH_LIMIT: Final = 20
 
@@ -70,6 +76,8 @@ class ScopedServer:
         secret: Key under which context IDs are hashed and state that travels through clients is sealed;
             give replicas of one server the same.
         verifier: Tells who a bearer token belongs to. Without one everybody is anonymous.
+        resource_server: Instead, OAuth over HTTP: checks tokens with a verifier of its own, tells clients
+            where to get them, and which scopes a request needs.
         sessions: Keep a session for each client of a revision before 2026-07-28 over HTTP, with its stream
             of notifications, subscriptions and resumption. Without, such clients are served statelessly.
         allowed_hosts: Names under which the server is reached over HTTP. By default any, but loopback names
@@ -77,6 +85,11 @@ class ScopedServer:
         allowed_origins: Web origins that may call, besides the server's own; ``*`` for all.
         path: Path of the endpoint where the server is not mounted.
         max_body_bytes: Larger HTTP bodies are refused.
+
+    Attributes:
+        metadata_routes: Where OAuth clients look first, at the root of the host. Served here too; a server
+            that is mounted deeper in another app needs them there:
+            ``Starlette(routes=[*server.metadata_routes, Mount("/mcp", server)])``.
     """
 
     _declared: ClassVar[tuple[Declared, ...]] = ()
@@ -101,6 +114,7 @@ class ScopedServer:
         strict_ids: bool = False,
         secret: bytes | None = None,
         verifier: TokenVerifier | None = None,
+        resource_server: ResourceServer | None = None,
         sessions: bool = False,
         allowed_hosts: Iterable[str] | None = None,
         allowed_origins: Iterable[str] = (),
@@ -124,7 +138,8 @@ class ScopedServer:
         # A session ID that this server makes itself names a connection, not a unit of work.
         table = CarrierTable((one for one in carriers if not (sessions and one.legacy)), strict=strict_ids)
         resolver = ContextResolver(table, secret=secret)
-        about = self._about(settings, table, has_verifier=verifier is not None)
+        authorizer = _authorizer(verifier, resource_server)
+        about = self._about(settings, table, authorized=authorizer is not None)
         self._tasks = Tasks(
             task_store if task_store is not None else MemoryTaskStore(),
             tasks or TaskSettings(),
@@ -148,14 +163,25 @@ class ScopedServer:
         handlers = self._lists.table() | self._calls.table() | connections.table()
         handlers |= offered.table() if offered is not None else {}
         self.dispatcher = Dispatcher(handlers, server_info=about.info)
+        scopes = Scopes(
+            self.catalog,
+            lists=self._lists,
+            resolver=resolver,
+            enforce=settings.enforce,
+            through=_CALL_TOOL,
+        )
         transport = HttpTransport(
             self.dispatcher,
-            verifier=verifier,
+            authorizer=authorizer,
+            lacking=scopes.lacking if self.catalog.has_scopes else None,
             sessions=Sessions() if sessions else None,
             hosts=HostPolicy(hosts=allowed_hosts, origins=allowed_origins),
             max_body_bytes=max_body_bytes,
         )
-        self._app = build_app(transport, path=path, lifespan=lambda: self)
+        self.metadata_routes: tuple[Route, ...] = (
+            () if resource_server is None else (metadata_route(resource_server),)
+        )
+        self._app = build_app(transport, path=path, routes=self.metadata_routes, lifespan=lambda: self)
         self._running = AsyncExitStack()
         self._changing = asyncio.Lock()
         self._holders = 0
@@ -324,10 +350,12 @@ class ScopedServer:
             started.push_async_callback(self._tasks.stop)  # first of all: tasks use what `lifespan` holds
             return started.pop_all()
 
-    def _about(self, settings: ViewSettings, table: CarrierTable, *, has_verifier: bool) -> About:
-        # A list that the author's hooks may narrow for this request only must not be kept for another.
+    def _about(self, settings: ViewSettings, table: CarrierTable, *, authorized: bool) -> About:
+        # A list that the author's hooks, or scopes, may narrow for this request only must not be kept for
+        # another.
         own = type(self)
         fixed = own.permitted is ScopedServer.permitted and own.listed is ScopedServer.listed
+        fixed = fixed and not self.catalog.has_scopes
         # Not `inspect.getdoc`: where an author's class has no docstring, it gives that of this one.
         documented = own.__doc__ if own is not ScopedServer else None
         return About(
@@ -339,7 +367,7 @@ class ScopedServer:
             },
             completes=own.complete is not ScopedServer.complete or _has_choices(self.catalog),
             cache=Cache(
-                settings.list_ttl_ms if fixed else 0, "private" if has_verifier or not fixed else "public"
+                settings.list_ttl_ms if fixed else 0, "private" if authorized or not fixed else "public"
             ),
         )
 
@@ -351,8 +379,26 @@ def _catalog(server: ScopedServer, more: Catalog | None) -> Catalog:
     declared = type(server)._declared or read_declarations(ScopedServer, inject=Context)  # noqa: SLF001 - ours
     own = [declaration.bind(server) for declaration in declared]
     rows: Sequence[Primitive] = [*own, *(more.rows if more is not None else ())]
+    for row in rows:
+        _check_row(row)
     summary = _kinds_of_tools(Catalog(row for row in rows if row.name not in SEARCH_TOOLS).of("tool"))
     return Catalog(_described(row, summary) for row in rows)
+
+
+def _check_row(row: Primitive) -> None:
+    check_scopes(f"scopes of the {row.kind} {row.identity!r}", row.scopes)
+    if row.scopes and row.name in SEARCH_TOOLS and row.kind == "tool":
+        raise DefinitionError(
+            f"{row.name} takes no scopes of its own; give them to the tools that it reaches"
+        )
+
+
+def _authorizer(verifier: TokenVerifier | None, resource_server: ResourceServer | None) -> Authorizer | None:
+    if verifier is not None and resource_server is not None:
+        raise DefinitionError(
+            "a server takes either a verifier or a resource_server, which has its own verifier"
+        )
+    return Verified(verifier) if verifier is not None else resource_server
 
 
 def _has_tasks(catalog: Catalog) -> bool:

@@ -15,6 +15,7 @@ from contextlib import nullcontext
 from typing import Any, Final, NamedTuple, Protocol
 
 import httpx2
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from scopedtools.auth.errors import Unavailable
 from scopedtools.auth.urls import checked
@@ -22,11 +23,8 @@ from scopedtools.exceptions import DefinitionError, MissingDependencyError
 
 try:
     import jwt
-    from cryptography.exceptions import UnsupportedAlgorithm
 except ImportError as error:
-    raise MissingDependencyError(
-        'PyJWT and cryptography are not installed; run pip install "scopedtools[auth]"'
-    ) from error
+    raise MissingDependencyError('PyJWT is not installed; run pip install "scopedtools[auth]"') from error
 
 _log: Final = logging.getLogger(__name__)
 

@@ -7,23 +7,19 @@ Source: RFC 9728 (metadata), RFC 6750 and 9110 (challenges), the authorization p
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from scopedtools.auth.errors import InsufficientScope, Unauthorized
-from scopedtools.auth.tokens import bearer_token, uses_bearer
+from scopedtools.auth import bearer
+from scopedtools.auth.bearer import Error, check_scopes
 from scopedtools.auth.urls import checked
 from scopedtools.exceptions import DefinitionError
 from scopedtools.types import Principal, TokenVerifier
 
-Error: TypeAlias = Literal["invalid_token", "insufficient_scope"]
-
 _WELL_KNOWN: Final = "/.well-known/oauth-protected-resource"
-_SCOPE: Final = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +57,11 @@ class ResourceServer:
             )
         for server in self.authorization_servers:
             checked("authorization_servers", server)
-        _check_scopes("scopes_supported", self.scopes_supported)
-        _check_scopes("required_scopes", self.required_scopes)
+        check_scopes("scopes_supported", self.scopes_supported)
+        check_scopes("required_scopes", self.required_scopes)
         for scope, others in self.implies.items():
-            _check_scopes("implies", {scope})
-            _check_scopes(f"implies[{scope!r}]", others)
+            check_scopes("implies", {scope})
+            check_scopes(f"implies[{scope!r}]", others)
 
     def metadata(self) -> dict[str, Any]:
         """Return the document that lies at `metadata_path`, for JSON."""
@@ -99,13 +95,10 @@ class ResourceServer:
             scopes: What the request needs besides `required_scopes`.
         """
         needed = self.required_scopes | frozenset(scopes)
-        _check_scopes("scopes", needed)
-        parameters = {
-            "error": error,
-            "scope": " ".join(sorted(needed)),
-            "resource_metadata": self.metadata_url(),
-        }
-        return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in parameters.items() if value)
+        check_scopes("scopes", needed)
+        return bearer.challenge(
+            error=error, scope=" ".join(sorted(needed)), resource_metadata=self.metadata_url()
+        )
 
     async def authenticate(self, authorization: str | None) -> Principal:
         """Return who asks, with every scope that is granted or implied.
@@ -119,15 +112,7 @@ class ResourceServer:
             InsufficientScope: It grants less than `required_scopes`.
             Unavailable: The verifier cannot judge it now.
         """
-        if authorization is None or not uses_bearer(authorization):
-            raise Unauthorized("Send a bearer token in the Authorization header", challenge=self.challenge())
-        token = bearer_token(authorization)
-        principal = None if token is None else await self.verifier.verify(token)
-        if principal is None:
-            raise Unauthorized(
-                "The bearer token is malformed, expired, or not meant for this server",
-                challenge=self.challenge("invalid_token"),
-            )
+        principal = await bearer.principal_of(authorization, self.verifier, self.challenge)
         principal = principal._replace(scopes=self._granted(principal.scopes))
         self.require(principal)
         return principal
@@ -138,13 +123,7 @@ class ResourceServer:
         Raises:
             InsufficientScope: It lacks at least one; the challenge names them all.
         """
-        needed = self.required_scopes | frozenset(scopes)
-        if not needed <= principal.scopes:
-            raise InsufficientScope(
-                f"The request needs the scopes {', '.join(sorted(needed))}",
-                challenge=self.challenge("insufficient_scope", needed),
-                scopes=needed,
-            )
+        bearer.require(principal, frozenset(scopes) | self.required_scopes, self.challenge)
 
     def _granted(self, scopes: frozenset[str]) -> frozenset[str]:
         granted = set(scopes)
@@ -158,14 +137,3 @@ class ResourceServer:
     def _origin(self) -> str:
         parts = urlsplit(self.resource)
         return f"{parts.scheme}://{parts.netloc.lower()}"
-
-
-def _check_scopes(setting: str, scopes: AbstractSet[str]) -> None:
-    # What passes here needs no escaping inside the quotes of a challenge.
-    if isinstance(scopes, str):
-        raise DefinitionError(f"{setting} must be a set of scopes, got {scopes!r}")
-    for scope in scopes:
-        if not _SCOPE.fullmatch(scope):
-            raise DefinitionError(
-                f"{setting}: a scope is visible ASCII without spaces, quotes and backslashes, got {scope!r}"
-            )

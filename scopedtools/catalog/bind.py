@@ -147,6 +147,7 @@ def _common(declared: Declared) -> dict[str, Any]:
         "tags": note.tags,
         "examples": note.examples,
         "pinned": note.pinned,
+        "scopes": note.scopes,
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, reduce
 from operator import or_
 from pathlib import Path
@@ -95,6 +95,14 @@ class Catalog:
         return {tag: bits_of(tagged) for tag, tagged in rows.items()}
 
     @cached_property
+    def _by_scopes(self) -> Mapping[frozenset[str], Rows]:
+        rows: dict[frozenset[str], list[int]] = {}
+        for ordinal, row in enumerate(self.rows):
+            if row.scopes:
+                rows.setdefault(row.scopes, []).append(ordinal)
+        return {scopes: bits_of(needing) for scopes, needing in rows.items()}
+
+    @cached_property
     def _by_name(self) -> Mapping[str, list[int]]:
         rows: dict[str, list[int]] = {}
         for ordinal, row in enumerate(self.rows):
@@ -114,6 +122,20 @@ class Catalog:
     def tagged(self, *tags: str) -> View:
         """Return the rows that carry any of the tags."""
         rows = (self._by_tag.get(tag, 0) for tag in tags)
+        return View(self, reduce(or_, rows, 0))
+
+    @property
+    def has_scopes(self) -> bool:
+        """Whether any row needs OAuth scopes."""
+        return bool(self._by_scopes)
+
+    def locked(self, opens: Callable[[frozenset[str]], bool]) -> View:
+        """Return the rows that need OAuth scopes which a caller lacks.
+
+        Args:
+            opens: Tells whether the caller has all of some scopes.
+        """
+        rows = (rows for scopes, rows in self._by_scopes.items() if not opens(scopes))
         return View(self, reduce(or_, rows, 0))
 
     def named(self, *names: str) -> View:

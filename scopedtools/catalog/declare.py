@@ -33,6 +33,7 @@ class Note:
     tags: frozenset[str] = frozenset()
     examples: tuple[str, ...] = ()
     pinned: bool = False
+    scopes: frozenset[str] = frozenset()
     errors: Errors = ()
     annotations: dict[str, Any] = field(default_factory=dict)
     task: TaskSupport = "never"
@@ -61,6 +62,7 @@ def tool(
     tags: Iterable[str] = (),
     examples: Iterable[str] = (),
     pinned: bool = False,
+    scopes: Iterable[str] = (),
     errors: Errors = (),
     read_only: bool | None = None,
     destructive: bool | None = None,
@@ -81,6 +83,7 @@ def tool(
     tags: Iterable[str] = (),
     examples: Iterable[str] = (),
     pinned: bool = False,
+    scopes: Iterable[str] = (),
     errors: Errors = (),
     read_only: bool | None = None,
     destructive: bool | None = None,
@@ -102,6 +105,9 @@ def tool(
         tags: Words to group tools by, for `View.tagged`.
         examples: Requests that it serves, in users' words; they help selection.
         pinned: Show it in every context.
+        scopes: OAuth scopes that a caller needs, all of them, to see and call it. Over HTTP, where there is
+            no authorization, nobody has any; over stdio the caller is the user who started the server, and
+            they do not apply.
         errors: Exceptions whose message the model may read, besides `ToolError`.
         read_only: It changes nothing.
         destructive: It may delete or overwrite.
@@ -129,6 +135,7 @@ def tool(
         tags=frozenset(_several("tags", tags)),
         examples=_several("examples", examples),
         pinned=pinned,
+        scopes=frozenset(_several("scopes", scopes)),
         errors=_exceptions(errors),
         annotations={hint: value for hint, value in hints.items() if value is not None},
         task=task,
@@ -148,6 +155,7 @@ def resource(
     tags: Iterable[str] = (),
     examples: Iterable[str] = (),
     pinned: bool = False,
+    scopes: Iterable[str] = (),
     errors: Errors = (),
 ) -> Callable[[F], F]:
     """Make a method a resource, or a template where the URI has ``{variables}``.
@@ -163,6 +171,7 @@ def resource(
         tags: Words to group by.
         examples: Requests that it serves, in users' words.
         pinned: Show it in every context.
+        scopes: OAuth scopes that a caller needs, as in `tool`.
         errors: Exceptions whose message the client may read, besides `ToolError`.
     """
     return _noting(
@@ -174,6 +183,7 @@ def resource(
             tags=frozenset(_several("tags", tags)),
             examples=_several("examples", examples),
             pinned=pinned,
+            scopes=frozenset(_several("scopes", scopes)),
             errors=_exceptions(errors),
             uri=uri,
             mime_type=mime_type,
@@ -194,6 +204,7 @@ def prompt(
     tags: Iterable[str] = (),
     examples: Iterable[str] = (),
     pinned: bool = False,
+    scopes: Iterable[str] = (),
 ) -> Callable[[F], F]: ...
 
 
@@ -207,6 +218,7 @@ def prompt(
     tags: Iterable[str] = (),
     examples: Iterable[str] = (),
     pinned: bool = False,
+    scopes: Iterable[str] = (),
 ) -> Any:
     """Make a method a prompt. Its parameters are the arguments; it returns text or messages.
 
@@ -218,6 +230,7 @@ def prompt(
         tags: Words to group by.
         examples: Requests that it serves, in users' words.
         pinned: Show it in every context.
+        scopes: OAuth scopes that a caller needs, as in `tool`.
     """
     note = Note(
         kind="prompt",
@@ -227,6 +240,7 @@ def prompt(
         tags=frozenset(_several("tags", tags)),
         examples=_several("examples", examples),
         pinned=pinned,
+        scopes=frozenset(_several("scopes", scopes)),
     )
     return _noting(note) if function is None else _noting(note)(function)
 
@@ -236,6 +250,7 @@ def tools_from(
     *,
     prefix: str = "",
     tags: Iterable[str] = (),
+    scopes: Iterable[str] = (),
     errors: Errors = (),
     read_only: bool | None = None,
 ) -> Group:
@@ -250,6 +265,7 @@ def tools_from(
         source: A module, of which every public function defined in it is taken, in order; or functions.
         prefix: Put before each name.
         tags: Added to each tool's own.
+        scopes: OAuth scopes that a caller needs, besides each tool's own.
         errors: Exceptions whose message the model may read, besides each tool's own.
         read_only: They change nothing; a function's own `tool` decorator has precedence.
     """
@@ -258,6 +274,7 @@ def tools_from(
         kind="tool",
         name=prefix,
         tags=frozenset(_several("tags", tags)),
+        scopes=frozenset(_several("scopes", scopes)),
         errors=_exceptions(errors),
         annotations={} if read_only is None else {"readOnlyHint": read_only},
     )
@@ -322,6 +339,7 @@ def _joined(shared: Note, function: Callable[..., Any]) -> Note:
         own,
         name=f"{shared.name}{own.name or function.__name__}",
         tags=own.tags | shared.tags,
+        scopes=own.scopes | shared.scopes,
         errors=own.errors + shared.errors,
         annotations=shared.annotations | own.annotations,
     )

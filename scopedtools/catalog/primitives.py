@@ -36,6 +36,7 @@ class Primitive:
         tags: Words that the author groups rows by; not sent to clients.
         examples: Requests that it serves, in users' words; read by the index, not sent.
         pinned: Shown in every view that permits it.
+        scopes: OAuth scopes that a caller needs, all of them; not sent to clients.
     """
 
     kind: ClassVar[Kind]
@@ -46,6 +47,7 @@ class Primitive:
     tags: frozenset[str] = frozenset()
     examples: tuple[str, ...] = ()
     pinned: bool = False
+    scopes: frozenset[str] = frozenset()
 
     @property
     def identity(self) -> str:

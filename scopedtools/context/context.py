@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 from scopedtools.context.carriers import Carrier, CarrierTable, query_values
@@ -32,7 +33,8 @@ class Context(Dialogue):
         principal: Who is asking.
         intent: What the client says that the unit of work is about, or ``None``.
         meta: ``_meta`` of the request.
-        headers: HTTP headers, names in lower case; empty on stdio.
+        headers: HTTP headers, names in lower case, without a token that the server has checked; empty on
+            stdio.
         protocol_version: Revision of the protocol that the request speaks.
     """
 
@@ -66,6 +68,10 @@ class Context(Dialogue):
     @property
     def protocol_version(self) -> str:
         return self._request.revision.name
+
+    def has_scopes(self, scopes: AbstractSet[str]) -> bool:
+        """Tell whether the caller was granted all of some OAuth scopes; on stdio they do not apply."""
+        return self._request.ingress.unscoped or scopes <= self.principal.scopes
 
     def __repr__(self) -> str:
         return f"<Context {self.key.hex()[:12] if self.key else 'none'} of {self.principal.name}>"

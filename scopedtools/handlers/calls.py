@@ -153,7 +153,7 @@ class Calls:
     async def _complete(self, request: Request) -> Result:
         params = cast("CompleteParams", request.params)
         ctx = self._resolver.resolve(request)
-        kind, ref = _reference(params.ref)
+        kind, ref = reference(params.ref)
         ordinal = self._catalog.find(kind, ref)
         if ordinal is None or ordinal not in await self._lists.permitted(ctx):
             raise InvalidParamsError(f"Nothing to complete for {ref!r}")
@@ -163,7 +163,8 @@ class Calls:
         return CompleteResult(completion=Completion(first, len(values), len(values) > len(first)))
 
 
-def _reference(ref: Mapping[str, Any]) -> tuple[Any, str]:
+def reference(ref: Mapping[str, Any]) -> tuple[Any, str]:
+    """Return kind and identity of the row that a completion is for."""
     kind, field = {"ref/prompt": ("prompt", "name"), "ref/resource": ("template", "uri")}.get(
         str(ref.get("type")), (None, "")
     )

@@ -104,6 +104,14 @@ class Lists:
 
     async def permitted(self, ctx: Context) -> View:
         """Return the rows that a context may use, without the search tools."""
+        allowed = await self.allowed(ctx)
+        if not self._catalog.has_scopes:
+            return allowed
+        locked = self._catalog.locked(ctx.has_scopes)
+        return allowed - locked if locked else allowed
+
+    async def allowed(self, ctx: Context) -> View:
+        """Return the rows that the author lets a context use, whatever scopes they need."""
         return await self._hooks.permitted(ctx, self.rows) & self.rows
 
     async def may_call(self, ctx: Context, ordinal: int) -> bool:

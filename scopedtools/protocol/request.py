@@ -26,6 +26,7 @@ class Ingress(Struct, frozen=True):
         query: Query string of the URL, undecoded.
         exchange: The way back to the client while the request runs.
         session: What the connection remembers, where it began with ``initialize``.
+        unscoped: OAuth scopes do not apply: the client is who started this process, as on stdio.
     """
 
     principal: Principal = ANONYMOUS
@@ -33,6 +34,7 @@ class Ingress(Struct, frozen=True):
     query: bytes = b""
     exchange: Exchange = SILENCE
     session: Session | None = None
+    unscoped: bool = False
 
 
 class Request(Struct, frozen=True):

@@ -21,12 +21,14 @@ class Revision:
             open with ``initialize``.
         unknown_fields: Fields of tools, resources, templates and prompts that came later.
         structured: Tools have output schemas, and results structured content and links.
+        batches: Several messages may come in one array.
     """
 
     name: str
     stateless: bool = False
     unknown_fields: frozenset[str] = frozenset()
     structured: bool = True
+    batches: bool = False
 
     def primitive(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Leave out what a client of this revision has no name for."""
@@ -40,6 +42,7 @@ MARCH_2025: Final = Revision(
     "2025-03-26",
     unknown_fields=frozenset({"icons", "title", "outputSchema", "_meta"}),
     structured=False,
+    batches=True,
 )
 
 REVISIONS: Final[Mapping[str, Revision]] = MappingProxyType(

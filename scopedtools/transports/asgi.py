@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from scopedtools.auth.resource import ResourceServer
+
+_READABLE: Final = {
+    # Pages in a browser look for it from other origins, some with headers that browsers ask about before.
+    "access-control-allow-origin": "*",
+    "access-control-allow-methods": "GET",
+    "access-control-allow-headers": "*",
+    "cache-control": "public, max-age=3600",
+}
+
 
 def build_app(
-    endpoint: ASGIApp, *, path: str, lifespan: Callable[[], AbstractAsyncContextManager[Any]]
+    endpoint: ASGIApp,
+    *,
+    path: str,
+    lifespan: Callable[[], AbstractAsyncContextManager[Any]],
+    routes: Iterable[Route] = (),
 ) -> ASGIApp:
     """Make the app.
 
@@ -19,6 +35,7 @@ def build_app(
         endpoint: Answers MCP messages.
         path: Where the endpoint is, when the app is not mounted in another.
         lifespan: Held while the app runs.
+        routes: What is served besides.
     """
 
     @asynccontextmanager
@@ -26,7 +43,7 @@ def build_app(
         async with lifespan():
             yield
 
-    router = Router([Route(path, endpoint)], lifespan=held)
+    router = Router([Route(path, endpoint), *routes], lifespan=held)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         # The one hot path is told apart by hand; a router costs as much as all the rest of a list.
@@ -36,6 +53,23 @@ def build_app(
             await router(scope, receive, send)
 
     return app
+
+
+def metadata_route(resource_server: ResourceServer) -> Route:
+    """Make the route of the metadata; it belongs at the root of the host.
+
+    Source: RFC 9728, section 3.
+    """
+    metadata = resource_server.metadata()
+
+    async def answer(request: Request) -> Response:
+        return (
+            Response(headers=_READABLE)
+            if request.method == "OPTIONS"
+            else JSONResponse(metadata, headers=_READABLE)
+        )
+
+    return Route(resource_server.metadata_path(), answer, methods=["GET", "OPTIONS"])
 
 
 def _is_endpoint(scope: Scope, path: str) -> bool:

@@ -6,13 +6,15 @@ Source: the Streamable HTTP pages of the specification, 2025-03-26 to 2026-07-28
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
 from msgspec import UNSET, UnsetType
 from starlette.types import Receive, Scope, Send
 
+from scopedtools.auth.bearer import Authorizer
+from scopedtools.auth.errors import AuthorizationError
 from scopedtools.exceptions import (
     InternalError,
     InvalidRequestError,
@@ -22,17 +24,19 @@ from scopedtools.exceptions import (
     UnsupportedVersionError,
 )
 from scopedtools.protocol import mirrors
+from scopedtools.protocol.batch import is_batch, run_batch
 from scopedtools.protocol.dispatch import Dispatcher, to_protocol_error
 from scopedtools.protocol.envelope import Message, MessageId, Reply, decode, failure, id_of
 from scopedtools.protocol.exchange import SILENCE
 from scopedtools.protocol.methods import METHODS
 from scopedtools.protocol.request import Ingress, Request
+from scopedtools.protocol.revisions import REVISIONS, UNNAMED
 from scopedtools.transports import sse
 from scopedtools.transports.hosts import HostPolicy
 from scopedtools.transports.questions import Questions
 from scopedtools.transports.sessions import HttpSession, Sessions
 from scopedtools.transports.sse import Stream, StreamExchange
-from scopedtools.types import ANONYMOUS, Principal, TokenVerifier
+from scopedtools.types import ANONYMOUS, Principal
 
 _MALFORMED: Final = {ParseError.code: 400, InvalidRequestError.code: 400, UnsupportedVersionError.code: 400}
 """HTTP status of errors at every revision; all others were 200 before 2026-07-28."""
@@ -53,6 +57,9 @@ _JSON: Final = (
 )
 
 _Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
+
+Lacking: TypeAlias = Callable[[Request], Awaitable[frozenset[str]]]
+"""Takes a request; returns the OAuth scopes that it needs, if its principal lacks any of them."""
 
 
 class _Answer(NamedTuple):
@@ -78,7 +85,8 @@ class HttpTransport:
 
     Args:
         dispatcher: Answers messages.
-        verifier: Tells who a bearer token belongs to; without one everybody is anonymous.
+        authorizer: Tells who asks; without one everybody is anonymous.
+        lacking: Tells which scopes to refuse a request for; ``None`` where rows need none.
         sessions: Sessions of earlier revisions, or ``None`` to serve those without.
         hosts: Decides who may call by host and origin.
         max_body_bytes: Larger bodies are refused.
@@ -88,13 +96,15 @@ class HttpTransport:
         self,
         dispatcher: Dispatcher,
         *,
-        verifier: TokenVerifier | None = None,
+        authorizer: Authorizer | None = None,
+        lacking: Lacking | None = None,
         sessions: Sessions | None = None,
         hosts: HostPolicy | None = None,
         max_body_bytes: int = 4 * 2**20,
     ) -> None:
         self._dispatcher = dispatcher
-        self._verifier = verifier
+        self._authorizer = authorizer
+        self._lacking = lacking
         self._sessions = sessions
         self._hosts = hosts or HostPolicy()
         self._max_body_bytes = max_body_bytes
@@ -106,6 +116,8 @@ class HttpTransport:
             answer = await self._answer(scope, receive, send)
         except _Refusal as refusal:
             answer = _Answer(refusal.status, failure(UNSET, refusal.error).body, refusal.headers)
+        except AuthorizationError as refusal:
+            answer = _refused(UNSET, refusal)
         except Exception as error:  # noqa: BLE001 - such as a verifier that fails
             answer = _Answer(500, failure(UNSET, to_protocol_error(error)).body)
         if answer is not None:
@@ -116,24 +128,26 @@ class HttpTransport:
         headers = _joined(scope["headers"])
         if refused := self._hosts.refuses(scope, headers):
             raise _Refusal(refused[0], InvalidRequestError(refused[1]))
+        principal = await self._principal(headers)
         if scope["method"] == "POST":
-            return await self._post(scope, headers, receive, send)
+            return await self._post(scope, headers, principal, receive, send)
         if self._sessions is None or scope["method"] not in ("GET", "DELETE"):
             raise _not_allowed("POST")
         if not mirrors.is_legacy(headers.get(mirrors.VERSION_HEADER)):
             raise _not_allowed("POST")
-        session = self._session(headers, await self._principal(headers))
+        session = self._session(headers, principal)
         if scope["method"] == "DELETE":
             await self._sessions.end(session)
             return _Answer(204)
         return await _follow(session, headers, send)
 
     async def _post(
-        self, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Send
+        self, scope: Scope, headers: Mapping[str, str], principal: Principal, receive: Receive, send: Send
     ) -> _Answer | None:
         _require_media_types(headers)
-        principal = await self._principal(headers)
         body = await self._read(headers, receive)
+        if is_batch(body) and _has_batches(headers):
+            return await self._batch(body, scope, headers, principal)
         try:
             message = decode(body)
         except ProtocolError as error:
@@ -145,15 +159,15 @@ class HttpTransport:
         stream = _stream(message, session)
         ingress = Ingress(
             principal,
-            tuple(scope["headers"]),
+            self._lines(scope),
             scope.get("query_string", b""),
             SILENCE if stream is None else StreamExchange(stream, self._questions, principal),
             session.state if session is not None else None,
         )
         try:
-            request = self._admit(message, headers, ingress)
+            request = await self._admit(message, headers, ingress)
         except Exception as error:  # noqa: BLE001 - nothing a client sends may end in a bare failure
-            return _rejection(message.id, to_protocol_error(error), headers)
+            return _rejection(message.id, error, headers)
         if request.id is None:
             if session is not None:
                 session.cancel(request)
@@ -165,11 +179,31 @@ class HttpTransport:
             return _reply(reply, request)
         return _reply(reply, request, ((SESSION_HEADER.encode(), session.id.encode()),))
 
-    def _admit(self, message: Message, headers: Mapping[str, str], ingress: Ingress) -> Request:
+    async def _batch(
+        self, body: bytes, scope: Scope, headers: Mapping[str, str], principal: Principal
+    ) -> _Answer:
+        session = self._session(headers, principal) if self._sessions is not None else None
+        state = session.state if session is not None else None
+        try:
+            replies = await run_batch(
+                body,
+                self._dispatcher,
+                identify=partial(mirrors.identify, headers.get(mirrors.VERSION_HEADER)),
+                ingress=Ingress(principal, self._lines(scope), scope.get("query_string", b""), session=state),
+                answered=lambda message: self._questions.answer(message, principal),
+            )
+        except ProtocolError as error:
+            return _Answer(400, failure(UNSET, error).body)
+        return _Answer(202) if replies is None else _Answer(200, replies)
+
+    async def _admit(self, message: Message, headers: Mapping[str, str], ingress: Ingress) -> Request:
         identify = partial(mirrors.identify, headers.get(mirrors.VERSION_HEADER))
         request = self._dispatcher.admit(message, identify, ingress)
         if request.revision.stateless and request.id is not None:
             mirrors.check(request, headers)
+        if self._authorizer is not None and self._lacking is not None:
+            # Before it runs: once an answer is a stream, its status is said.
+            self._authorizer.require(ingress.principal, await self._lacking(request))
         return request
 
     async def _converse(
@@ -227,15 +261,15 @@ class HttpTransport:
         return session
 
     async def _principal(self, headers: Mapping[str, str]) -> Principal:
-        if self._verifier is None:
+        if self._authorizer is None:
             return ANONYMOUS
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        principal = await self._verifier.verify(token.strip()) if scheme.lower() == "bearer" else None
-        if principal is None:
-            challenge = b"Bearer" if not scheme else b'Bearer error="invalid_token"'
-            error = InvalidRequestError("Send a valid bearer token in the Authorization header")
-            raise _Refusal(401, error, ((b"www-authenticate", challenge),))
-        return principal
+        return await self._authorizer.authenticate(headers.get("authorization"))
+
+    def _lines(self, scope: Scope) -> _Headers:
+        """Return the header lines that handlers see: a token that was checked ends here."""
+        if self._authorizer is None:
+            return tuple(scope["headers"])
+        return tuple([line for line in scope["headers"] if line[0] != b"authorization"])
 
     async def _read(self, headers: Mapping[str, str], receive: Receive) -> bytes:
         announced = headers.get("content-length", "")
@@ -291,6 +325,11 @@ async def _follow(session: HttpSession, headers: Mapping[str, str], send: Send) 
     return None
 
 
+def _has_batches(headers: Mapping[str, str]) -> bool:
+    revision = REVISIONS.get(headers.get(mirrors.VERSION_HEADER, UNNAMED.name))
+    return revision is not None and revision.batches
+
+
 async def _gone(receive: Receive) -> None:
     """Wait until the client closes the connection."""
     while (await receive())["type"] != "http.disconnect":
@@ -309,14 +348,20 @@ def _reply(reply: Reply, request: Request, headers: _Headers = ()) -> _Answer:
     return _Answer(_status(reply.code, stateless=request.revision.stateless), reply.body, headers)
 
 
-def _rejection(
-    message_id: MessageId | UnsetType, error: ProtocolError, headers: Mapping[str, str]
-) -> _Answer:
+def _rejection(message_id: MessageId | UnsetType, problem: Exception, headers: Mapping[str, str]) -> _Answer:
+    if isinstance(problem, AuthorizationError):
+        return _refused(message_id, problem)
+    error = to_protocol_error(problem)
     if message_id is UNSET and isinstance(error, MethodNotFoundError):
         return _Answer(202)  # a notification that nobody knows is ignored, as JSON-RPC asks
     # Whoever names no revision, or one that came before, expects errors in a 200.
     stateless = not mirrors.is_legacy(headers.get(mirrors.VERSION_HEADER)) or error.code == -32020
     return _Answer(_status(error.code, stateless=stateless), failure(message_id, error).body)
+
+
+def _refused(message_id: MessageId | UnsetType, refusal: AuthorizationError) -> _Answer:
+    body = failure(message_id, InvalidRequestError(refusal.message)).body
+    return _Answer(refusal.status, body, refusal.headers)
 
 
 def _not_allowed(methods: str) -> _Refusal:

@@ -22,20 +22,20 @@ class Questions:
     """
 
     def __init__(self) -> None:
-        self._waiting: dict[str, tuple[Principal, asyncio.Future[Message]]] = {}
+        self._waiting: dict[str, tuple[str, asyncio.Future[Message]]] = {}
 
     def put(self, principal: Principal) -> tuple[str, asyncio.Future[Message]]:
         """Make the ID of a question and the future of its answer."""
         question = secrets.token_urlsafe(16)
         future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        self._waiting[question] = (principal, future)
+        self._waiting[question] = (principal.name, future)
         future.add_done_callback(lambda _: self._waiting.pop(question, None))
         return question, future
 
     def answer(self, message: Message, principal: Principal) -> None:
         """Take an answer; one to a question that nobody waits for, or of somebody else, is dropped."""
         asked, future = self._waiting.get(str(message.id), (None, None))
-        if future is not None and asked == principal and not future.done():
+        if future is not None and asked == principal.name and not future.done():
             future.set_result(message)
 
     def give_up(self) -> None:

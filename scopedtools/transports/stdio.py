@@ -12,6 +12,7 @@ from msgspec import UNSET
 
 from scopedtools.exceptions import InvalidParamsError, InvalidRequestError, ProtocolError
 from scopedtools.protocol import meta
+from scopedtools.protocol.batch import is_batch, run_batch
 from scopedtools.protocol.dispatch import Dispatcher, to_protocol_error
 from scopedtools.protocol.envelope import (
     Message,
@@ -78,6 +79,9 @@ class StdioTransport:
             await pipes.write(failure(UNSET, too_long).body)
 
     async def _admit(self, line: bytes, client: _Client) -> Request | None:
+        if is_batch(line) and client.session.revision.batches:
+            await self._batch(line, client)
+            return None
         try:
             message = decode(line)
         except ProtocolError as error:
@@ -87,6 +91,20 @@ class StdioTransport:
             client.questions.answer(message, ANONYMOUS)
             return None
         return await self._admit_message(message, client)
+
+    async def _batch(self, line: bytes, client: _Client) -> None:
+        try:
+            replies = await run_batch(
+                line,
+                self._dispatcher,
+                identify=client.identify,
+                ingress=client.ingress,
+                answered=lambda message: client.questions.answer(message, ANONYMOUS),
+            )
+        except ProtocolError as error:
+            replies = failure(UNSET, error).body
+        if replies is not None:
+            await client.write(replies)
 
     async def _admit_message(self, message: Message, client: _Client) -> Request | None:
         try:
@@ -118,7 +136,7 @@ class _Client:
         self.write = write
         self.questions = Questions()
         self.session = Session(self.notify)
-        self.ingress = Ingress(exchange=self, session=self.session)
+        self.ingress = Ingress(exchange=self, session=self.session, unscoped=True)
         self._running: dict[MessageId, asyncio.Task[None]] = {}
         self._listening: set[asyncio.Task[None]] = set()
 

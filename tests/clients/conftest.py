@@ -6,40 +6,36 @@ with its parameters, and tells what it saw in the words of the wire. So one test
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
+import select
 import shutil
 import socket
 import subprocess
 import sys
 import sysconfig
-import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, NoReturn, TypeAlias
+from typing import IO, Any, Final, Literal, NoReturn, TypedDict, Unpack, cast
 
-import httpx2
 import pytest
-from mcp import Client, MCPError, StdioServerParameters
-from mcp.client import advertise
-from mcp.client.stdio import stdio_client
-from mcp.client.streamable_http import streamable_http_client
+
+from tests.clients.driving import Params, Sight, Step, Visit
+from tests.clients.inspector import Inspector
+from tests.clients.roster import ALL, marked
 
 HERE: Final = Path(__file__).parent
+ROOT: Final = HERE.parent.parent
 CACHE: Final = Path(sys.prefix) / "clients"
 
 START_S: Final = 60
-REQUEST_S: Final = 20
 VISIT_S: Final = 90
 INSTALL_S: Final = 300
 
-Step: TypeAlias = tuple[str, dict[str, Any]]
-Visit: TypeAlias = dict[str, Any]
-Drive: TypeAlias = Callable[[Visit], dict[str, Any]]
+Transport = Literal["http", "stdio"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,70 +47,97 @@ class Seen:
         server_info: Name and version of the server.
         instructions: Of the server.
         answers: For each step a result, or ``{"error": {"code", "message"}}``.
+        heard: What the server sent on its own, as method and parameters.
     """
 
     protocol_version: str
-    server_info: dict[str, Any]
+    server_info: Params
     instructions: str | None
-    answers: list[dict[str, Any]]
+    answers: list[Params]
+    heard: list[Step]
 
     @property
     def tools(self) -> list[list[str]]:
         """Names of the tools, for each step that listed them."""
         return [[row["name"] for row in answer["tools"]] for answer in self.answers if "tools" in answer]
 
+    def heard_of(self, method: str) -> list[Params]:
+        """Return the parameters of one method."""
+        return [params for heard, params in self.heard if heard == method]
+
+
+class Details(TypedDict, total=False):
+    """How a visit is paid; see `Visit`.
+
+    Attributes:
+        app: Which server: ``app``, or ``vault``, which keeps sessions over HTTP.
+        headers: Sent with every HTTP request.
+        extensions: Settings that the client declares, by extension.
+        replies: What the client answers, by what it is asked.
+        log_level: Least level of log messages.
+        listens: Whether the client listens for changes in the list of tools.
+    """
+
+    app: str
+    headers: Mapping[str, str]
+    extensions: Mapping[str, Any]
+    replies: Mapping[str, Sequence[Params]]
+    log_level: Literal["debug", "info", "warning", "error"]
+    listens: bool
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """An official client in one of its modes, and the way by which it reaches the server.
+    """An official client in one of its modes, and the way by which it reaches the servers.
 
     Attributes:
-        drive: Pays a visit.
+        driver: Pays visits.
         mode: ``auto`` speaks 2026-07-28 with a server that does, ``legacy`` opens with ``initialize``.
-        url: Of the server that all visits share; ``None`` where each starts its own and speaks over stdio.
+        transport: Over HTTP all visits share a server, over stdio each starts its own.
+        servers: The shared ones.
     """
 
-    drive: Drive
+    driver: Driver
     mode: Literal["auto", "legacy"]
-    url: str | None
+    transport: Transport
+    servers: Servers
 
-    def visit(
-        self,
-        *steps: Step,
-        headers: Mapping[str, str] | None = None,
-        extensions: Mapping[str, Any] | None = None,
-    ) -> Seen:
-        """Connect, take the steps, leave.
+    def visit(self, *steps: Step, **details: Unpack[Details]) -> Seen:
+        """Connect, take the steps, leave. Lists are read to the last page."""
+        (seen,) = self.visit_at_once(self.plan(*steps, **details))
+        return seen
 
-        Args:
-            steps: Methods and their parameters. Lists are read to the last page.
-            headers: Sent with every HTTP request.
-            extensions: Settings that the client declares, by extension.
-        """
-        seen = self.drive(
-            {
-                "mode": self.mode,
-                "url": self.url,
-                "command": [*_serve(), "--stdio"],
-                "cwd": str(HERE),
-                "headers": dict(headers or {}),
-                "extensions": dict(extensions or {}),
-                "steps": steps,
-            }
-        )
-        return Seen(seen["protocolVersion"], seen["serverInfo"], seen["instructions"], seen["answers"])
+    def plan(self, *steps: Step, **details: Unpack[Details]) -> Visit:
+        """Describe a visit that is yet to be paid."""
+        app = details.get("app", "app")
+        return {
+            "mode": self.mode,
+            "url": self.servers.url(app) if self.transport == "http" else None,
+            "command": [*_serve(app), "--stdio"],
+            "cwd": str(HERE),
+            "headers": dict(details.get("headers", {})),
+            "extensions": dict(details.get("extensions", {})),
+            "replies": {method: list(replies) for method, replies in details.get("replies", {}).items()},
+            "log_level": details.get("log_level"),
+            "listens": details.get("listens", False),
+            "steps": list(steps),
+        }
+
+    def visit_at_once(self, *visits: Visit) -> list[Seen]:
+        """Pay several visits side by side, each through a connection of its own."""
+        return [
+            Seen(
+                sight["protocolVersion"],
+                sight["serverInfo"],
+                sight["instructions"],
+                sight["answers"],
+                [(method, params) for method, params in sight["heard"]],
+            )
+            for sight in self.driver.pay(visits)
+        ]
 
 
-@pytest.fixture(
-    scope="session",
-    params=[
-        "mcp-2.3.0-auto",
-        "mcp-2.3.0-legacy",
-        "mcp-1.30.0-legacy",
-        pytest.param("npm-2.4.0-auto", marks=pytest.mark.node),
-        pytest.param("npm-2.4.0-legacy", marks=pytest.mark.node),
-    ],
-)
+@pytest.fixture(scope="session", params=marked(ALL))
 def client(request: pytest.FixtureRequest) -> str:
     """Name a client, its version and its mode."""
     name: str = request.param
@@ -122,45 +145,73 @@ def client(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session", params=["http", "stdio"])
-def transport(request: pytest.FixtureRequest) -> str:
+def transport(request: pytest.FixtureRequest) -> Transport:
     """Name a transport."""
-    name: str = request.param
+    name: Transport = request.param
     return name
 
 
 @pytest.fixture(scope="session")
-def peer(request: pytest.FixtureRequest, client: str, transport: str) -> Peer:
+def peer(request: pytest.FixtureRequest, client: str, transport: Transport, servers: Servers) -> Peer:
     package, _, mode = client.rpartition("-")
-    drive: Drive = request.getfixturevalue(
-        {"mcp-2.3.0": "mcp2", "mcp-1.30.0": "mcp1", "npm-2.4.0": "npm"}[package]
-    )
     return Peer(
-        drive=drive,
+        driver=request.getfixturevalue(package.replace("-", "_").replace(".", "_")),
         mode="auto" if mode == "auto" else "legacy",
-        url=request.getfixturevalue("server_url") if transport == "http" else None,
+        transport=transport,
+        servers=servers,
     )
 
 
-# The server
+# The servers
+
+
+class Servers:
+    """Servers that speak HTTP, each started when it is first needed.
+
+    Args:
+        folder: Holds what they log.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._urls: dict[str, str] = {}
+        self._running = ExitStack()
+
+    def url(self, app: str) -> str:
+        """Return where a server is reached."""
+        if app not in self._urls:
+            self._urls[app] = self._running.enter_context(_serving(app, self._folder / app))
+        return self._urls[app]
+
+    def close(self) -> None:
+        """End all; look whether anything went wrong inside."""
+        self._running.close()
+        for app in self._urls:
+            _require_no_traceback((self._folder / app).read_text())
 
 
 @pytest.fixture(scope="session")
-def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Serve over HTTP as a user does; look afterwards whether anything went wrong inside."""
-    log = tmp_path_factory.mktemp("server") / "log"
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """Serve over HTTP as a user does."""
+    servers = Servers(tmp_path_factory.mktemp("servers"))
+    yield servers
+    servers.close()
+
+
+@contextmanager
+def _serving(app: str, log: Path) -> Iterator[str]:
     port = _free_port()
-    command = [*_serve(), "--port", str(port)]
+    command = [*_serve(app), "--port", str(port)]
     with (
         log.open("wb") as sink,
         _ended(subprocess.Popen(command, cwd=HERE, stdout=sink, stderr=sink)) as server,
     ):
         _await_port(server, port, log)
         yield f"http://127.0.0.1:{port}/mcp"
-    _require_no_traceback(log.read_text())
 
 
-def _serve() -> list[str]:
-    return [str(Path(sysconfig.get_path("scripts")) / "scopedtools"), "serve", "server:app"]
+def _serve(app: str) -> list[str]:
+    return [str(Path(sysconfig.get_path("scripts")) / "scopedtools"), "serve", f"server:{app}"]
 
 
 def _free_port() -> int:
@@ -199,116 +250,126 @@ def _require_no_traceback(log: str) -> None:
     assert "Traceback" not in log, log
 
 
-# mcp 2, in this process
+# The clients
+
+
+class Driver:
+    """A client in a process of its own, which lasts for all its visits.
+
+    Args:
+        command: Starts it.
+        log: Takes what it, and servers that it starts, write to standard error.
+    """
+
+    def __init__(self, command: Sequence[str | Path], log: Path) -> None:
+        self._log = log
+        with log.open("wb") as sink:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=sink
+            )
+
+    def pay(self, visits: Sequence[Visit]) -> list[Sight]:
+        """Pay visits at once."""
+        lines = cast("IO[bytes]", self.process.stdin)
+        lines.write(json.dumps(visits).encode() + b"\n")
+        lines.flush()
+        answer = cast("IO[bytes]", self.process.stdout)
+        ready, _, _ = select.select([answer], [], [], VISIT_S)
+        line = answer.readline() if ready else b""
+        log = self._log.read_text()
+        assert line, f"no answer within {VISIT_S} s:\n{log}"
+        _require_no_traceback(log)
+        sights = json.loads(line)
+        for sight in sights:
+            assert "failure" not in sight, f"{sight['failure']}\n{log}"
+        return cast("list[Sight]", sights)
 
 
 @pytest.fixture(scope="session")
-def mcp2() -> Drive:
-    return lambda visit: asyncio.run(_visit_with_mcp2(visit))
-
-
-async def _visit_with_mcp2(visit: Visit) -> dict[str, Any]:
-    extensions = [advertise(name, settings) for name, settings in visit["extensions"].items()]
-    async with (
-        asyncio.timeout(VISIT_S),
-        _mcp2_transport(visit) as streams,
-        Client(streams, mode=visit["mode"], extensions=extensions, read_timeout_seconds=REQUEST_S) as client,
-    ):
-        answers = [await _answer(client, method, params) for method, params in visit["steps"]]
-        return {
-            "protocolVersion": client.protocol_version,
-            "serverInfo": client.server_info and _wire(client.server_info),
-            "instructions": client.instructions,
-            "answers": answers,
-        }
-
-
-@asynccontextmanager
-async def _mcp2_transport(visit: Visit) -> AsyncIterator[Any]:
-    if visit["url"] is not None:
-        async with httpx2.AsyncClient(headers=visit["headers"], timeout=REQUEST_S) as http:
-            yield streamable_http_client(visit["url"], http_client=http)
-        return
-    command, *arguments = visit["command"]
-    server = StdioServerParameters(command=command, args=arguments, cwd=visit["cwd"])
-    with tempfile.TemporaryFile("w+") as log:
-        yield stdio_client(server, errlog=log)
-        log.seek(0)
-        _require_no_traceback(log.read())
-
-
-async def _answer(client: Client, method: str, params: dict[str, Any]) -> dict[str, Any]:
-    lists: dict[str, tuple[Callable[..., Awaitable[Any]], str]] = {
-        "tools/list": (client.list_tools, "tools"),
-        "resources/list": (client.list_resources, "resources"),
-        "resources/templates/list": (client.list_resource_templates, "resourceTemplates"),
-        "prompts/list": (client.list_prompts, "prompts"),
-    }
-    meta = params.get("_meta")
-    try:
-        if method in lists:
-            return await _pages(*lists[method], meta)
-        if method == "tools/call":
-            return _wire(await client.call_tool(params["name"], params["arguments"], meta=meta))
-        if method == "resources/read":
-            return _wire(await client.read_resource(params["uri"], meta=meta))
-        return _wire(await client.get_prompt(params["name"], params["arguments"], meta=meta))
-    except MCPError as error:
-        return {"error": {"code": error.code, "message": error.message}}
-
-
-async def _pages(list_page: Callable[..., Awaitable[Any]], rows_in: str, meta: Any) -> dict[str, Any]:
-    page = _wire(await list_page(meta=meta))
-    rows = page[rows_in]
-    while (cursor := page.get("nextCursor")) is not None:
-        page = _wire(await list_page(cursor=cursor, meta=meta))
-        rows += page[rows_in]
-    return page | {rows_in: rows}
-
-
-def _wire(result: Any) -> dict[str, Any]:
-    fields: dict[str, Any] = result.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return fields
-
-
-# Clients in other processes
+def mcp_2_3_0(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
+    with _driver([sys.executable, "-m", "tests.clients.mcp2_client"], tmp_path_factory) as driver:
+        yield driver
 
 
 @pytest.fixture(scope="session")
-def mcp1() -> Drive:
-    folder = CACHE / "mcp-1.30.0"
-    python = folder / "bin" / "python"
-    pip: list[str | Path] = [
-        python,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--retries",
-        "0",
-    ]
-    _install(
-        folder,
-        [sys.executable, "-m", "venv", "--clear", folder],
-        [*pip, "mcp==1.30.0"],
+def mcp_1_30_0(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
+    python = _environment("mcp-1.30.0", "mcp==1.30.0")
+    with _driver([python, "-m", "tests.clients.mcp1_client"], tmp_path_factory) as driver:
+        yield driver
+
+
+@pytest.fixture(scope="session")
+def fastmcp_4_1_6(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
+    python = _environment("fastmcp-4.1.6", "fastmcp-slim[client]==4.1.6")
+    with _driver([python, "-m", "tests.clients.fastmcp_client"], tmp_path_factory) as driver:
+        yield driver
+
+
+@pytest.fixture(scope="session")
+def npm_2_4_0(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
+    package = "@modelcontextprotocol/client"
+    folder = _node_modules("npm-2.4.0", f"{package}@2.4.0")
+    with _driver(["node", HERE / "client.mjs", folder, package], tmp_path_factory) as driver:
+        yield driver
+
+
+@pytest.fixture(scope="session")
+def npm_1_32_2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
+    package = "@modelcontextprotocol/sdk"
+    folder = _node_modules("npm-1.32.2", f"{package}@1.32.2")
+    with _driver(["node", HERE / "client.mjs", folder, package], tmp_path_factory) as driver:
+        yield driver
+
+
+@pytest.fixture(scope="session", params=["legacy", "modern"])
+def inspector(
+    request: pytest.FixtureRequest, transport: Transport, servers: Servers, inspector_folder: Path
+) -> Inspector:
+    return Inspector(
+        folder=inspector_folder,
+        era=request.param,
+        url=servers.url("app") if transport == "http" else None,
+        command=[*_serve("app"), "--stdio"],
+        cwd=HERE,
     )
-    return lambda visit: _run([python, HERE / "mcp1_client.py"], visit)
 
 
 @pytest.fixture(scope="session")
-def npm() -> Drive:
+def inspector_folder() -> Path:
+    # It needs a later node than others, which npm has as well.
+    return _node_modules("inspector-2.12.0", "@modelcontextprotocol/inspector@2.12.0", "node@22")
+
+
+@contextmanager
+def _driver(
+    command: Sequence[str | Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Driver]:
+    driver = Driver(command, tmp_path_factory.mktemp("driver") / "log")
+    with driver.process, _ended(driver.process):
+        yield driver
+
+
+def _environment(name: str, requirement: str) -> Path:
+    """Return the Python of an environment that holds a client."""
+    folder = CACHE / name
+    python = folder / "bin" / "python"
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "0"]
+    _install(folder, [sys.executable, "-m", "venv", "--clear", folder], [*pip, requirement])
+    return python
+
+
+def _node_modules(name: str, *packages: str) -> Path:
+    """Return a folder into which npm has installed a client."""
     for program in ("node", "npm"):
         if shutil.which(program) is None:
             _unavailable(f"{program} is not on PATH, the npm client needs it")
-    folder = CACHE / "npm-2.4.0"
+    folder = CACHE / name
     quiet = ["--no-save", "--no-audit", "--no-fund", "--fetch-retries=0"]
-    package = "@modelcontextprotocol/client@2.4.0"
-    _install(folder, ["npm", "install", *quiet, "--prefix", folder, package])
-    return lambda visit: _run(["node", HERE / "client.mjs", folder], visit)
+    _install(folder, ["npm", "install", *quiet, "--prefix", folder, *packages])
+    return folder
 
 
-def _install(folder: Path, *commands: list[str | Path]) -> None:
+def _install(folder: Path, *commands: Sequence[str | Path]) -> None:
     """Fill a folder once; a mark tells later runs that it is whole."""
     mark = folder / "installed"
     if mark.exists():
@@ -329,13 +390,3 @@ def _unavailable(reason: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
-
-
-def _run(command: list[str | Path], visit: Visit) -> dict[str, Any]:
-    done = subprocess.run(
-        command, input=json.dumps(visit), capture_output=True, text=True, timeout=VISIT_S, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    _require_no_traceback(done.stderr)
-    seen: dict[str, Any] = json.loads(done.stdout)
-    return seen

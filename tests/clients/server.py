@@ -1,11 +1,22 @@
-"""The server that the official clients call: enough tools that a list of them all is too long."""
+"""The servers that the official clients call: enough tools that a list of them all is too long."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from scopedtools import ScopedServer, ToolError, ViewSettings, prompt, resource, tool, tools_from
+from scopedtools import (
+    Context,
+    ScopedServer,
+    ToolError,
+    View,
+    ViewSettings,
+    prompt,
+    resource,
+    tool,
+    tools_from,
+)
 from scopedtools.retrieval.hashing import HashingEncoder
 from scopedtools.retrieval.selector import HybridSelector
 
@@ -91,6 +102,13 @@ class Receipt:
     subject: str
 
 
+@dataclass
+class Meal:
+    """When to eat."""
+
+    time: str
+
+
 def _function(name: str, description: str) -> Callable[..., Receipt]:
     def run(subject: str, note: str = "") -> Receipt:
         return Receipt(name, subject)
@@ -116,14 +134,16 @@ class Office(ScopedServer):
     files = tools_from(_functions(FILES), tags={"files"})
     staff = tools_from(_functions(STAFF), tags={"staff"})
 
-    def __init__(self) -> None:
+    def __init__(self, *, sessions: bool = False) -> None:
         super().__init__(
             name="office",
             version="1.0",
+            sessions=sessions,
             selector=HybridSelector(HashingEncoder()),
             # So that the whole list takes three pages.
             views=ViewSettings(page_rows=25),
         )
+        self._tables: dict[str, asyncio.Event] = {}
 
     @tool(tags={"cash"}, read_only=True)
     async def count_cash(self, coins: int, notes: int = 0) -> dict[str, int]:
@@ -134,6 +154,45 @@ class Office(ScopedServer):
     async def take_cash(self, amount: int) -> str:
         """Take cash out of the box."""
         raise ToolError(f"the box holds less than {amount}; count_cash tells how much")
+
+    @tool(tags={"kitchen"})
+    async def invite_guest(self, guest: str, ctx: Context) -> str:
+        """Invite a guest for lunch, in words that the client's model finds."""
+        answer = await ctx.elicit(f"When shall {guest} come?", Meal)
+        if answer.data is None:
+            return f"{answer.action}, so {guest} stays at home"
+        letter = await ctx.sample(f"Invite {guest} for {answer.data.time}.", max_tokens=50)
+        return f"{guest} reads: {letter.text}"
+
+    @tool(tags={"kitchen"})
+    async def bake_bread(self, ctx: Context) -> str:
+        """Bake a bread, and tell of it."""
+        await ctx.report_progress(1, 2, "in the oven")
+        await ctx.log("info", "it smells good")
+        await ctx.log("warning", {"oven": "hot"}, logger="kitchen")
+        await ctx.report_progress(2, 2)
+        return "bread"
+
+    @tool(tags={"kitchen"})
+    async def keep_table(self, name: str, ctx: Context) -> str:
+        """Keep a table until nobody wants it any longer."""
+        given_up = self._tables[name] = asyncio.Event()
+        await ctx.report_progress(1)
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            given_up.set()
+            raise
+        return "nobody came"
+
+    @tool(tags={"kitchen"})
+    async def is_table_free(self, name: str) -> bool:
+        """Tell whether a table was kept, and then was given up."""
+        try:
+            await asyncio.wait_for(self._tables[name].wait(), 5)
+        except TimeoutError:
+            return False
+        return True
 
     @resource("office://handbook", mime_type="text/markdown")
     async def handbook(self) -> str:
@@ -166,4 +225,29 @@ class Office(ScopedServer):
         return [f"Plan {day}.", f"Keep it {mood}."]
 
 
+class Vault(Office):
+    """Runs a small office that has a vault, and remembers its clients."""
+
+    def __init__(self) -> None:
+        super().__init__(sessions=True)
+        self._is_open = False
+
+    @tool(tags={"cash"})
+    async def turn_key(self) -> str:
+        """Open the vault, or close it."""
+        self._is_open = not self._is_open
+        await self.lists_changed()
+        return "open" if self._is_open else "closed"
+
+    @tool(tags={"vault"})
+    async def count_gold(self) -> int:
+        """Count the gold in the vault."""
+        return 8
+
+    async def permitted(self, ctx: Context, rows: View) -> View:
+        """Let nobody into the vault while it is closed."""
+        return rows if self._is_open else rows - rows.tagged("vault")
+
+
 app = Office()
+vault = Vault()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import sys
-from enum import Enum
 from typing import Annotated, Any, Literal
 
 import uvicorn
@@ -39,7 +38,10 @@ from scopedtools.protocol.results import CallResult
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
-WAV = b"RIFF\x24\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x40\x1f\x00\x00\x80\x3e\x00\x00\x02\x00\x10\x00data\x00\x00\x00\x00"
+WAV = (
+    b"RIFF\x24\x00\x00\x00WAVEfmt "
+    b"\x10\x00\x00\x00\x01\x00\x01\x00\x40\x1f\x00\x00\x80\x3e\x00\x00\x02\x00\x10\x00data\x00\x00\x00\x00"
+)
 
 EMBEDDED = EmbeddedResource(
     ResourceContents("test://embedded-resource", "text/plain", text="This is an embedded resource content.")
@@ -50,14 +52,6 @@ class Reply(BaseModel):
     """One answer in words."""
 
     response: str = Field(description="User's response")
-
-
-class Status(str, Enum):
-    """Choices of a form."""
-
-    ACTIVE = "active"
-    INACTIVE = "inactive"
-    PENDING = "pending"
 
 
 class Defaults(BaseModel):
