@@ -13,7 +13,18 @@ import scopedtools
 ROOT = Path(scopedtools.__file__).parent
 
 BASE = {"exceptions", "types"}
-PARTS = {"protocol", "catalog", "context", "transports", "selection", "handlers", "auth", *BASE}
+PARTS = {
+    "protocol",
+    "catalog",
+    "context",
+    "transports",
+    "selection",
+    "handlers",
+    "listeners",
+    "tasks",
+    "auth",
+    *BASE,
+}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "exceptions": set(),
@@ -25,7 +36,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "retrieval": BASE,
     "auth": BASE,
     "selection": BASE,
-    "handlers": {"catalog", "context", "protocol", *BASE},
+    "listeners": {"catalog", "context", "protocol", *BASE},
+    "tasks": {"protocol", *BASE},
+    "handlers": {"listeners", "tasks", "catalog", "context", "protocol", *BASE},
     "server": {"retrieval", *PARTS},
     "__init__": {"server", *PARTS},
     "testing": {"server", "retrieval", *PARTS},

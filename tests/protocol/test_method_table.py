@@ -9,7 +9,10 @@ from scopedtools.protocol.methods import METHODS
 from scopedtools.protocol.revisions import LATEST, REVISIONS, Revision, negotiate
 from tests.wire.exchange import LEGACY, MODERN, NAMED_BY
 
-REQUESTS = [name for name, method in METHODS.items() if not method.notification]
+TASKS = {"tasks/get": "task_id", "tasks/update": "task_id", "tasks/cancel": "task_id"}
+"""Methods of an extension, which the official types leave out."""
+
+REQUESTS = [name for name, method in METHODS.items() if not method.notification and name not in TASKS]
 
 
 @pytest.mark.parametrize("revision", REVISIONS.values(), ids=REVISIONS)
@@ -21,7 +24,12 @@ def test_a_method_exists_at_the_revisions_at_which_the_specification_has_it(
 
 
 def test_methods_are_mirrored_by_the_parameter_that_the_specification_names() -> None:
-    assert {name: method.named_by for name, method in METHODS.items() if method.named_by} == NAMED_BY
+    assert {name: method.named_by for name, method in METHODS.items() if method.named_by} == NAMED_BY | TASKS
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_tasks_exist_where_there_are_no_sessions(name: str) -> None:
+    assert [revision.name for revision in REVISIONS.values() if METHODS[name].exists_at(revision)] == [MODERN]
 
 
 def test_the_newest_revision_is_the_only_stateless_one() -> None:
