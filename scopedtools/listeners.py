@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -118,7 +118,7 @@ class Watches:
                 watch.news[key] = None
                 watch.woken.set()
 
-    async def changes(self, keys: Collection[bytes]) -> AsyncIterator[bytes]:
+    async def changes(self, keys: Collection[bytes]) -> AsyncGenerator[bytes, None]:
         """Yield each key at once, and again after it changed; who is slow misses all but the last change."""
         watch = _Watch(frozenset(keys), dict.fromkeys(keys))
         self._watches.add(watch)

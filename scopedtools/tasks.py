@@ -6,7 +6,6 @@ Source: the tasks extension of the specification (SEP-2663) at 2026-07-28.
 from __future__ import annotations
 
 import asyncio
-import copy
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -47,7 +46,6 @@ class Task:
     """One call that may become a task, from its request to its end; a `TaskExchange`.
 
     Args:
-        task_id: What its client calls it.
         key: Under which it is stored.
         record: How it begins.
         store: Keeps its record.
@@ -55,8 +53,6 @@ class Task:
         changed: Told of each change.
 
     Attributes:
-        id: What its client calls it.
-        key: Under which it is stored.
         began: Whether the call is a task by now.
         record: How the task is.
         answer: To the request: what the call returned, or itself as soon as it is a task.
@@ -64,7 +60,6 @@ class Task:
 
     def __init__(
         self,
-        task_id: str,
         key: bytes,
         record: TaskRecord,
         *,
@@ -72,7 +67,6 @@ class Task:
         begun: Callable[[Task], None],
         changed: Callable[[bytes], None],
     ) -> None:
-        self.id = task_id
         self.key = key
         self.record = record
         self.began = False
@@ -103,12 +97,16 @@ class Task:
             return
         now = time.time()
         self.record = self.record._replace(created_at=now, updated_at=now)
-        if not await self._store.add(self.key, self.record):
+        try:
+            kept = await self._store.add(self.key, self.record)
+        except asyncio.CancelledError:
+            self.began = True  # it may be kept by now, and is to say that it was cancelled
+            raise
+        if not kept:
             raise ToolError("There are too many tasks, and no room for another; try again later")
         self.began = True
         self._begun(self)
-        if not self.answer.done():
-            self.answer.set_result(self)
+        self._answer(self)
 
     async def ask(self, questions: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
         """Wait for the client's answers; see `TaskExchange`."""
@@ -153,9 +151,13 @@ class Task:
             if self.began:
                 await self._fail(error)
         else:
-            if not self.answer.done():
-                self.answer.set_result(result)
-            await self._end("completed", outcome=msgspec.json.encode(_complete(result)))
+            self._answer(result)
+            complete = msgspec.structs.replace(result, result_type="complete")
+            await self._end("completed", outcome=msgspec.json.encode(complete))
+
+    def _answer(self, answer: CallResult | Task) -> None:
+        if not self.answer.done():  # whoever asked may be gone
+            self.answer.set_result(answer)
 
     def _name(self, key: str) -> str:
         # Never the same for two questions: clients keep track of what they have answered by it.
@@ -191,9 +193,3 @@ class Task:
         async with self._saving:  # one after the other, so that the last record is the one that stays
             await self._store.put(self.key, self.record)
         self._changed(self.key)
-
-
-def _complete(result: CallResult) -> CallResult:
-    result = copy.copy(result)
-    result.result_type = "complete"
-    return result

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias, cast
 
@@ -68,7 +68,6 @@ class Tasks:
         ttl_ms, poll_ms = round(self._settings.ttl_s * 1000), self._settings.poll_interval_ms
         record = TaskRecord(self._key(principal, ""), 0, 0, ttl_ms, poll_ms)
         task = Task(
-            task_id,
             self._key(principal, task_id),
             record,
             store=self._store,
@@ -107,7 +106,7 @@ class Tasks:
 
     async def stop(self) -> None:
         """Cancel all tasks, and wait for them, though not for ever."""
-        jobs = [self._jobs[key] for key in self._running]
+        jobs = [self._jobs[key] for key in self._running if key in self._jobs]
         for task in tuple(self._running.values()):
             task.cancel("The server stopped")
         if jobs:
@@ -127,11 +126,12 @@ class Tasks:
         self._jobs[task.key].add_done_callback(ended)
 
     async def _tell(self, tasks: Mapping[bytes, str], push: Push) -> None:
-        async for key in self._watches.changes(tasks):
-            record = await self._store.get(key)
-            if record is not None:
-                params = msgspec.json.encode(_detailed(tasks[key], record))
-                await push("notifications/tasks", msgspec.json.decode(params))
+        async with aclosing(self._watches.changes(tasks)) as changes:
+            async for key in changes:
+                record = await self._store.get(key)
+                if record is not None:
+                    params = msgspec.json.encode(_detailed(tasks[key], record))
+                    await push("notifications/tasks", msgspec.json.decode(params))
 
     async def _get(self, request: Request) -> Result:
         task_id, record, _ = await self._find(request)
