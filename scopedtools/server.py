@@ -6,7 +6,6 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Final, cast
@@ -15,13 +14,14 @@ import msgspec
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from scopedtools.auth.bearer import Authorizer, Verified, check_scopes
+from scopedtools.assembly import CALL_TOOL, SEARCH_TOOLS, assemble, has_choices, has_tasks, kinds_of_tools
+from scopedtools.auth.bearer import Authorizer, Verified
 from scopedtools.auth.resource import ResourceServer
 from scopedtools.catalog.bind import Declared, read_declarations
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.convert import text_result
 from scopedtools.catalog.declare import tool
-from scopedtools.catalog.primitives import KINDS, Primitive, Prompt, Tool
+from scopedtools.catalog.primitives import KINDS, Prompt
 from scopedtools.catalog.view import View
 from scopedtools.context.carriers import CARRIERS, Carrier, CarrierTable
 from scopedtools.context.context import Context, ContextResolver
@@ -46,10 +46,6 @@ from scopedtools.transports.http import HttpTransport
 from scopedtools.transports.sessions import Sessions
 from scopedtools.transports.stdio import serve_stdio
 from scopedtools.types import ContextStore, Ranking, Selector, TaskStore, TokenVerifier
-
-_CALL_TOOL: Final = "call_tool"
-
-SEARCH_TOOLS: Final = ("search_tools", _CALL_TOOL)
 
 _SEARCH_LIMIT: Final = 20
 
@@ -123,7 +119,8 @@ class ScopedServer:
     ) -> None:
         self.name = name or type(self).__name__
         self.version = version
-        self.catalog = _catalog(self, catalog)
+        declared = self._declared or read_declarations(ScopedServer, inject=Context)
+        self.catalog = assemble((declaration.bind(self) for declaration in declared), catalog)
         search = self.catalog.of("tool").named(*SEARCH_TOOLS)
         settings = views or ViewSettings()
         self.index_dir = Path(index_dir) if index_dir is not None else None
@@ -168,7 +165,7 @@ class ScopedServer:
             lists=self._lists,
             resolver=resolver,
             enforce=settings.enforce,
-            through=_CALL_TOOL,
+            through=CALL_TOOL,
         )
         transport = HttpTransport(
             self.dispatcher,
@@ -260,7 +257,7 @@ class ScopedServer:
         selector = await self._selection.ready()
         ranking = await selector.search(query, within=within.bits, limit=limit)
         if not ranking.hits or not ranking.fits:
-            return text_result(f"No tool fits {query!r}. {_kinds_of_tools(within)}")
+            return text_result(f"No tool fits {query!r}. {kinds_of_tools(within)}")
         rows = self.catalog.encoded(LATEST)
         found = b'{"tools":[%b]}' % b",".join([rows[hit.row] for hit in ranking.hits])
         result = text_result(found.decode())
@@ -363,9 +360,9 @@ class ScopedServer:
             instructions=inspect.cleandoc(documented) if documented else None,
             extensions={
                 EXTENSION: {"version": 1, "carriers": [str(carrier) for carrier in table.carriers]},
-                **({TASKS: {}} if _has_tasks(self.catalog) else {}),
+                **({TASKS: {}} if has_tasks(self.catalog) else {}),
             },
-            completes=own.complete is not ScopedServer.complete or _has_choices(self.catalog),
+            completes=own.complete is not ScopedServer.complete or has_choices(self.catalog),
             cache=Cache(
                 settings.list_ttl_ms if fixed else 0, "private" if authorized or not fixed else "public"
             ),
@@ -375,57 +372,12 @@ class ScopedServer:
         return await self._policy.explain(permitted, shown, await self.intent(ctx))
 
 
-def _catalog(server: ScopedServer, more: Catalog | None) -> Catalog:
-    declared = type(server)._declared or read_declarations(ScopedServer, inject=Context)  # noqa: SLF001 - ours
-    own = [declaration.bind(server) for declaration in declared]
-    rows: Sequence[Primitive] = [*own, *(more.rows if more is not None else ())]
-    for row in rows:
-        _check_row(row)
-    summary = _kinds_of_tools(Catalog(row for row in rows if row.name not in SEARCH_TOOLS).of("tool"))
-    return Catalog(_described(row, summary) for row in rows)
-
-
-def _check_row(row: Primitive) -> None:
-    check_scopes(f"scopes of the {row.kind} {row.identity!r}", row.scopes)
-    if row.scopes and row.name in SEARCH_TOOLS and row.kind == "tool":
-        raise DefinitionError(
-            f"{row.name} takes no scopes of its own; give them to the tools that it reaches"
-        )
-
-
 def _authorizer(verifier: TokenVerifier | None, resource_server: ResourceServer | None) -> Authorizer | None:
     if verifier is not None and resource_server is not None:
         raise DefinitionError(
             "a server takes either a verifier or a resource_server, which has its own verifier"
         )
     return Verified(verifier) if verifier is not None else resource_server
-
-
-def _has_tasks(catalog: Catalog) -> bool:
-    own = (row for row in catalog.rows if isinstance(row, Tool) and row.name not in SEARCH_TOOLS)
-    return any(row.task != "never" for row in own)
-
-
-def _described(row: Primitive, summary: str) -> Primitive:
-    if isinstance(row, Tool) and row.name == "search_tools":
-        return replace(row, description=f"{row.description}\n\n{summary}")
-    return row
-
-
-def _kinds_of_tools(tools: View) -> str:
-    """Say what there is to search, from the tags that most rows carry."""
-    sizes: dict[str, int] = {}
-    for row in tools:
-        for tag in row.tags:
-            sizes[tag] = sizes.get(tag, 0) + 1
-    largest = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:30]
-    kinds = ", ".join(f"{tag} ({size})" for tag, size in largest)
-    return f"There are {len(tools)} tools" + (f": {kinds}." if kinds else ".")
-
-
-def _has_choices(catalog: Catalog) -> bool:
-    prompts = (row for row in catalog.rows if isinstance(row, Prompt))
-    return any(argument.choices for row in prompts for argument in row.arguments)
 
 
 def _default_selector(index_dir: Path | None) -> Selector:

@@ -23,6 +23,7 @@ PARTS = {
     "tasks",
     "handlers",
     "auth",
+    "assembly",
     *BASE,
 }
 
@@ -36,6 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "retrieval": BASE,
     "auth": BASE,
     "selection": BASE,
+    "assembly": {"auth", "catalog", *BASE},
     "listeners": {"catalog", "context", "protocol", *BASE},
     "tasks": {"protocol", *BASE},
     "handlers": {"catalog", "context", "listeners", "protocol", "tasks", *BASE},

@@ -5,14 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from types import FrameType
+from typing import Annotated, Final
 
 import typer
 import uvicorn
 
 from scopedtools.cli.target import load_server
+from scopedtools.server import ScopedServer
+
+_GRACE_S: Final = 10
+"""Seconds that requests under way have to finish when the server is told to stop."""
 
 
 def serve(
@@ -31,9 +37,37 @@ def serve(
     with contextlib.redirect_stdout(sys.stderr):
         server = load_server(target)
     if stdio:
-        asyncio.run(server.serve_stdio())
-        return
-    if workers > 1:
-        uvicorn.run(target, host=host, port=port, workers=workers, app_dir=str(Path.cwd()))
-        return
-    uvicorn.run(server, host=host, port=port)
+        with contextlib.suppress(asyncio.CancelledError):
+            asyncio.run(_until_interrupted(server))
+    elif workers > 1:
+        uvicorn.run(
+            target,
+            host=host,
+            port=port,
+            workers=workers,
+            app_dir=str(Path.cwd()),
+            timeout_graceful_shutdown=_GRACE_S,
+        )
+    else:
+        _Hosted(server, host, port).run()
+
+
+class _Hosted(uvicorn.Server):
+    """Ends streams when it is told to stop; it would wait for them otherwise, and they for it."""
+
+    def __init__(self, server: ScopedServer, host: str, port: int) -> None:
+        super().__init__(uvicorn.Config(server, host=host, port=port, timeout_graceful_shutdown=_GRACE_S))
+        self._server = server
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._server.end_streams()
+        super().handle_exit(sig, frame)
+
+
+async def _until_interrupted(server: ScopedServer) -> None:
+    serving = asyncio.ensure_future(server.serve_stdio())
+    # Through the loop: a signal may reach any thread, and one that reads a pipe would not wake the loop.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):
+            asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
+    await serving

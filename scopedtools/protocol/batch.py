@@ -73,9 +73,10 @@ async def _reply(
     if message.method is UNSET:
         answered(message)
         return None
+    if message.method == "initialize":
+        alone = InvalidRequestError("'initialize' stands alone, send it outside of a batch")
+        return None if message.id is UNSET else failure(message.id, alone)
     try:
-        if message.method == "initialize":
-            raise InvalidRequestError("'initialize' stands alone, send it outside of a batch")
         request = dispatcher.admit(message, identify, ingress)
     except Exception as error:  # noqa: BLE001 - one bad message must not take the others with it
         return None if message.id is UNSET else failure(message.id, to_protocol_error(error))

@@ -90,6 +90,7 @@ class HttpTransport:
         sessions: Sessions of earlier revisions, or ``None`` to serve those without.
         hosts: Decides who may call by host and origin.
         max_body_bytes: Larger bodies are refused.
+        keepalive_s: Seconds of silence on a stream after which a comment is sent.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class HttpTransport:
         sessions: Sessions | None = None,
         hosts: HostPolicy | None = None,
         max_body_bytes: int = 4 * 2**20,
+        keepalive_s: float = sse.KEEPALIVE_S,
     ) -> None:
         self._dispatcher = dispatcher
         self._authorizer = authorizer
@@ -108,6 +110,7 @@ class HttpTransport:
         self._sessions = sessions
         self._hosts = hosts or HostPolicy()
         self._max_body_bytes = max_body_bytes
+        self._keepalive_s = keepalive_s
         self._questions = Questions()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -137,9 +140,10 @@ class HttpTransport:
             raise _not_allowed("POST")
         session = self._session(headers, principal)
         if scope["method"] == "DELETE":
-            await self._sessions.end(session)
+            self._sessions.end(session)
             return _Answer(204)
-        return await _follow(session, headers, send)
+        await self._follow(session, headers, receive, send)
+        return None
 
     async def _post(
         self, scope: Scope, headers: Mapping[str, str], principal: Principal, receive: Receive, send: Send
@@ -177,6 +181,8 @@ class HttpTransport:
         reply = await self._dispatcher.run(request)
         if session is None or request.method.name != "initialize" or reply.code is not None:
             return _reply(reply, request)
+        if self._sessions is not None:
+            self._sessions.keep(session)
         return _reply(reply, request, ((SESSION_HEADER.encode(), session.id.encode()),))
 
     async def _batch(
@@ -212,19 +218,19 @@ class HttpTransport:
         """Run a request that may send messages before its result; without any, answer with plain JSON."""
         running = asyncio.create_task(self._run(request, stream))
         if session is not None:
-            session.running(request, running)
-        await asyncio.sleep(0)  # most tools are done after one step, and need no one to watch the client
-        gone = None if running.done() else asyncio.create_task(_gone(receive))
-        if gone is not None and session is None:
-            # Closing the stream cancels the call, unless the client may come back to it.
-            gone.add_done_callback(lambda _: running.cancel())
+            session.running(request, running, stream)
+        gone: asyncio.Task[None] | None = None
         try:
+            await asyncio.sleep(0)  # most tools are done after one step, and need no one to watch the client
+            if not running.done():
+                # Closing the stream cancels the call, unless the client may come back to it.
+                leave = running.cancel if session is None else partial(stream.leave, 0)
+                gone = _watch(receive, leave)
             # In a session even a lone result goes out as a stream, so that a client that loses the connection
             # can come back for it.
             if session is None and not await stream.spoke():
                 return None if running.cancelled() else _reply(running.result(), request)
-            await send({"type": "http.response.start", "status": 200, "headers": sse.HEADERS})
-            await sse.pump(stream, send, retry_ms=_RETRY_MS)
+            await self._stream_out(stream, session, send, retry_ms=_RETRY_MS)
         finally:
             if gone is not None:
                 gone.cancel()
@@ -235,11 +241,54 @@ class HttpTransport:
     async def _run(self, request: Request, stream: Stream) -> Reply:
         try:
             reply = await self._dispatcher.run(request)
-            if stream.spoken or stream.key:
+            if stream.count or stream.key:
                 await stream.put(reply.body)
         finally:
-            await stream.close()
+            stream.close()
         return reply
+
+    async def _follow(
+        self, session: HttpSession, headers: Mapping[str, str], receive: Receive, send: Send
+    ) -> None:
+        """Send the messages of a session that belong to no request, or the rest of a stream that was lost."""
+        if "text/event-stream" not in headers.get("accept", ""):
+            raise _Refusal(406, InvalidRequestError("Accept must include text/event-stream"))
+        last = headers.get("last-event-id")
+        place = (session.push, session.push.unread) if last is None else session.resume(last)
+        if place is None:
+            raise _Refusal(404, InvalidRequestError("There is no such event any longer, call again"))
+        stream, start = place
+        reader = stream.take_over()  # a message goes to one connection only, and this one is the newest
+        gone = _watch(receive, partial(stream.leave, reader))
+        try:
+            await self._stream_out(stream, session, send, start=start, reader=reader)
+        finally:
+            gone.cancel()
+
+    async def _stream_out(
+        self,
+        stream: Stream,
+        session: HttpSession | None,
+        send: Send,
+        *,
+        start: int = 0,
+        reader: int = 0,
+        retry_ms: int | None = None,
+    ) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": sse.HEADERS})
+        await sse.pump(
+            stream,
+            send,
+            start=start,
+            reader=reader,
+            retry_ms=retry_ms,
+            keepalive_s=self._keepalive_s,
+            alive=partial(self._touch, session),
+        )
+
+    def _touch(self, session: HttpSession | None) -> None:
+        if session is not None and self._sessions is not None:
+            self._sessions.touch(session)
 
     def _session_of(
         self, message: Message, headers: Mapping[str, str], principal: Principal
@@ -248,7 +297,7 @@ class HttpTransport:
         if self._sessions is None or not mirrors.is_legacy(headers.get(mirrors.VERSION_HEADER)):
             return None
         if message.method == "initialize":
-            return self._sessions.open(principal)
+            return self._sessions.new(principal)
         return self._session(headers, principal)
 
     def _session(self, headers: Mapping[str, str], principal: Principal) -> HttpSession:
@@ -311,29 +360,22 @@ async def _send(send: Send, answer: _Answer) -> None:
     await send({"type": "http.response.body", "body": answer.body})
 
 
-async def _follow(session: HttpSession, headers: Mapping[str, str], send: Send) -> _Answer | None:
-    """Send the messages of a session that belong to no request, or the rest of a stream that was lost."""
-    if "text/event-stream" not in headers.get("accept", ""):
-        raise _Refusal(406, InvalidRequestError("Accept must include text/event-stream"))
-    last = headers.get("last-event-id")
-    place = (session.push, session.push.count) if last is None else session.resume(last)
-    if place is None:
-        raise _Refusal(404, InvalidRequestError("There is no such event any longer, call again"))
-    stream, start = place
-    await send({"type": "http.response.start", "status": 200, "headers": sse.HEADERS})
-    await sse.pump(stream, send, start=start)
-    return None
-
-
 def _has_batches(headers: Mapping[str, str]) -> bool:
     revision = REVISIONS.get(headers.get(mirrors.VERSION_HEADER, UNNAMED.name))
     return revision is not None and revision.batches
 
 
-async def _gone(receive: Receive) -> None:
-    """Wait until the client closes the connection."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+def _watch(receive: Receive, leave: Callable[[], object]) -> asyncio.Task[None]:
+    """Watch the client; call ``leave`` when it closes the connection."""
+
+    async def gone() -> None:
+        try:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+        finally:
+            leave()
+
+    return asyncio.create_task(gone())
 
 
 def _stream(message: Message, session: HttpSession | None) -> Stream | None:

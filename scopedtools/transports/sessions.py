@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
-from collections import OrderedDict
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from cachetools import TTLCache
@@ -18,7 +19,13 @@ from scopedtools.transports.sse import Stream
 from scopedtools.types import Principal
 
 _STREAMS: Final = 64
-"""Streams kept in one session for clients that come back; the oldest go first."""
+_BYTES: Final = 16 * 2**20
+"""Streams kept in one session for clients that come back, and what they may hold together."""
+
+_GRACE_S: Final = 5.0
+"""Seconds for which a server that stops waits for the calls that it cancelled."""
+
+_EVENT_ID: Final = re.compile(r"(?P<stream>[0-9a-z]+)\.(?P<index>-1|[0-9]{1,15})")
 
 
 class HttpSession:
@@ -36,39 +43,52 @@ class HttpSession:
         self.principal = principal
         self.push = Stream("push")
         self.state = Session(self._push)
-        self._running: dict[MessageId, asyncio.Task[Any]] = {}
-        self._streams: OrderedDict[str, Stream] = OrderedDict({"push": self.push})
+        self._running: dict[asyncio.Task[Any], MessageId | None] = {}
+        self._streams: dict[str, Stream] = {}
 
     def stream(self) -> Stream:
-        """Make the stream of an answer; it is kept for a while after its end."""
-        stream = Stream(secrets.token_hex(8))
+        """Make the stream of an answer."""
+        return Stream(secrets.token_hex(8))
+
+    def running(self, request: Request, task: asyncio.Task[Any], stream: Stream) -> None:
+        """Remember what runs for a request and where it answers.
+
+        A message of its own may cancel it, and a client that lost the connection comes back to the stream.
+        """
+        self._running[task] = request.id
+        task.add_done_callback(self._running.pop)
         self._streams[stream.key] = stream
-        while len(self._streams) > _STREAMS:
-            oldest = next(key for key in self._streams if key != "push")
-            del self._streams[oldest]
-        return stream
+        while len(self._streams) > _STREAMS or self._size_bytes() > _BYTES:
+            ended = (key for key, kept in self._streams.items() if kept.over)
+            del self._streams[next(ended, next(iter(self._streams)))]
 
     def resume(self, last_event_id: str) -> tuple[Stream, int] | None:
         """Return the stream of an event and the index after it, or ``None`` where it is forgotten."""
-        key, _, index = last_event_id.rpartition(".")
-        stream = self._streams.get(key)
-        if stream is None or not index.removeprefix("-").isdecimal():
+        named = _EVENT_ID.fullmatch(last_event_id)
+        if named is None:
             return None
-        return stream, int(index) + 1
-
-    def running(self, request: Request, task: asyncio.Task[Any]) -> None:
-        """Remember what runs for a request, so that it can be cancelled by a message of its own."""
-        message_id = request.id
-        if message_id is not None:
-            self._running[message_id] = task
-            task.add_done_callback(lambda _: self._running.pop(message_id, None))
+        stream = self.push if named["stream"] == self.push.key else self._streams.get(named["stream"])
+        start = int(named["index"]) + 1
+        return (stream, start) if stream is not None and stream.holds(start) else None
 
     def cancel(self, request: Request) -> None:
         """Obey ``notifications/cancelled``; other notifications are none of a session's business."""
         if isinstance(request.params, CancelledParams) and request.params.request_id is not None:
-            task = self._running.get(request.params.request_id)
-            if task is not None:
-                task.cancel()
+            for task, message_id in tuple(self._running.items()):
+                if message_id == request.params.request_id:
+                    task.cancel()
+
+    def end(self) -> tuple[asyncio.Task[Any], ...]:
+        """End the streams, and cancel what runs: nobody can come back for it. Returns what was cancelled."""
+        self.state.close()
+        self.push.close()
+        running = tuple(self._running)
+        for task in running:
+            task.cancel()
+        return running
+
+    def _size_bytes(self) -> int:
+        return sum(stream.size_bytes for stream in self._streams.values())
 
     async def _push(self, method: str, params: Mapping[str, Any]) -> None:
         await self.push.put(notification(method, params))
@@ -79,17 +99,26 @@ class Sessions:
 
     Args:
         max_sessions: The least recently used goes first.
-        idle_s: Seconds without a request after which a session ends.
+        idle_s: Seconds without a request or an open stream after which a session ends.
+        clock: Seconds since any moment.
     """
 
-    def __init__(self, *, max_sessions: int = 10_000, idle_s: float = 30 * 60) -> None:
-        self._sessions: _Closing = _Closing(max_sessions, idle_s)
+    def __init__(
+        self,
+        *,
+        max_sessions: int = 10_000,
+        idle_s: float = 30 * 60,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._sessions = _Ending(max_sessions, idle_s, timer=clock)
 
-    def open(self, principal: Principal) -> HttpSession:
-        """Begin a session."""
-        session = HttpSession(secrets.token_urlsafe(24), principal)
+    def new(self, principal: Principal) -> HttpSession:
+        """Make a session; it begins with `keep`."""
+        return HttpSession(secrets.token_urlsafe(24), principal)
+
+    def keep(self, session: HttpSession) -> None:
+        """Begin a session, or start its idle time anew."""
         self._sessions[session.id] = session
-        return session
 
     def get(self, session_id: str, principal: Principal) -> HttpSession | None:
         """Return a session and keep it alive, or ``None`` where there is none of this principal's."""
@@ -97,26 +126,41 @@ class Sessions:
         # By name: a client that got a token with more scopes goes on in its session.
         if session is None or session.principal.name != principal.name:
             return None
-        self._sessions[session_id] = session
+        self.keep(session)
         return session
 
-    async def end(self, session: HttpSession) -> None:
-        """End a session and its GET stream."""
+    def touch(self, session: HttpSession) -> None:
+        """Start the idle time of a session anew, unless it has ended."""
+        if session.id in self._sessions:
+            self.keep(session)
+
+    def end(self, session: HttpSession) -> None:
+        """End a session."""
         self._sessions.pop(session.id, None)
-        session.state.close()
-        await session.push.close()
+        session.end()
+
+    def end_all(self) -> set[asyncio.Task[Any]]:
+        """End all sessions; returns the calls that were cancelled."""
+        ended = tuple(self._sessions.values())
+        self._sessions.clear()
+        return {task for session in ended for task in session.end()}
+
+    async def stop(self) -> None:
+        """End all sessions, and wait for their calls, though not for ever."""
+        if running := self.end_all():
+            await asyncio.wait(running, timeout=_GRACE_S)
 
 
-class _Closing(TTLCache[str, HttpSession]):
-    """A cache that tells a session when it is dropped."""
+class _Ending(TTLCache[str, HttpSession]):
+    """A cache that ends a session when it drops it."""
 
     def popitem(self) -> tuple[str, HttpSession]:
         session_id, session = super().popitem()
-        session.state.close()
+        session.end()
         return session_id, session
 
     def expire(self, time: float | None = None) -> Any:
         expired = super().expire(time)
         for _, session in expired:
-            session.state.close()
+            session.end()
         return expired

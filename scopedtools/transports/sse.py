@@ -6,8 +6,9 @@ Source: the HTML standard, section 9.2, and the Streamable HTTP pages of the spe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from starlette.types import Send
@@ -22,9 +23,12 @@ HEADERS: Final = (
     (b"x-accel-buffering", b"no"),
 )
 
-_KEEPALIVE_S: Final = 15.0
+KEEPALIVE_S: Final = 15.0
+"""Seconds of silence after which a comment tells proxies and clients that a stream is alive."""
+
 _UNREAD: Final = 256
 _KEPT: Final = 1024
+_BYTES: Final = 4 * 2**20
 
 
 class Event(NamedTuple):
@@ -38,90 +42,125 @@ class Stream:
     """The messages of one answer, in order.
 
     A writer puts them in, one reader at a time follows. Where the stream is kept, a client that lost its
-    connection may follow again from where it was.
+    connection may follow again from where it was; it is then the reader, and who read before is not.
 
     Args:
         key: Names the stream in event IDs; empty where it is not kept.
+
+    Attributes:
+        count: How many messages there were so far.
+        size_bytes: Of the messages that are held.
+        over: No more will come.
     """
 
     def __init__(self, key: str = "") -> None:
         self.key = key
-        self._events: deque[Event] = deque(maxlen=_KEPT if key else None)
-        self._count = 0
+        self.count = 0
+        self.size_bytes = 0
+        self.over = False
+        self._events: deque[Event] = deque()
         self._read = 0
-        self._over = False
-        self._detached = self._let_go = False
-        self._changed = asyncio.Condition()
+        self._reader = 0
+        self._changed = asyncio.Event()
 
     async def put(self, body: bytes) -> None:
-        """Add a message; waits for a slow reader, unless the stream is kept for one that may be away."""
-        async with self._changed:
-            if not self.key:
-                await self._changed.wait_for(lambda: self._count - self._read < _UNREAD or self._over)
-            self._events.append(Event(self._count, body))
-            self._count += 1
-            self._changed.notify_all()
+        """Add a message, unless the stream is over.
 
-    async def close(self) -> None:
+        Waits for a slow reader; where the stream is kept, the reader may be away, and the oldest message
+        goes instead.
+        """
+        while not self.key and self._is_full(_UNREAD) and not self.over:
+            await self._changed.wait()
+        if self.over:
+            return
+        self._events.append(Event(self.count, body))
+        self.count += 1
+        self.size_bytes += len(body)
+        while self._is_full(_KEPT) and len(self._events) > 1:
+            self._forget()
+        self._wake()
+
+    def close(self) -> None:
         """Say that no more will come."""
-        async with self._changed:
-            self._over = True
-            self._changed.notify_all()
-
-    async def detach(self) -> None:
-        """Let the reader go before the end; it is to come back."""
-        async with self._changed:
-            self._detached = self._let_go = True
-            self._changed.notify_all()
+        self.over = True
+        self._wake()
 
     async def spoke(self) -> bool:
-        """Wait for the first message or the end; tell whether the answer has to be a stream."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._count > 0 or self._over or self._detached)
-            return self._count > 0 or self._detached
+        """Wait for the first message or the end; tell whether there was a message."""
+        while not (self.count or self.over):
+            await self._changed.wait()
+        return self.count > 0
+
+    def take_over(self) -> int:
+        """Let the reader go; return what the next one gives to `follow`."""
+        self._reader += 1
+        self._wake()
+        return self._reader
+
+    def leave(self, reader: int) -> None:
+        """Let a reader go, if it is still the one."""
+        if reader == self._reader:
+            self.take_over()
 
     @property
-    def spoken(self) -> bool:
-        """Whether the answer is a stream, so that the result belongs into it as well."""
-        return self._count > 0 or self._let_go
+    def unread(self) -> int:
+        """Index of the first message that nobody has read and that is still held."""
+        return max(self._read, self._first)
 
-    @property
-    def count(self) -> int:
-        """How many messages there were so far."""
-        return self._count
+    def holds(self, start: int) -> bool:
+        """Tell whether all messages from an index on are held, or yet to come."""
+        return self._first <= start <= self.count
 
-    async def follow(self, start: int) -> AsyncIterator[Event | None]:
-        """Yield messages from an index on, as they come, until the end; ``None`` now and then meanwhile."""
+    async def follow(self, start: int, *, reader: int, keepalive_s: float) -> AsyncIterator[Event | None]:
+        """Yield messages from an index on, as they come; ``None`` after some seconds without.
+
+        Ends with the stream, or when the reader is let go.
+
+        Args:
+            start: Index of the first message.
+            reader: From `take_over`; 0 for the first.
+            keepalive_s: Seconds.
+        """
         position = start
-        while True:
-            event = await self._next(position)
-            if isinstance(event, Event):
+        while reader == self._reader:
+            if self.count > position:
+                event = self._take(position)
                 position = event.number + 1
-            elif event is _END:
+                yield event
+            elif self.over:
                 return
-            yield event if isinstance(event, Event) else None
+            elif not await self._changes_within(keepalive_s):
+                yield None
 
-    async def _next(self, position: int) -> Event | object | None:
-        async with self._changed:
-            try:
-                async with asyncio.timeout(_KEEPALIVE_S):
-                    await self._changed.wait_for(
-                        lambda: self._count > position or self._over or self._detached
-                    )
-            except TimeoutError:
-                return None
-            if self._count <= position or self._detached:
-                self._detached = False  # the next reader is the one who came back
-                return _END
-            self._read = position + 1
-            event = next(event for event in self._events if event.number >= position)
-            if not self.key:
-                self._events.popleft()
-            self._changed.notify_all()
-            return event
+    @property
+    def _first(self) -> int:
+        return self._events[0].number if self._events else self.count
 
+    def _is_full(self, most: int) -> bool:
+        return len(self._events) >= most or self.size_bytes >= _BYTES
 
-_END: Final = object()
+    def _take(self, position: int) -> Event:
+        event = self._events[max(0, position - self._first)]
+        self._read = max(self._read, event.number + 1)
+        if not self.key:
+            self._forget()
+            self._wake()
+        return event
+
+    def _forget(self) -> None:
+        self.size_bytes -= len(self._events.popleft().body)
+
+    def _wake(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    async def _changes_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True
 
 
 class StreamExchange:
@@ -145,41 +184,65 @@ class StreamExchange:
     async def ask(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """Ask the client and wait for its answer."""
         message_id, answer = self._questions.put(self._principal)
-        await self._stream.put(question(message_id, method, params))
-        return result_of(await answer, method)
+        try:
+            await self._stream.put(question(message_id, method, params))
+            return result_of(await answer, method)
+        finally:
+            answer.cancel()  # where it was not sent, nobody answers
 
     async def detach(self) -> None:
         """End the connection, not the call; the client fetches the rest with ``Last-Event-ID``."""
         if self._stream.key:
-            await self._stream.detach()
+            self._stream.take_over()
 
 
-async def pump(stream: Stream, send: Send, *, start: int = 0, retry_ms: int | None = None) -> None:
-    """Send a stream as the body of an HTTP response, to its end.
+async def pump(
+    stream: Stream,
+    send: Send,
+    *,
+    start: int = 0,
+    reader: int = 0,
+    retry_ms: int | None = None,
+    keepalive_s: float = KEEPALIVE_S,
+    alive: Callable[[], object] = lambda: None,
+) -> None:
+    """Send a stream as the body of an HTTP response, until it ends or the reader is let go.
 
     Args:
         stream: What to send.
         send: Of the ASGI server; the response has begun.
         start: Index of the first message.
+        reader: From `Stream.take_over`; 0 for the first.
         retry_ms: Milliseconds after which a client that loses the connection should come back.
+        keepalive_s: Seconds of silence after which a comment is sent.
+        alive: Called with each comment: the client is still there.
     """
-    if stream.key:
-        # A client can only come back to an event that it has seen, so there is one before the first.
-        lines = b"id: %b\n" % event_id(stream, start - 1)
-        lines += b"retry: %d\n" % retry_ms if retry_ms is not None else b""
-        await _chunk(send, lines + b"data: \n\n")
-    async for event in stream.follow(start):
-        if event is None:
-            await _chunk(send, b": still here\n\n")
-            continue
-        mark = b"id: %b\n" % event_id(stream, event.number) if stream.key else b""
-        await _chunk(send, b"%bevent: message\ndata: %b\n\n" % (mark, event.body))
-    await send({"type": "http.response.body", "body": b""})
+    with contextlib.suppress(OSError):  # some ASGI servers raise it when the client is gone
+        if stream.key:
+            # A client can only come back to an event that it has seen, so there is one before the first.
+            lines = b"id: %b\n" % event_id(stream, start - 1)
+            lines += b"retry: %d\n" % retry_ms if retry_ms is not None else b""
+            await _chunk(send, lines + b"data: \n\n")
+        async with contextlib.aclosing(
+            stream.follow(start, reader=reader, keepalive_s=keepalive_s)
+        ) as events:
+            async for event in events:
+                await _chunk(send, _encoded(stream, event))
+                if event is None:
+                    alive()
+        await send({"type": "http.response.body", "body": b""})
 
 
 def event_id(stream: Stream, index: int) -> bytes:
     """Name a message for ``Last-Event-ID``."""
     return b"%b.%d" % (stream.key.encode(), index)
+
+
+def _encoded(stream: Stream, event: Event | None) -> bytes:
+    if event is None:
+        return b": still here\n\n"
+    mark = b"id: %b\n" % event_id(stream, event.number) if stream.key else b""
+    return b"%bevent: message\ndata: %b\n\n" % (mark, event.body)
 
 
 async def _chunk(send: Send, body: bytes) -> None:

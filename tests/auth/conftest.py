@@ -1,29 +1,25 @@
 from __future__ import annotations
 
-import socket
-import threading
 from collections.abc import Iterator
 
 import pytest
-import uvicorn
+from starlette.types import ASGIApp
 
 from tests.auth.issuer import Issuer, KeyServer
+from tests.auth.loopback import served
 
 
 @pytest.fixture(scope="session")
 def key_server() -> Iterator[KeyServer]:
     """A real HTTP server on loopback that publishes keys."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(128)  # requests that come before the server is up wait here
-        keys = KeyServer(f"http://127.0.0.1:{listening.getsockname()[1]}")
-        config = uvicorn.Config(keys.app, log_level="error", lifespan="off")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        yield keys
-        server.should_exit = True
-        thread.join()
+    made: list[KeyServer] = []
+
+    def make(origin: str) -> ASGIApp:
+        made.append(KeyServer(origin))
+        return made[0].app
+
+    with served(make):
+        yield made[0]
 
 
 @pytest.fixture

@@ -341,9 +341,7 @@ def inspector_folder() -> Path:
 
 
 @contextmanager
-def _driver(
-    command: Sequence[str | Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Driver]:
+def _driver(command: Sequence[str | Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
     driver = Driver(command, tmp_path_factory.mktemp("driver") / "log")
     with driver.process, _ended(driver.process):
         yield driver
@@ -353,8 +351,8 @@ def _environment(name: str, requirement: str) -> Path:
     """Return the Python of an environment that holds a client."""
     folder = CACHE / name
     python = folder / "bin" / "python"
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "0"]
-    _install(folder, [sys.executable, "-m", "venv", "--clear", folder], [*pip, requirement])
+    pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "0"]
+    _install(folder, [sys.executable, "-m", "venv", "--clear", folder], [python, *pip, requirement])
     return python
 
 

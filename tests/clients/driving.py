@@ -113,7 +113,7 @@ async def all_pages(list_page: Callable[[str | None], Awaitable[Any]], rows_in: 
     return page | {rows_in: rows}
 
 
-async def cancelled_at_progress(call: Callable[[Callable[..., Awaitable[None]]], Awaitable[Any]]) -> Params:
+async def cancelled_at_progress(call: Callable[[Any], Awaitable[Any]]) -> Params:
     """Begin a call, and cancel it when it reports progress.
 
     Args:

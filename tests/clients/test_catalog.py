@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
+
+from tests.clients.driving import Params, Step
 
 if TYPE_CHECKING:
     from tests.clients.conftest import Peer, Seen
@@ -13,57 +15,67 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="session")
-def tools(peer: Peer) -> Seen:
-    return peer.visit(
-        ("tools/list", {}),
-        ("tools/list", {}),
-        ("tools/call", {"name": "count_cash", "arguments": {"coins": 3, "notes": 40}}),
-        ("tools/call", {"name": "take_cash", "arguments": {"amount": 9}}),
-        ("tools/call", {"name": "count_cash", "arguments": {"coins": "three"}}),
-        ("tools/call", {"name": "no_such_tool", "arguments": {}}),
-    )
+TOOLS: Final[list[Step]] = [
+    ("tools/list", {}),
+    ("tools/list", {}),
+    ("tools/call", {"name": "count_cash", "arguments": {"coins": 3, "notes": 40}}),
+    ("tools/call", {"name": "take_cash", "arguments": {"amount": 9}}),
+    ("tools/call", {"name": "count_cash", "arguments": {"coins": "three"}}),
+    ("tools/call", {"name": "no_such_tool", "arguments": {}}),
+]
+RESOURCES: Final[list[Step]] = [
+    ("resources/list", {}),
+    ("resources/templates/list", {}),
+    ("resources/read", {"uri": "office://handbook"}),
+    ("resources/read", {"uri": "office://logo"}),
+    ("resources/read", {"uri": "office://rooms/attic"}),
+    ("resources/read", {"uri": "office://cellar"}),
+]
+PROMPTS: Final[list[Step]] = [
+    ("prompts/list", {}),
+    ("prompts/get", {"name": "summarize", "arguments": {}}),
+    ("prompts/get", {"name": "plan_day", "arguments": {"day": "Monday", "mood": "bold"}}),
+    ("prompts/get", {"name": "no_such_prompt", "arguments": {}}),
+]
 
 
 @pytest.fixture(scope="session")
-def resources(peer: Peer) -> Seen:
-    return peer.visit(
-        ("resources/list", {}),
-        ("resources/templates/list", {}),
-        ("resources/read", {"uri": "office://handbook"}),
-        ("resources/read", {"uri": "office://logo"}),
-        ("resources/read", {"uri": "office://rooms/attic"}),
-        ("resources/read", {"uri": "office://cellar"}),
-    )
+def visit(peer: Peer) -> Seen:
+    return peer.visit(*TOOLS, *RESOURCES, *PROMPTS)
 
 
 @pytest.fixture(scope="session")
-def prompts(peer: Peer) -> Seen:
-    return peer.visit(
-        ("prompts/list", {}),
-        ("prompts/get", {"name": "summarize", "arguments": {}}),
-        ("prompts/get", {"name": "plan_day", "arguments": {"day": "Monday", "mood": "bold"}}),
-        ("prompts/get", {"name": "no_such_prompt", "arguments": {}}),
-    )
+def tools(visit: Seen) -> list[Params]:
+    return visit.answers[: len(TOOLS)]
 
 
-def test_client_and_server_agree_on_the_newest_revision_that_both_speak(peer: Peer, tools: Seen) -> None:
-    assert tools.protocol_version == {"auto": "2026-07-28", "legacy": "2025-11-25"}[peer.mode]
-    assert tools.server_info == {"name": "office", "version": "1.0"}
-    assert tools.instructions == "Runs a small office."
+@pytest.fixture(scope="session")
+def resources(visit: Seen) -> list[Params]:
+    return visit.answers[len(TOOLS) : -len(PROMPTS)]
 
 
-def test_without_a_context_all_tools_are_listed_page_after_page(tools: Seen) -> None:
-    whole, again = tools.tools
+@pytest.fixture(scope="session")
+def prompts(visit: Seen) -> list[Params]:
+    return visit.answers[-len(PROMPTS) :]
 
-    assert len(whole) == len(set(whole)) == 62
+
+def test_client_and_server_agree_on_the_newest_revision_that_both_speak(peer: Peer, visit: Seen) -> None:
+    assert visit.protocol_version == {"auto": "2026-07-28", "legacy": "2025-11-25"}[peer.mode]
+    assert visit.server_info == {"name": "office", "version": "1.0"}
+    assert visit.instructions == "Runs a small office."
+
+
+def test_without_a_context_all_tools_are_listed_page_after_page(visit: Seen) -> None:
+    whole, again = visit.tools
+
+    assert len(whole) == len(set(whole)) == 66
     assert whole[0] == "create_invoice"
-    assert whole[-2:] == ["count_cash", "take_cash"]
+    assert whole[-1] == "is_table_free"
     assert again == whole
 
 
-def test_a_listed_tool_says_what_it_does_takes_and_returns(tools: Seen) -> None:
-    listed = {row["name"]: row for row in tools.answers[0]["tools"]}
+def test_a_listed_tool_says_what_it_does_takes_and_returns(tools: list[Params]) -> None:
+    listed = {row["name"]: row for row in tools[0]["tools"]}
     tool = listed["book_flight"]
 
     assert tool["description"] == "Book a flight for a traveller."
@@ -73,66 +85,66 @@ def test_a_listed_tool_says_what_it_does_takes_and_returns(tools: Seen) -> None:
     assert listed["count_cash"]["annotations"] == {"readOnlyHint": True}
 
 
-def test_a_tool_returns_structured_content_and_the_same_as_text(tools: Seen) -> None:
-    result = tools.answers[2]
+def test_a_tool_returns_structured_content_and_the_same_as_text(tools: list[Params]) -> None:
+    result = tools[2]
 
     assert result["structuredContent"] == {"total": 43}
     assert [block["text"] for block in result["content"]] == ['{"total":43}']
     assert not result.get("isError")
 
 
-def test_what_a_tool_fails_with_is_a_result_that_the_model_reads(tools: Seen) -> None:
-    result = tools.answers[3]
+def test_what_a_tool_fails_with_is_a_result_that_the_model_reads(tools: list[Params]) -> None:
+    result = tools[3]
 
     assert result["isError"] is True
     assert result["content"][0]["text"] == "the box holds less than 9; count_cash tells how much"
 
 
-def test_arguments_that_do_not_fit_are_a_result_that_names_them(tools: Seen) -> None:
-    result = tools.answers[4]
+def test_arguments_that_do_not_fit_are_a_result_that_names_them(tools: list[Params]) -> None:
+    result = tools[4]
 
     assert result["isError"] is True
     assert "coins" in result["content"][0]["text"]
 
 
-def test_an_unknown_tool_is_a_protocol_error(tools: Seen) -> None:
-    error = tools.answers[5]["error"]
+def test_an_unknown_tool_is_a_protocol_error(tools: list[Params]) -> None:
+    error = tools[5]["error"]
 
     assert error["code"] == -32602
     assert "no_such_tool" in error["message"]
 
 
-def test_resources_and_templates_are_listed(resources: Seen) -> None:
-    listed = {row["uri"]: row for row in resources.answers[0]["resources"]}
-    (template,) = resources.answers[1]["resourceTemplates"]
+def test_resources_and_templates_are_listed(resources: list[Params]) -> None:
+    listed = {row["uri"]: row for row in resources[0]["resources"]}
+    (template,) = resources[1]["resourceTemplates"]
 
     assert list(listed) == ["office://handbook", "office://logo"]
     assert listed["office://handbook"]["mimeType"] == "text/markdown"
     assert (template["name"], template["uriTemplate"]) == ("room", "office://rooms/{room}")
 
 
-def test_a_resource_is_read_as_text_or_bytes(resources: Seen) -> None:
-    (handbook,) = resources.answers[2]["contents"]
-    (logo,) = resources.answers[3]["contents"]
+def test_a_resource_is_read_as_text_or_bytes(resources: list[Params]) -> None:
+    (handbook,) = resources[2]["contents"]
+    (logo,) = resources[3]["contents"]
 
     assert (handbook["uri"], handbook["mimeType"]) == ("office://handbook", "text/markdown")
     assert handbook["text"].endswith("植物.")
     assert base64.b64decode(logo["blob"]) == b"\x89PNG\r\n\x1a\n"
 
 
-def test_a_resource_is_read_through_its_template(resources: Seen) -> None:
-    (room,) = resources.answers[4]["contents"]
+def test_a_resource_is_read_through_its_template(resources: list[Params]) -> None:
+    (room,) = resources[4]["contents"]
 
     assert room["uri"] == "office://rooms/attic"
     assert room["text"] == '{"room":"attic"}'
 
 
-def test_an_unknown_resource_is_a_protocol_error(resources: Seen) -> None:
-    assert resources.answers[5]["error"]["code"] == -32602
+def test_an_unknown_resource_is_a_protocol_error(resources: list[Params]) -> None:
+    assert resources[5]["error"]["code"] == -32602
 
 
-def test_prompts_are_listed_with_their_arguments(prompts: Seen) -> None:
-    summarize, plan_day = prompts.answers[0]["prompts"]
+def test_prompts_are_listed_with_their_arguments(prompts: list[Params]) -> None:
+    summarize, plan_day = prompts[0]["prompts"]
 
     assert summarize["name"] == "summarize"
     assert plan_day["title"] == "Plan a day"
@@ -142,8 +154,8 @@ def test_prompts_are_listed_with_their_arguments(prompts: Seen) -> None:
     ]
 
 
-def test_a_prompt_is_filled_in(prompts: Seen) -> None:
-    plain, filled_in = prompts.answers[1:3]
+def test_a_prompt_is_filled_in(prompts: list[Params]) -> None:
+    plain, filled_in = prompts[1:3]
 
     assert [message["content"]["text"] for message in plain["messages"]] == ["Summarize what happened today."]
     assert [message["content"]["text"] for message in filled_in["messages"]] == [
@@ -152,5 +164,5 @@ def test_a_prompt_is_filled_in(prompts: Seen) -> None:
     ]
 
 
-def test_an_unknown_prompt_is_a_protocol_error(prompts: Seen) -> None:
-    assert prompts.answers[3]["error"]["code"] == -32602
+def test_an_unknown_prompt_is_a_protocol_error(prompts: list[Params]) -> None:
+    assert prompts[3]["error"]["code"] == -32602

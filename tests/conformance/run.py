@@ -208,6 +208,9 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     except TimeoutError:
         process.kill()
         await process.wait()
+    except asyncio.CancelledError:  # there is no time to be polite
+        process.kill()
+        raise
 
 
 async def judge(lane: Lane) -> dict[str, Verdict]:

@@ -11,9 +11,9 @@ from scopedtools.context.carriers import CARRIERS, Carrier, CarrierTable
 from scopedtools.context.context import INTENT_CHARACTERS, declared_intent
 from scopedtools.exceptions import InvalidRequestError
 from scopedtools.protocol import meta
-from scopedtools.protocol.dispatch import Ingress, Request
 from scopedtools.protocol.methods import METHODS, ListParams
 from scopedtools.protocol.mirrors import encode_value
+from scopedtools.protocol.request import Ingress, Request
 from scopedtools.protocol.revisions import JUNE_2025, LATEST, MARCH_2025, NOVEMBER_2025, Revision
 
 

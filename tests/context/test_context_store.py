@@ -5,8 +5,8 @@ import pytest
 from scopedtools.context.carriers import CarrierTable
 from scopedtools.context.context import Context, ContextResolver
 from scopedtools.context.store import MemoryStore
-from scopedtools.protocol.dispatch import Ingress, Request
 from scopedtools.protocol.methods import METHODS, ListParams
+from scopedtools.protocol.request import Ingress, Request
 from scopedtools.protocol.revisions import LATEST
 from scopedtools.types import ANONYMOUS, ContextRecord, Principal
 

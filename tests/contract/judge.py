@@ -258,11 +258,11 @@ def _code(schema: Mapping[str, Any]) -> int | None:
 
 
 def _closed(self) -> dict[str, Any]:
-        definitions = {
-            name: schema if name.endswith(_OPEN_DEFINITIONS) else _closed(schema)
-            for name, schema in self._definitions.items()
-        }
-        return {self._key: definitions}
+    definitions = {
+        name: schema if name.endswith(_OPEN_DEFINITIONS) else _closed(schema)
+        for name, schema in self._definitions.items()
+    }
+    return {self._key: definitions}
 
 
 class Judges:
@@ -337,7 +337,9 @@ def _code(schema: Mapping[str, Any]) -> int | None:
 def _is_concrete(schema: Mapping[str, Any]) -> bool:
     """Tell a definition that names its method, or what it holds, from one that others extend."""
     properties = schema.get("properties", {})
-    return "const" in properties.get("method", {}) or bool(set(properties) - {"_meta", "resultType", "params"})
+    return "const" in properties.get("method", {}) or bool(
+        set(properties) - {"_meta", "resultType", "params"}
+    )
 
 
 def _closed(schema: Any, field: str | None = None) -> Any:

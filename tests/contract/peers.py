@@ -20,7 +20,7 @@ from tests.contract.recorder import Recorder
 
 TASKS: Final = "io.modelcontextprotocol/tasks"
 ABLE: Final[dict[str, Any]] = {"elicitation": {}, "sampling": {}, "roots": {}, "extensions": {TASKS: {}}}
-LIMIT_S: Final = 20
+LIMIT_S: Final = 10
 
 _NAMED_BY: Final = {
     "tools/call": "name",
@@ -74,6 +74,12 @@ class Peer(ABC):
     @abstractmethod
     async def raw(self, body: bytes) -> None:
         """Send anything at all."""
+
+    async def give_up(self, asking: asyncio.Task[Any], message_id: Any) -> None:
+        """Wait no longer for an answer, and say so."""
+        asking.cancel()
+        with suppress(asyncio.CancelledError):
+            await asking
 
     async def result(self, method: str, params: Mapping[str, Any] | None = None, **more: Any) -> Reply:
         """Return the result of a request, which must have one."""
@@ -294,7 +300,7 @@ class HttpPeer(Peer):
                     if answer is not None:
                         return answer
         if method == "initialize":
-            self.session_id = call.headers.get("mcp-session-id")
+            self.session_id = call.headers.get("mcp-session-id", self.session_id)
         return answer
 
     async def tell(self, method: str, params: Mapping[str, Any] | None = None) -> None:
@@ -405,6 +411,10 @@ class StdioPeer(Peer):
 
     def _write(self, message: Mapping[str, Any]) -> None:
         self._to_server.write(json.dumps(message).encode() + b"\n")
+
+    async def give_up(self, asking: asyncio.Task[Any], message_id: Any) -> None:
+        await self.tell("notifications/cancelled", {"requestId": message_id})
+        await super().give_up(asking, message_id)
 
     async def follow(self, replies: asyncio.StreamReader) -> None:
         """Take what the server sends, to its end."""

@@ -134,7 +134,10 @@ async def odd_messages(peer: Peer, server: More) -> None:
     for body in (b"", b"{", b"null", b"[]", b"[1]", b'"\xff"', b'{"jsonrpc":"2.0"}', b"[" * 100_000):
         if body or not isinstance(peer, StdioPeer):
             await peer.raw(body)
-    for body in (b'{"jsonrpc":"2.0","id":null,"method":"ping"}', b'{"jsonrpc":"2.0","id":1.5,"method":"ping"}'):
+    for body in (
+        b'{"jsonrpc":"2.0","id":null,"method":"ping"}',
+        b'{"jsonrpc":"2.0","id":1.5,"method":"ping"}',
+    ):
         await peer.raw(body)
 
 
@@ -159,12 +162,11 @@ async def levels(peer: Peer, server: More) -> None:
 async def cancellation(peer: Peer, server: More) -> None:
     """Give up a call that would never end."""
     call = {"name": _ENDLESS, "arguments": {}}
-    asking = asyncio.create_task(peer.ask("tools/call", call, meta={"progressToken": 7}, message_id="endless"))
+    asking = asyncio.create_task(
+        peer.ask("tools/call", call, meta={"progressToken": 7}, message_id="endless")
+    )
     await peer.hear("notifications/progress")
-    if isinstance(peer, StdioPeer):
-        await peer.tell("notifications/cancelled", {"requestId": "endless"})
-    await asyncio.sleep(0.01)
-    asking.cancel()
+    await peer.give_up(asking, "endless")
 
 
 async def changes(peer: Peer, server: More) -> None:
@@ -200,7 +202,7 @@ async def tasks(peer: Peer, server: More) -> None:
     asking = (await peer.result("tools/call", {"name": "multi_input"}))["taskId"]
     failing = (await peer.result("tools/call", {"name": "protocol_error_job"}))["taskId"]
     wanted = {"notifications": {"taskIds": [task_id, asking, failing, "unknown"]}}
-    listening = asyncio.create_task(peer.ask("subscriptions/listen", wanted))
+    listening = asyncio.create_task(peer.ask("subscriptions/listen", wanted, message_id="l-0"))
     for _ in range(3):
         await peer.hear("notifications/tasks")
     await peer.result("tasks/cancel", {"taskId": task_id})
@@ -214,8 +216,7 @@ async def tasks(peer: Peer, server: More) -> None:
     for method in ("tasks/get", "tasks/update", "tasks/cancel"):
         await peer.ask(method, {"taskId": "unknown", "inputResponses": {}})
         await peer.ask(method, {})
-    server.end_streams()
-    await listening
+    await peer.give_up(listening, "l-0")
 
 
 async def http_refusals(peer: Peer, server: More) -> None:
@@ -239,7 +240,9 @@ async def http_refusals(peer: Peer, server: More) -> None:
         async with HttpCall(peer.app, method, bare) as call:
             await call.read()
     if peer.modern:
-        call_of = peer.message("tools/call", {"name": "test_x_mcp_header", "arguments": {"region": "a"}}, None, 1)
+        call_of = peer.message(
+            "tools/call", {"name": "test_x_mcp_header", "arguments": {"region": "a"}}, None, 1
+        )
         for headers in ({"mcp-param-region": "b"}, {"mcp-name": "=?base64?x?="}, {"mcp-name": "other"}):
             async with peer.post(call_of, headers) as call:
                 await call.read()

@@ -52,9 +52,7 @@ def expected(revision: str, carrier: Carrier) -> set[str]:
 
 
 @asynccontextmanager
-async def connected(
-    server: More, carrier: Carrier, revision: str, recorder: Recorder
-) -> AsyncIterator[Peer]:
+async def connected(server: More, carrier: Carrier, revision: str, recorder: Recorder) -> AsyncIterator[Peer]:
     """Serve a peer, with the recorder between."""
     if carrier == "stdio":
         async with stdio_peer(server.dispatcher, revision, recorder) as over_pipes:

@@ -245,7 +245,8 @@ def test_over_http_good_and_hostile_requests_are_answered(folder: Path) -> None:
 
         body = msgspec.json.encode(message("tools/call", {"_meta": ENVELOPE, "name": "print_something"}))
         head = (
-            b"POST /mcp HTTP/1.1\r\nHOST: localhost\r\nCONTENT-TYPE: application/json\r\nconnection: close\r\n"
+            b"POST /mcp HTTP/1.1\r\nHOST: localhost\r\n"
+            b"CONTENT-TYPE: application/json\r\nconnection: close\r\n"
             b"mCp-PrOtOcOl-VeRsIoN:   2026-07-28\t\r\nMCP-METHOD: tools/call\r\nmcp-NAME:print_something \r\n"
             b"content-length: %d\r\n\r\n" % len(body)
         )

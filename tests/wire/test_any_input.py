@@ -65,10 +65,14 @@ REVISIONS = st.sampled_from([None, MODERN, *LEGACY, "2099-01-01"])
 
 
 def check(answer: Answer) -> None:
-    """An answer is nothing, or one JSON-RPC result or error."""
+    """An answer is nothing, or one JSON-RPC result or error, or to a batch several."""
     assert answer.status < 500, answer.body
     if answer.status == 202:
         assert answer.body == b""
+    elif answer.body.startswith(b"["):
+        for reply in msgspec.json.decode(answer.body):
+            assert ("result" in reply) != ("error" in reply)
+            assert reply.get("error", {}).get("code") != -32603
     elif "result" in answer.reply:
         assert answer.status == 200
     else:

@@ -1,0 +1,72 @@
+"""What a server's catalog consists of: its own rows, those it is given, and the search tools."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from scopedtools.auth.bearer import check_scopes
+from scopedtools.catalog.catalog import Catalog
+from scopedtools.catalog.primitives import Primitive, Prompt, Tool
+from scopedtools.catalog.view import View
+from scopedtools.exceptions import DefinitionError
+
+CALL_TOOL: Final = "call_tool"
+
+SEARCH_TOOLS: Final = ("search_tools", CALL_TOOL)
+"""Names of the tools that lead to all others."""
+
+
+def assemble(own: Iterable[Primitive], more: Catalog | None) -> Catalog:
+    """Make the catalog of a server.
+
+    Args:
+        own: What its class declares, the search tools first.
+        more: Further rows.
+
+    Raises:
+        DefinitionError: Two rows have one name, or a row's scopes are wrong.
+    """
+    rows = (*own, *(more.rows if more is not None else ()))
+    for row in rows:
+        _check_row(row)
+    summary = kinds_of_tools(Catalog(row for row in rows if row.name not in SEARCH_TOOLS).of("tool"))
+    return Catalog(_described(row, summary) for row in rows)
+
+
+def _check_row(row: Primitive) -> None:
+    check_scopes(f"scopes of the {row.kind} {row.identity!r}", row.scopes)
+    if row.scopes and row.name in SEARCH_TOOLS and row.kind == "tool":
+        raise DefinitionError(
+            f"{row.name} takes no scopes of its own; give them to the tools that it reaches"
+        )
+
+
+def has_tasks(catalog: Catalog) -> bool:
+    """Tell whether any tool may become a task."""
+    own = (row for row in catalog.rows if isinstance(row, Tool) and row.name not in SEARCH_TOOLS)
+    return any(row.task != "never" for row in own)
+
+
+def _described(row: Primitive, summary: str) -> Primitive:
+    if isinstance(row, Tool) and row.name == "search_tools":
+        return replace(row, description=f"{row.description}\n\n{summary}")
+    return row
+
+
+def kinds_of_tools(tools: View) -> str:
+    """Say what there is to search, from the tags that most rows carry."""
+    sizes: dict[str, int] = {}
+    for row in tools:
+        for tag in row.tags:
+            sizes[tag] = sizes.get(tag, 0) + 1
+    largest = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:30]
+    kinds = ", ".join(f"{tag} ({size})" for tag, size in largest)
+    return f"There are {len(tools)} tools" + (f": {kinds}." if kinds else ".")
+
+
+def has_choices(catalog: Catalog) -> bool:
+    """Tell whether any prompt names what an argument may be."""
+    prompts = (row for row in catalog.rows if isinstance(row, Prompt))
+    return any(argument.choices for row in prompts for argument in row.arguments)
