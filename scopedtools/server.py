@@ -167,11 +167,12 @@ class ScopedServer:
             enforce=settings.enforce,
             through=CALL_TOOL,
         )
+        self._sessions = Sessions() if sessions else None
         transport = HttpTransport(
             self.dispatcher,
             authorizer=authorizer,
             lacking=scopes.lacking if self.catalog.has_scopes else None,
-            sessions=Sessions() if sessions else None,
+            sessions=self._sessions,
             hosts=HostPolicy(hosts=allowed_hosts, origins=allowed_origins),
             max_body_bytes=max_body_bytes,
         )
@@ -296,8 +297,10 @@ class ScopedServer:
         await self._listeners.resource_updated(uri)
 
     def end_streams(self) -> None:
-        """End all streams of notifications, so that the server can stop."""
+        """End all streams of notifications, and all sessions, so that the server can stop."""
         self._listeners.end()
+        if self._sessions is not None:
+            self._sessions.end_all()
 
     # Running
 
@@ -338,13 +341,16 @@ class ScopedServer:
     async def _start(self) -> AsyncExitStack:
         async with AsyncExitStack() as started:
             self._listeners.begin()
-            started.callback(self._listeners.end)
             started.push_async_callback(self._selection.stop)
             if any(self._policy.narrows(self.catalog.all, kind) for kind in KINDS):
                 self._selection.start()
             lifespan: AbstractAsyncContextManager[None] = self.lifespan()
             await started.enter_async_context(lifespan)
-            started.push_async_callback(self._tasks.stop)  # first of all: tasks use what `lifespan` holds
+            # Before all else: tasks, and calls in sessions, use what `lifespan` holds.
+            started.push_async_callback(self._tasks.stop)
+            if self._sessions is not None:
+                started.push_async_callback(self._sessions.stop)
+            started.callback(self._listeners.end)
             return started.pop_all()
 
     def _about(self, settings: ViewSettings, table: CarrierTable, *, authorized: bool) -> About:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol, cast
 
@@ -15,7 +16,7 @@ from scopedtools.context.context import Context, ContextResolver, headers_of
 from scopedtools.exceptions import InvalidParamsError, ProtocolError
 from scopedtools.handlers.lists import Lists
 from scopedtools.handlers.tasks import Tasks
-from scopedtools.protocol.dispatch import Handler, log_unexpected
+from scopedtools.protocol.dispatch import Handler, is_cancelled, log_unexpected
 from scopedtools.protocol.methods import CallParams, CompleteParams, GetPromptParams, ReadParams
 from scopedtools.protocol.mirrors import check_parameters, mirrored_parameters
 from scopedtools.protocol.request import Request, tasks_required
@@ -147,7 +148,10 @@ class Calls:
             return await tool.call(ctx, arguments)
         except ProtocolError:
             raise
-        except Exception as error:  # noqa: BLE001 - an author's bug is a failed call, not a broken server
+        except (Exception, asyncio.CancelledError) as error:
+            # An author's bug is a failed call, not a broken server.
+            if is_cancelled(error):
+                raise
             return text_result(f"{name} failed, reference {log_unexpected(error)}", is_error=True)
 
     async def _complete(self, request: Request) -> Result:

@@ -80,4 +80,8 @@ async def _reply(
         request = dispatcher.admit(message, identify, ingress)
     except Exception as error:  # noqa: BLE001 - one bad message must not take the others with it
         return None if message.id is UNSET else failure(message.id, to_protocol_error(error))
-    return None if request.id is None else await dispatcher.run(request)
+    if request.id is None:
+        return None
+    if not request.revision.batches:
+        return failure(request.id, InvalidRequestError(f"{request.revision.name} has no batches"))
+    return await dispatcher.run(request)

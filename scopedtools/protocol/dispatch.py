@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,7 +14,7 @@ from msgspec import UNSET, Raw
 from scopedtools.exceptions import InternalError, InvalidParamsError, InvalidRequestError, ProtocolError
 from scopedtools.protocol import meta
 from scopedtools.protocol.envelope import Message, MessageId, Reply, answer, failure
-from scopedtools.protocol.inputs import InputRequired
+from scopedtools.protocol.inputs import asked_in
 from scopedtools.protocol.methods import METHODS, Method, Params, decode_params, unknown_method
 from scopedtools.protocol.request import Ingress, Request
 from scopedtools.protocol.results import InputRequiredResult, Result, stamp
@@ -69,7 +70,9 @@ class Dispatcher:
         try:
             result = await self._handle(request)
             return answer(message_id, stamp(result, request.revision, self._server_info))
-        except Exception as error:  # noqa: BLE001 - the one place where anything becomes a wire error
+        except (Exception, asyncio.CancelledError) as error:  # the one place where anything becomes a wire error
+            if is_cancelled(error):
+                raise
             return failure(message_id, to_protocol_error(error))
 
     def _serves(self, method: Method) -> bool:
@@ -78,12 +81,24 @@ class Dispatcher:
     async def _handle(self, request: Request) -> Result:
         try:
             return await self._handlers[request.method.name](request)
-        except InputRequired as needed:
+        except BaseException as error:
+            needed = asked_in(error)
+            if needed is None:
+                raise
             asked = {key: question.wire() for key, question in needed.questions.items()}
-            return InputRequiredResult(input_requests=asked, request_state=needed.state)
+            return InputRequiredResult(input_requests=asked, request_state=needed.seal())
 
 
-def to_protocol_error(error: Exception) -> ProtocolError:
+def is_cancelled(error: BaseException) -> bool:
+    """Tell whether an error says that somebody cancelled this task.
+
+    An author's code that waits for something which was cancelled by itself ends with the same exception.
+    """
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+
+
+def to_protocol_error(error: BaseException) -> ProtocolError:
     """Turn any exception into what the client may know of it."""
     if isinstance(error, ProtocolError):
         return error
@@ -91,7 +106,7 @@ def to_protocol_error(error: Exception) -> ProtocolError:
     return InternalError(f"Internal error, reference {reference}")
 
 
-def log_unexpected(error: Exception) -> str:
+def log_unexpected(error: BaseException) -> str:
     """Log an exception that nobody foresaw, under a reference that is safe to show; return it."""
     reference = secrets.token_hex(4)
     _log.error("unexpected error, reference %s", reference, exc_info=error)

@@ -10,7 +10,7 @@ Source: the multi round-trip page of the specification at 2026-07-28.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
@@ -54,13 +54,28 @@ class InputRequired(BaseException):
 
     Attributes:
         questions: What is asked, by key.
-        state: Sealed answers of earlier rounds.
+        seal: Returns the sealed answers of earlier rounds, as they are when it is called.
     """
 
-    def __init__(self, questions: Mapping[str, Question], state: str) -> None:
+    def __init__(self, questions: Mapping[str, Question], seal: Callable[[], str]) -> None:
         super().__init__(", ".join(questions))
         self.questions = questions
-        self.state = state
+        self.seal = seal
+
+
+def asked_in(error: BaseException) -> InputRequired | None:
+    """Return what is asked, where an exception or any of its group asks something.
+
+    A tool that asks several things side by side, in a task group, ends with all the questions in one group.
+    """
+    if isinstance(error, InputRequired):
+        return error
+    if not isinstance(error, BaseExceptionGroup):
+        return None
+    asked = [found for one in error.exceptions if (found := asked_in(one)) is not None]
+    if not asked:
+        return None
+    return InputRequired({key: question for one in asked for key, question in one.questions.items()}, asked[0].seal)
 
 
 class Inputs:
@@ -116,7 +131,9 @@ class Inputs:
             self._require({key: question})
 
     def _require(self, questions: Mapping[str, Question]) -> None:
-        raise InputRequired(questions, self._sealer.seal(self._answers, purpose=self._purpose()))
+        raise InputRequired(
+            questions, lambda: self._sealer.seal(self._answers, purpose=self._purpose())
+        )
 
     def _so_far(self) -> dict[str, dict[str, Any]]:
         params = cast("InputParams", self._request.params)
@@ -141,8 +158,21 @@ class Inputs:
     def _require_capability(self, question: Question) -> None:
         name = _CAPABILITY[question.method]
         declared = self._request.client_capabilities
-        if declared is not None and name not in declared:
-            raise MissingCapabilityError(
-                f"This needs a client with the capability {name!r}",
-                data={"requiredCapabilities": {name: {}}},
-            )
+        if declared is None:
+            return
+        needed: dict[str, Any] = {}
+        if name in declared:
+            mode = question.params.get("mode", "form")
+            if name != "elicitation" or mode in _modes(declared[name]):
+                return
+            needed = {mode: {}}
+        raise MissingCapabilityError(
+            f"This needs a client with the capability {'.'.join((name, *needed))!r}",
+            data={"requiredCapabilities": {name: needed}},
+        )
+
+
+def _modes(elicitation: Any) -> set[str]:
+    """Return the modes of elicitation that a client declares; one that names none knows forms."""
+    named = {"form", "url"} & set(elicitation) if isinstance(elicitation, dict) else set()
+    return named or {"form"}

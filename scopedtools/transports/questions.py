@@ -23,9 +23,16 @@ class Questions:
 
     def __init__(self) -> None:
         self._waiting: dict[str, tuple[str, asyncio.Future[Message]]] = {}
+        self._over = False
 
     def put(self, principal: Principal) -> tuple[str, asyncio.Future[Message]]:
-        """Make the ID of a question and the future of its answer."""
+        """Make the ID of a question and the future of its answer.
+
+        Raises:
+            ToolError: Nobody is there to answer.
+        """
+        if self._over:
+            raise _nobody()
         question = secrets.token_urlsafe(16)
         future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._waiting[question] = (principal.name, future)
@@ -39,9 +46,15 @@ class Questions:
             future.set_result(message)
 
     def give_up(self) -> None:
-        """Tell those who wait that no answer will come."""
+        """Tell those who wait, and those who ask later, that no answer will come."""
+        self._over = True
         for _, future in tuple(self._waiting.values()):
-            future.set_exception(ToolError("The client is gone"))
+            if not future.done():
+                future.set_exception(_nobody())
+
+
+def _nobody() -> ToolError:
+    return ToolError("The client is gone")
 
 
 def result_of(message: Message, method: str) -> dict[str, Any]:

@@ -61,6 +61,10 @@ class StdioTransport:
             client = _Client(pipes.write)
             async with asyncio.TaskGroup() as tasks:
                 async for line in self._lines(pipes):
+                    if is_batch(line) and client.session.revision.batches:
+                        # Beside the lines that follow: its messages may wait for one of them.
+                        tasks.create_task(self._batch(line, client))
+                        continue
                     request = await self._admit(line, client)
                     if request is not None and request.id is not None:
                         client.running(request, tasks.create_task(self._run(request, client)))
@@ -79,9 +83,6 @@ class StdioTransport:
             await pipes.write(failure(UNSET, too_long).body)
 
     async def _admit(self, line: bytes, client: _Client) -> Request | None:
-        if is_batch(line) and client.session.revision.batches:
-            await self._batch(line, client)
-            return None
         try:
             message = decode(line)
         except ProtocolError as error:
@@ -137,7 +138,7 @@ class _Client:
         self.questions = Questions()
         self.session = Session(self.notify)
         self.ingress = Ingress(exchange=self, session=self.session, unscoped=True)
-        self._running: dict[MessageId, asyncio.Task[None]] = {}
+        self._running: dict[asyncio.Task[None], MessageId] = {}
         self._listening: set[asyncio.Task[None]] = set()
 
     async def notify(self, method: str, params: Mapping[str, Any]) -> None:
@@ -145,8 +146,11 @@ class _Client:
 
     async def ask(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
         message_id, answer = self.questions.put(ANONYMOUS)
-        await self.write(question(message_id, method, params))
-        return result_of(await answer, method)
+        try:
+            await self.write(question(message_id, method, params))
+            return result_of(await answer, method)
+        finally:
+            answer.cancel()  # where it was not sent, nobody answers
 
     async def detach(self) -> None:
         """Do nothing: a pipe cannot be let go and taken up again."""
@@ -160,17 +164,16 @@ class _Client:
         return known_revision(version)
 
     def running(self, request: Request, task: asyncio.Task[None]) -> None:
-        message_id = cast("MessageId", request.id)
-        self._running[message_id] = task
-        task.add_done_callback(lambda _: self._running.pop(message_id, None))
+        self._running[task] = cast("MessageId", request.id)
+        task.add_done_callback(self._running.pop)
         if isinstance(request.params, ListenParams):
             self._listening.add(task)
             task.add_done_callback(self._listening.discard)
 
     def cancel(self, params: CancelledParams) -> None:
-        task = self._running.get(params.request_id) if params.request_id is not None else None
-        if task is not None:
-            task.cancel()
+        for task, message_id in tuple(self._running.items()):
+            if message_id == params.request_id:
+                task.cancel()
 
     def leave(self) -> None:
         """End what would wait for the client for ever; what is being computed is finished."""

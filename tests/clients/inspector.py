@@ -35,17 +35,16 @@ class Inspector:
     def ask(self, method: str, *options: str) -> Any:
         """Return the result of a request; one that the Inspector finds faulty too."""
         programs = self.folder / "node_modules" / ".bin"
+        # It keeps files at home.
         with tempfile.TemporaryDirectory() as home:
             done = subprocess.run(
                 [
                     programs / "node",
                     programs / "mcp-inspector",
-                    "--cli",
+                    *("--cli", "--protocol-era", self.era, "--method", method, "--format", "json", *options),
                     *self._target(),
-                    *("--protocol-era", self.era, "--method", method, "--format", "json", *options),
                 ],
-                # It keeps files at home, and starts itself once more, with the node that is on PATH.
-                env=os.environ | {"HOME": home, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"},
+                env=os.environ | {"HOME": home},
                 capture_output=True,
                 text=True,
                 timeout=REQUEST_S,
@@ -57,5 +56,5 @@ class Inspector:
 
     def _target(self) -> Sequence[str]:
         if self.url is not None:
-            return [self.url, "--transport", "http"]
+            return ["--transport", "http", "--server-url", self.url]
         return ["--transport", "stdio", "--cwd", str(self.cwd), "--", *self.command]

@@ -83,7 +83,7 @@ async def pay(visit: Visit) -> Sight:
             sampling_callback=ears.sample if "sampling/createMessage" in visit["replies"] else None,
             logging_callback=ears.log,
             log_level=visit["log_level"] if modern else None,
-            message_handler=ears.message,
+            message_handler=None if modern else ears.message,
         ) as client,
         listening(client, ears, opens=visit["listens"] and modern),
     ):

@@ -171,6 +171,8 @@ class Office(ScopedServer):
         await ctx.log("info", "it smells good")
         await ctx.log("warning", {"oven": "hot"}, logger="kitchen")
         await ctx.report_progress(2, 2)
+        # A client that gets the result in one piece with what came before may forget to look at the latter.
+        await asyncio.sleep(0.05)
         return "bread"
 
     @tool(tags={"kitchen"})

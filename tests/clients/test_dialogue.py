@@ -49,9 +49,9 @@ def client(request: pytest.FixtureRequest) -> str:
 def evening(peer: Peer) -> Seen:
     table = {"name": str(uuid.uuid4())}
     return peer.visit(
+        BAKE,
         inviting("Ada"),
         inviting("Grace"),
-        BAKE,
         (CALL_IN_VAIN, {"name": "keep_table", "arguments": table}),
         ("tools/call", {"name": "is_table_free", "arguments": table}),
         app="vault",
@@ -61,7 +61,7 @@ def evening(peer: Peer) -> Seen:
 
 
 def test_a_tool_asks_the_user_and_the_model_of_the_client(evening: Seen) -> None:
-    assert text(evening.answers[0]) == "Ada reads: Come at noon!"
+    assert text(evening.answers[1]) == "Ada reads: Come at noon!"
     question = evening.heard_of(ELICIT)[0]
     assert question["message"] == "When shall Ada come?"
     assert list(question["requestedSchema"]["properties"]) == ["time"]
@@ -70,7 +70,7 @@ def test_a_tool_asks_the_user_and_the_model_of_the_client(evening: Seen) -> None
 
 
 def test_a_user_declines(evening: Seen) -> None:
-    assert text(evening.answers[1]) == "decline, so Grace stays at home"
+    assert text(evening.answers[2]) == "decline, so Grace stays at home"
     assert [question["message"] for question in evening.heard_of(ELICIT)] == [
         "When shall Ada come?",
         "When shall Grace come?",
@@ -78,7 +78,8 @@ def test_a_user_declines(evening: Seen) -> None:
 
 
 def test_a_client_hears_of_progress_before_the_result(evening: Seen) -> None:
-    assert text(evening.answers[2]) == "bread"
+    assert text(evening.answers[0]) == "bread"
+    # What follows comes from the npm client itself: it counts the rounds of questions.
     progress = [(one["progress"], one.get("message")) for one in evening.heard_of("notifications/progress")]
     assert progress[:2] == [(1, "in the oven"), (2, None)]
 
@@ -98,8 +99,8 @@ def test_a_call_that_the_client_cancels_is_cancelled_in_the_tool(evening: Seen) 
 )
 @pytest.mark.parametrize("transport", ["http"], indirect=True)
 def test_without_a_session_a_legacy_client_is_asked_and_told_as_well(peer: Peer) -> None:
-    seen = peer.visit(inviting("Ada"), BAKE, replies={ELICIT: [NOON], SAMPLE: [LETTER]})
+    seen = peer.visit(BAKE, inviting("Ada"), replies={ELICIT: [NOON], SAMPLE: [LETTER]})
 
-    assert [text(answer) for answer in seen.answers] == ["Ada reads: Come at noon!", "bread"]
+    assert [text(answer) for answer in seen.answers] == ["bread", "Ada reads: Come at noon!"]
     assert [one["progress"] for one in seen.heard_of("notifications/progress")] == [1, 2]
     assert [one["level"] for one in seen.heard_of("notifications/message")] == ["info", "warning"]
