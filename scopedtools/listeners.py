@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from scopedtools.catalog.primitives import Kind
 from scopedtools.context.context import Context
 from scopedtools.protocol import meta
 from scopedtools.protocol.session import Push
+
+_log: Final = logging.getLogger(__name__)
 
 LISTS: Final[Mapping[str, tuple[Kind, ...]]] = MappingProxyType(
     {"tools": ("tool",), "prompts": ("prompt",), "resources": ("resource", "template")}
@@ -31,7 +34,7 @@ class Listener:
         ctx: Whose lists it is about.
         lists: The lists that it wants to hear of: ``tools``, ``prompts``, ``resources``.
         uris: The resources that it wants to hear of; may change while it listens.
-        push: Sends it a notification.
+        push: Sends it a notification, and does not wait for a client that is slow to read.
         seen: Revision of each list when it last heard of it.
     """
 
@@ -52,14 +55,16 @@ class Listeners:
     def __init__(self, revisions: Revisions) -> None:
         self._revisions = revisions
         self._listeners: set[Listener] = set()
+        self._looking = asyncio.Lock()
         self._ended = asyncio.Event()
 
     async def add(self, listener: Listener) -> Callable[[], None]:
         """Begin to tell a listener; returns what ends it."""
-        for name in listener.lists:
-            for kind in LISTS[name]:
-                listener.seen[kind] = await self._revisions(listener.ctx, kind)
-        self._listeners.add(listener)
+        async with self._looking:
+            for name in listener.lists:
+                for kind in LISTS[name]:
+                    listener.seen[kind] = await self._revisions(listener.ctx, kind)
+            self._listeners.add(listener)
         return lambda: self._listeners.discard(listener)
 
     @asynccontextmanager
@@ -85,10 +90,18 @@ class Listeners:
 
     async def lists_changed(self) -> None:
         """Tell each listener of the lists that are others for its context than before."""
-        for listener in tuple(self._listeners):
-            for name in listener.lists:
-                if await self._has_changed(listener, LISTS[name]):
-                    await listener.push(f"notifications/{name}/list_changed", {})
+        # One look after the other: what an earlier one saw is older than what a later one did.
+        async with self._looking:
+            for listener in tuple(self._listeners):
+                try:
+                    await self._tell(listener)
+                except Exception:  # noqa: BLE001 - an author's hook; others are told all the same
+                    _log.exception("cannot tell %r whether its lists changed", listener.ctx)
+
+    async def _tell(self, listener: Listener) -> None:
+        for name in listener.lists:
+            if await self._has_changed(listener, LISTS[name]):
+                await listener.push(f"notifications/{name}/list_changed", {})
 
     async def resource_updated(self, uri: str) -> None:
         """Tell those who subscribed to a resource that it holds something else."""
@@ -103,6 +116,32 @@ class Listeners:
             changed |= listener.seen.get(kind) != revision
             listener.seen[kind] = revision
         return changed
+
+
+class News:
+    """Notifications on their way to one listener.
+
+    They wait here for a client that is slow to read, so that nobody else waits for it; of those that say the
+    same only one does.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[tuple[str, str], Mapping[str, Any]] = {}
+        self._woken = asyncio.Event()
+
+    async def put(self, method: str, params: Mapping[str, Any]) -> None:
+        """Take a notification."""
+        self._waiting[method, str(params.get("uri", ""))] = params
+        self._woken.set()
+
+    async def forward(self, push: Push) -> None:
+        """Send what comes, until cancelled."""
+        while True:
+            while self._waiting:
+                method, uri = next(iter(self._waiting))
+                await push(method, self._waiting.pop((method, uri)))
+            self._woken.clear()
+            await self._woken.wait()
 
 
 class Watches:

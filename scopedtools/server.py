@@ -155,7 +155,12 @@ class ScopedServer:
         self._calls = Calls(self, self.catalog, lists=self._lists, resolver=resolver, tasks=offered)
         self._listeners = Listeners(self._lists.revision)
         connections = Connections(
-            about, self._lists.rows, resolver=resolver, listeners=self._listeners, tasks=self._tasks
+            about,
+            self._lists.rows,
+            readable=self._lists.readable,
+            resolver=resolver,
+            listeners=self._listeners,
+            tasks=self._tasks,
         )
         handlers = self._lists.table() | self._calls.table() | connections.table()
         handlers |= offered.table() if offered is not None else {}

@@ -145,7 +145,7 @@ class Task:
         except asyncio.CancelledError:
             self.answer.cancel()
             await self._end("cancelled", self._reason)
-        except (Exception, InputRequired) as error:  # noqa: BLE001 - the request gets it, or the task
+        except (Exception, BaseExceptionGroup, InputRequired) as error:  # noqa: BLE001 - the request gets it, or the task
             if not self.answer.done():
                 self.answer.set_exception(error)
             if self.began:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,8 +17,10 @@ from scopedtools.catalog.declare import Errors, Note, declarations
 from scopedtools.catalog.primitives import Primitive, Prompt, PromptArgument, Resource, ResourceTemplate, Tool
 from scopedtools.catalog.signature import Signature, read_signature
 from scopedtools.catalog.templates import UriTemplate, require_uri
-from scopedtools.exceptions import DefinitionError, InvalidParamsError, ToolError
+from scopedtools.exceptions import DefinitionError, InvalidParamsError, ProtocolError, ToolError
 from scopedtools.protocol.content import PromptMessage, ResourceContents
+from scopedtools.protocol.inputs import asked_in
+from scopedtools.protocol.mirrors import mirrored_parameters
 from scopedtools.protocol.results import CallResult
 
 _TOOL_NAME: Final = re.compile(r"[A-Za-z0-9_./-]{1,64}")
@@ -72,9 +75,26 @@ class Run:
             value = await anyio.to_thread.run_sync(partial(self.function, **arguments))
             # A coroutine that is wrapped by a decorator does not look like one.
             return await value if inspect.isawaitable(value) else value
+        except BaseExceptionGroup as group:
+            # Of a task group: what is meant for the client stands somewhere in it.
+            if (meant := asked_in(group) or _meant(group)) is None:
+                raise
+            raise meant from group
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Nobody cancelled the call: it waited for something that its author cancelled.
+            raise RuntimeError("an author's function waited for what was cancelled") from error
         except SystemExit as error:
             # It would end the server, and everybody else's work with it.
             raise RuntimeError(f"an author's function ended with {error!r}") from error
+
+
+def _meant(error: BaseException) -> BaseException | None:
+    if isinstance(error, BaseExceptionGroup):
+        return next(filter(None, map(_meant, error.exceptions)), None)
+    return error if isinstance(error, ToolError | ProtocolError) else None
 
 
 def read_declarations(owner: type, *, inject: type) -> tuple[Declared, ...]:
@@ -109,6 +129,8 @@ def _read(
         raise DefinitionError(f"{where}: {name!r} is no tool name; use 1 to 64 of A-Z a-z 0-9 _ . / -")
     if note.kind in ("resource", "template"):
         _require_variables(where, note.uri, signature)
+    if note.kind == "tool":
+        mirrored_parameters(signature.schema, where=where)
     output = read_output(signature.returns, where=where) if note.kind == "tool" else Output()
     return Declared(note, name, signature, output, function, method)
 

@@ -8,7 +8,7 @@ from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar, overload
 import msgspec
 from pydantic import TypeAdapter, ValidationError
 
-from scopedtools.catalog.signature import CompactJsonSchema, strip_titles
+from scopedtools.context.forms import form
 from scopedtools.protocol import meta
 from scopedtools.protocol.content import PromptMessage, Text
 from scopedtools.protocol.exchange import TaskExchange
@@ -123,9 +123,10 @@ class Dialogue:
 
         Raises:
             MissingCapabilityError: The client cannot ask its user.
+            DefinitionError: A field of the model is more than text, a number, a choice or several choices.
         """
         adapter = None if isinstance(schema, Mapping) else TypeAdapter(schema)
-        wire = dict(schema) if isinstance(schema, Mapping) else _form(TypeAdapter(schema))
+        wire = dict(schema) if isinstance(schema, Mapping) else form(TypeAdapter(schema))
         question = Question(
             "elicitation/create", {"mode": "form", "message": message, "requestedSchema": wire}
         )
@@ -229,10 +230,6 @@ class Dialogue:
 
 
 _DEFAULT_LEVEL: Final = "info"
-
-
-def _form(adapter: TypeAdapter[Any]) -> dict[str, Any]:
-    return strip_titles(adapter.json_schema(schema_generator=CompactJsonSchema))
 
 
 def _elicited(answer: Mapping[str, Any], adapter: TypeAdapter[Any] | None) -> Elicited[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol, cast
 
@@ -12,13 +11,13 @@ from msgspec import UNSET
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.convert import text_result
 from scopedtools.catalog.primitives import Prompt, Resource, ResourceTemplate, Tool
-from scopedtools.context.context import Context, ContextResolver, headers_of
+from scopedtools.context.context import Context, ContextResolver
 from scopedtools.exceptions import InvalidParamsError, ProtocolError
 from scopedtools.handlers.lists import Lists
 from scopedtools.handlers.tasks import Tasks
-from scopedtools.protocol.dispatch import Handler, is_cancelled, log_unexpected
+from scopedtools.protocol.dispatch import Handler, log_unexpected
 from scopedtools.protocol.methods import CallParams, CompleteParams, GetPromptParams, ReadParams
-from scopedtools.protocol.mirrors import check_parameters, mirrored_parameters
+from scopedtools.protocol.mirrors import check_parameters, joined, mirrored_parameters
 from scopedtools.protocol.request import Request, tasks_required
 from scopedtools.protocol.results import (
     CallResult,
@@ -67,7 +66,9 @@ class Calls:
         self._resolver = resolver
         self._tasks = tasks
         self._mirrored = {
-            row.name: mirrored_parameters(row.input_schema) for row in catalog.rows if isinstance(row, Tool)
+            row.name: mirrored_parameters(row.input_schema, where=row.name)
+            for row in catalog.rows
+            if isinstance(row, Tool)
         }
 
     def table(self) -> dict[str, Handler]:
@@ -84,7 +85,7 @@ class Calls:
         arguments = _object(params.arguments)
         mirrored = self._mirrored.get(params.name)
         if mirrored and request.revision.stateless and request.ingress.headers:
-            check_parameters(mirrored, msgspec.json.decode(arguments), headers_of(request))
+            check_parameters(mirrored, msgspec.json.decode(arguments), joined(request.ingress.headers))
 
         async def run(request: Request) -> CallResult:
             return await self.run_tool(self._resolver.resolve(request), params.name, arguments)
@@ -148,10 +149,7 @@ class Calls:
             return await tool.call(ctx, arguments)
         except ProtocolError:
             raise
-        except (Exception, asyncio.CancelledError) as error:
-            # An author's bug is a failed call, not a broken server.
-            if is_cancelled(error):
-                raise
+        except Exception as error:  # noqa: BLE001 - an author's bug is a failed call, not a broken server
             return text_result(f"{name} failed, reference {log_unexpected(error)}", is_error=True)
 
     async def _complete(self, request: Request) -> Result:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -10,11 +11,11 @@ from msgspec import UNSET
 
 from scopedtools.catalog.primitives import KINDS, Kind
 from scopedtools.catalog.view import View
-from scopedtools.context.context import ContextResolver
+from scopedtools.context.context import Context, ContextResolver
 from scopedtools.exceptions import InvalidParamsError
 from scopedtools.handlers.lists import Cache
 from scopedtools.handlers.tasks import Tasks
-from scopedtools.listeners import LISTS, Listener, Listeners, named
+from scopedtools.listeners import LISTS, Listener, Listeners, News, named
 from scopedtools.protocol import meta
 from scopedtools.protocol.dispatch import Handler
 from scopedtools.protocol.methods import (
@@ -28,6 +29,9 @@ from scopedtools.protocol.request import Request, tasks_required
 from scopedtools.protocol.results import DiscoverResult, InitializeResult, Result
 from scopedtools.protocol.revisions import REVISIONS, negotiate
 from scopedtools.protocol.session import Session
+
+_SUBSCRIPTIONS: Final = 1000
+"""Most resources that one connection or stream hears of."""
 
 _CAPABILITY: Final[Mapping[Kind, str]] = {
     "tool": "tools",
@@ -62,16 +66,25 @@ class Connections:
     Args:
         about: What the server says of itself.
         rows: What there is, without the search tools.
+        readable: Returns those of some URIs at which there is something that a context may read.
         resolver: Tells which context is asking.
         listeners: Those who want to hear of changes.
         tasks: What tasks there are.
     """
 
     def __init__(
-        self, about: About, rows: View, *, resolver: ContextResolver, listeners: Listeners, tasks: Tasks
+        self,
+        about: About,
+        rows: View,
+        *,
+        readable: Callable[[Context, Iterable[str]], Awaitable[list[str]]],
+        resolver: ContextResolver,
+        listeners: Listeners,
+        tasks: Tasks,
     ) -> None:
         self._about = about
         self._rows = rows
+        self._readable = readable
         self._resolver = resolver
         self._listeners = listeners
         self._tasks = tasks
@@ -123,7 +136,13 @@ class Connections:
         return Result()
 
     async def _subscribe(self, request: Request) -> Result:
-        self._session(request).subscriptions.add(cast("ReadParams", request.params).uri)
+        uri = cast("ReadParams", request.params).uri
+        subscriptions = self._session(request).subscriptions
+        if not await self._readable(self._resolver.resolve(request), [uri]):
+            raise InvalidParamsError(f"Resource not found: {uri!r}", data={"uri": uri})
+        if len(subscriptions) >= _SUBSCRIPTIONS:
+            raise InvalidParamsError(f"There are {_SUBSCRIPTIONS} subscriptions already; end one of them")
+        subscriptions.add(uri)
         return Result()
 
     async def _unsubscribe(self, request: Request) -> Result:
@@ -136,31 +155,37 @@ class Connections:
         push = named(request.ingress.exchange.notify, request.id)
         if wanted.task_ids and not request.follows_tasks:
             raise tasks_required()
-        honoured = self._honoured(wanted)
+        ctx = self._resolver.resolve(request)
+        honoured = await self._honoured(ctx, wanted)
         tasks = await self._tasks.known(request.ingress.principal, wanted.task_ids)
         honoured.task_ids = list(tasks.values())
         lists = tuple(name for name in LISTS if getattr(honoured, f"{name}_list_changed"))
         uris = frozenset(honoured.resource_subscriptions)
-        async with self._listeners.listening(Listener(self._resolver.resolve(request), lists, uris, push)):
+        news = News()
+        async with self._listeners.listening(Listener(ctx, lists, uris, news.put)):
             await push("notifications/subscriptions/acknowledged", {"notifications": honoured})
-            async with self._tasks.telling(tasks, push):
+            async with self._tasks.telling(tasks, push), asyncio.TaskGroup() as group:
+                forwarding = group.create_task(news.forward(push))
                 await self._listeners.until_end()
+                forwarding.cancel()
         return Result(meta={meta.SUBSCRIPTION_ID: request.id})
 
     async def _listen_for(self, request: Request, session: Session) -> None:
         """Tell a connection of an earlier revision of everything that changes."""
         lists = tuple(name for name in LISTS if name in self._capabilities(notifies=True))
+        session.begin()  # a client may open anew on the same pipe
         ctx = self._resolver.resolve(request)
         end = await self._listeners.add(Listener(ctx, lists, session.subscriptions, session.push))
         session.at_close(end)
 
-    def _honoured(self, wanted: SubscriptionFilter) -> SubscriptionFilter:
+    async def _honoured(self, ctx: Context, wanted: SubscriptionFilter) -> SubscriptionFilter:
         offered = self._capabilities(notifies=True)
+        asked = tuple(dict.fromkeys(wanted.resource_subscriptions))[:_SUBSCRIPTIONS]
         return SubscriptionFilter(
             tools_list_changed=wanted.tools_list_changed and "tools" in offered,
             prompts_list_changed=wanted.prompts_list_changed and "prompts" in offered,
             resources_list_changed=wanted.resources_list_changed and "resources" in offered,
-            resource_subscriptions=wanted.resource_subscriptions if "resources" in offered else [],
+            resource_subscriptions=await self._readable(ctx, asked),
         )
 
     def _session(self, request: Request) -> Session:

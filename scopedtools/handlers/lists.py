@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, Literal, NamedTuple, Protocol, cast
 
 from msgspec import Raw
@@ -122,6 +122,11 @@ class Lists:
         if self._settings.enforce:
             return ordinal in permitted & await self._hooks.listed(ctx, permitted)
         return ordinal in permitted
+
+    async def readable(self, ctx: Context, uris: Iterable[str]) -> list[str]:
+        """Return those of the URIs at which there is something that a context may read."""
+        permitted = await self.permitted(ctx)
+        return [uri for uri in uris if any(row in permitted for row, _ in self._catalog.resources_at(uri))]
 
     async def revision(self, ctx: Context, kind: Kind) -> str:
         """Return the revision of the list that a context would get now."""

@@ -12,6 +12,7 @@ from scopedtools.exceptions import InvalidRequestError, ParseError, ProtocolErro
 from scopedtools.protocol.dispatch import Dispatcher, Identify, to_protocol_error
 from scopedtools.protocol.envelope import Message, Reply, decode, failure, id_of
 from scopedtools.protocol.request import Ingress
+from scopedtools.protocol.revisions import Revision
 
 _MESSAGES: Final = 100
 """Most messages in one batch."""
@@ -78,10 +79,13 @@ async def _reply(
         return None if message.id is UNSET else failure(message.id, alone)
     try:
         request = dispatcher.admit(message, identify, ingress)
+        _require_batches(request.revision)
     except Exception as error:  # noqa: BLE001 - one bad message must not take the others with it
         return None if message.id is UNSET else failure(message.id, to_protocol_error(error))
-    if request.id is None:
-        return None
-    if not request.revision.batches:
-        return failure(request.id, InvalidRequestError(f"{request.revision.name} has no batches"))
-    return await dispatcher.run(request)
+    return None if request.id is None else await dispatcher.run(request)
+
+
+def _require_batches(revision: Revision) -> None:
+    # Others have requests that may last for ever, such as to listen.
+    if not revision.batches:
+        raise InvalidRequestError(f"Protocol revision {revision.name} has no batches")

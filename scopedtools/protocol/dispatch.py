@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
@@ -70,9 +69,7 @@ class Dispatcher:
         try:
             result = await self._handle(request)
             return answer(message_id, stamp(result, request.revision, self._server_info))
-        except (Exception, asyncio.CancelledError) as error:  # the one place where anything becomes a wire error
-            if is_cancelled(error):
-                raise
+        except Exception as error:  # noqa: BLE001 - the one place where anything becomes a wire error
             return failure(message_id, to_protocol_error(error))
 
     def _serves(self, method: Method) -> bool:
@@ -89,16 +86,7 @@ class Dispatcher:
             return InputRequiredResult(input_requests=asked, request_state=needed.seal())
 
 
-def is_cancelled(error: BaseException) -> bool:
-    """Tell whether an error says that somebody cancelled this task.
-
-    An author's code that waits for something which was cancelled by itself ends with the same exception.
-    """
-    task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
-
-
-def to_protocol_error(error: BaseException) -> ProtocolError:
+def to_protocol_error(error: Exception) -> ProtocolError:
     """Turn any exception into what the client may know of it."""
     if isinstance(error, ProtocolError):
         return error
@@ -106,7 +94,7 @@ def to_protocol_error(error: BaseException) -> ProtocolError:
     return InternalError(f"Internal error, reference {reference}")
 
 
-def log_unexpected(error: BaseException) -> str:
+def log_unexpected(error: Exception) -> str:
     """Log an exception that nobody foresaw, under a reference that is safe to show; return it."""
     reference = secrets.token_hex(4)
     _log.error("unexpected error, reference %s", reference, exc_info=error)

@@ -75,7 +75,9 @@ def asked_in(error: BaseException) -> InputRequired | None:
     asked = [found for one in error.exceptions if (found := asked_in(one)) is not None]
     if not asked:
         return None
-    return InputRequired({key: question for one in asked for key, question in one.questions.items()}, asked[0].seal)
+    return InputRequired(
+        {key: question for one in asked for key, question in one.questions.items()}, asked[0].seal
+    )
 
 
 class Inputs:
@@ -131,9 +133,7 @@ class Inputs:
             self._require({key: question})
 
     def _require(self, questions: Mapping[str, Question]) -> None:
-        raise InputRequired(
-            questions, lambda: self._sealer.seal(self._answers, purpose=self._purpose())
-        )
+        raise InputRequired(questions, lambda: self._sealer.seal(self._answers, purpose=self._purpose()))
 
     def _so_far(self) -> dict[str, dict[str, Any]]:
         params = cast("InputParams", self._request.params)
@@ -157,7 +157,8 @@ class Inputs:
 
     def _require_capability(self, question: Question) -> None:
         name = _CAPABILITY[question.method]
-        declared = self._request.client_capabilities
+        unheard = question.method in self._request.revision.unknown_requests
+        declared = {} if unheard else self._request.client_capabilities
         if declared is None:
             return
         needed: dict[str, Any] = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from scopedtools.exceptions import DefinitionError, HeaderMismatchError, UnsupportedVersionError
@@ -21,6 +21,14 @@ METHOD_HEADER: Final = "mcp-method"
 NAME_HEADER: Final = "mcp-name"
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+
+_MARK: Final = "x-mcp-header"
+
+_NAMED: Final = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs", "definitions"})
+"""Keywords of JSON Schema whose values are schemas by name."""
+
+_DATA: Final = frozenset({"const", "default", "enum", "examples", _MARK})
+"""Keywords whose values are no schemas, whatever they look like."""
 
 _SENTINEL: Final = ("=?base64?", "?=")
 
@@ -66,6 +74,19 @@ def known_revision(name: str) -> Revision:
     return revision
 
 
+def joined(lines: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return header values by name; several lines of one name are one list (RFC 9110, 5.3).
+
+    So an Accept may come in two, and a header that must mirror the body cannot: joined, it says something
+    else.
+    """
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in lines:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1").strip(" \t")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
 def check(request: Request, headers: Mapping[str, str]) -> None:
     """Compare the mirrored headers of a stateless request with its body.
 
@@ -83,28 +104,41 @@ def check(request: Request, headers: Mapping[str, str]) -> None:
         _compare("Mcp-Name", decoded, getattr(request.params, request.method.named_by))
 
 
-def mirrored_parameters(schema: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+def mirrored_parameters(schema: Mapping[str, Any], *, where: str) -> dict[str, tuple[str, ...]]:
     """Find the arguments that headers mirror, by ``x-mcp-header`` in a tool's input schema.
+
+    Args:
+        schema: The input schema.
+        where: The tool, for messages.
 
     Returns:
         The path of each argument by its header in lower case.
 
     Raises:
-        DefinitionError: A header is no token or comes twice, or its argument is no text, integer or boolean.
+        DefinitionError: A header is no token or comes twice, its argument is no text, integer or boolean, or
+            cannot be reached by the names of properties alone. Clients drop such tools.
     """
     found: dict[str, tuple[str, ...]] = {}
-    for path, property_schema in _properties(schema, ()):
-        suffix = property_schema.get("x-mcp-header")
-        if suffix is None:
+    for path, inner in _schemas(schema, ()):
+        if not isinstance(inner, dict) or (suffix := inner.get(_MARK)) is None:
             continue
-        place = ".".join(path)
+        place = ".".join(path or ("arguments",))
+        if path is None or not path:
+            raise DefinitionError(
+                f"{where}: x-mcp-header {suffix!r} is not on an argument, or on one in a definition, "
+                "a list or an alternative; put it on a plain argument"
+            )
         if not isinstance(suffix, str) or not _TOKEN.fullmatch(suffix):
-            raise DefinitionError(f"x-mcp-header of {place!r} must be a header token, got {suffix!r}")
-        if property_schema.get("type") not in ("string", "integer", "boolean"):
-            raise DefinitionError(f"x-mcp-header of {place!r} needs a text, an integer or a boolean")
+            raise DefinitionError(
+                f"{where}: x-mcp-header of {place!r} must be a header token, got {suffix!r}"
+            )
+        if inner.get("type") not in ("string", "integer", "boolean"):
+            raise DefinitionError(f"{where}: x-mcp-header of {place!r} needs a text, an integer or a boolean")
         header = f"mcp-param-{suffix.lower()}"
         if header in found:
-            raise DefinitionError(f"x-mcp-header {suffix!r} is on two arguments; name one of them otherwise")
+            raise DefinitionError(
+                f"{where}: x-mcp-header {suffix!r} is on two arguments; name one of them otherwise"
+            )
         found[header] = path
     return found
 
@@ -134,14 +168,20 @@ def check_parameters(
         _compare(header, None if said is None else decode_value(said), _plain(meant))
 
 
-def _properties(
-    schema: Mapping[str, Any], path: tuple[str, ...]
-) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
-    properties = schema.get("properties")
-    for name, inner in properties.items() if isinstance(properties, dict) else ():
-        if isinstance(inner, dict):
-            yield (*path, name), inner
-            yield from _properties(inner, (*path, name))
+def _schemas(schema: Any, path: tuple[str, ...] | None) -> Iterator[tuple[tuple[str, ...] | None, Any]]:
+    """Yield a schema and all in it, each with its path of properties, or ``None`` where there is none."""
+    if isinstance(schema, list):
+        for inner in schema:
+            yield from _schemas(inner, None)
+    elif isinstance(schema, dict):
+        yield path, schema
+        for keyword, value in schema.items():
+            if keyword in _NAMED and isinstance(value, dict):
+                for name, inner in value.items():
+                    reachable = keyword == "properties" and path is not None
+                    yield from _schemas(inner, (*path, name) if reachable and path is not None else None)
+            elif keyword not in _DATA:
+                yield from _schemas(value, None)
 
 
 def _plain(value: Any) -> str:

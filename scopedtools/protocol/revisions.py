@@ -22,6 +22,7 @@ class Revision:
         unknown_fields: Fields of tools, resources, templates and prompts that came later.
         structured: Tools have output schemas, and results structured content and links.
         batches: Several messages may come in one array.
+        unknown_requests: Requests to the client that came later.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Revision:
     unknown_fields: frozenset[str] = frozenset()
     structured: bool = True
     batches: bool = False
+    unknown_requests: frozenset[str] = frozenset()
 
     def primitive(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Leave out what a client of this revision has no name for."""
@@ -43,6 +45,7 @@ MARCH_2025: Final = Revision(
     unknown_fields=frozenset({"icons", "title", "outputSchema", "_meta"}),
     structured=False,
     batches=True,
+    unknown_requests=frozenset({"elicitation/create"}),
 )
 
 REVISIONS: Final[Mapping[str, Revision]] = MappingProxyType(

@@ -34,6 +34,11 @@ class Session:
         self.subscriptions: set[str] = set()
         self._at_close: list[Callable[[], None]] = []
 
+    def begin(self) -> None:
+        """Forget what an earlier opening asked to hear of."""
+        self.close()
+        self.subscriptions.clear()
+
     def at_close(self, callback: Callable[[], None]) -> None:
         """Have something done when the connection has ended."""
         self._at_close.append(callback)

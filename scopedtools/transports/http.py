@@ -6,7 +6,7 @@ Source: the Streamable HTTP pages of the specification, 2025-03-26 to 2026-07-28
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
@@ -128,7 +128,7 @@ class HttpTransport:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> _Answer | None:
         """Return what to answer, or ``None`` where the answer was a stream and is over."""
-        headers = _joined(scope["headers"])
+        headers = mirrors.joined(scope["headers"])
         if refused := self._hosts.refuses(scope, headers):
             raise _Refusal(refused[0], InvalidRequestError(refused[1]))
         principal = await self._principal(headers)
@@ -159,6 +159,18 @@ class HttpTransport:
         if message.method is UNSET:
             self._questions.answer(message, principal)
             return _Answer(202)
+        return await self._answer_message(message, scope, headers, principal, receive=receive, send=send)
+
+    async def _answer_message(
+        self,
+        message: Message,
+        scope: Scope,
+        headers: Mapping[str, str],
+        principal: Principal,
+        *,
+        receive: Receive,
+        send: Send,
+    ) -> _Answer | None:
         session = self._session_of(message, headers, principal)
         stream = _stream(message, session)
         ingress = Ingress(
@@ -343,16 +355,6 @@ class HttpTransport:
         return _Refusal(413, error, ((b"connection", b"close"),))
 
 
-def _joined(lines: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    # Several lines of one name are one list (RFC 9110, 5.3). So an Accept may come in two, and a header
-    # that must mirror the body cannot: joined, it says something else.
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in lines:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1").strip(" \t")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers
-
-
 async def _send(send: Send, answer: _Answer) -> None:
     length = b"%d" % len(answer.body)
     headers = (*(_JSON if answer.body else ()), (b"content-length", length), *answer.headers)
@@ -381,9 +383,11 @@ def _watch(receive: Receive, leave: Callable[[], object]) -> asyncio.Task[None]:
 def _stream(message: Message, session: HttpSession | None) -> Stream | None:
     """Make the stream that a request may answer with, or ``None`` for one that never does."""
     method = METHODS.get(message.method or "")
-    if method is None or not method.interactive or message.id is UNSET:
+    if method is None or message.id is UNSET or message.method == "initialize":
         return None
-    return session.stream() if session is not None else Stream()
+    if session is not None:
+        return session.stream()  # every answer in a session can be fetched again
+    return Stream() if method.interactive else None
 
 
 def _reply(reply: Reply, request: Request, headers: _Headers = ()) -> _Answer:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from starlette.types import Send
@@ -111,7 +111,7 @@ class Stream:
         """Tell whether all messages from an index on are held, or yet to come."""
         return self._first <= start <= self.count
 
-    async def follow(self, start: int, *, reader: int, keepalive_s: float) -> AsyncIterator[Event | None]:
+    async def follow(self, start: int, *, reader: int, keepalive_s: float) -> AsyncGenerator[Event | None]:
         """Yield messages from an index on, as they come; ``None`` after some seconds without.
 
         Ends with the stream, or when the reader is let go.

@@ -380,29 +380,31 @@ async def test_neither_subject_sees_what_the_other_was_shown_in_a_context_of_the
 
 async def test_a_session_belongs_to_a_subject_and_outlives_its_token() -> None:
     shop = Shop(resource_server=guard(), sessions=True)
-    headers = JSON_HEADERS | {"mcp-protocol-version": LEGACY[0]}
     hello = {
         "protocolVersion": LEGACY[0],
         "capabilities": {},
         "clientInfo": {"name": "test", "version": "0"},
     }
-    begun = await http(
-        shop,
-        msgspec.json.encode(message("initialize", hello)),
-        headers | {"authorization": bearer()},
-    )
-    headers["mcp-session-id"] = begun.headers["mcp-session-id"]
-    ping = msgspec.json.encode(message("ping"))
+    headers = JSON_HEADERS | {"mcp-protocol-version": LEGACY[0]}
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(shop), headers=headers) as client:
+        first = {"authorization": bearer()}
+        begun = await client.post(RESOURCE, json=message("initialize", hello), headers=first)
+        client.headers["mcp-session-id"] = begun.headers["mcp-session-id"]
 
-    assert (await http(shop, ping, headers | {"authorization": bearer()})).status == 200
-    assert (await http(shop, ping, headers | {"authorization": bearer(scope="mcp more")})).status == 200
-    assert (await http(shop, ping, headers | {"authorization": bearer(sub="bob")})).status == 404
-    assert_refused(await http(shop, ping, headers), 401, ASKED)
-    assert_refused(await http(shop, b"", headers, method="DELETE"), 401, ASKED)
-    stolen = await http(shop, b"", headers | {"authorization": bearer(sub="bob")}, method="DELETE")
-    assert stolen.status == 404
-    ended = await http(shop, b"", headers | {"authorization": bearer()}, method="DELETE")
-    assert ended.status == 204
+        async def status(method: str, authorization: str | None) -> int:
+            sent = {"authorization": authorization} if authorization else {}
+            body = message("ping") if method == "POST" else None
+            return (await client.request(method, RESOURCE, json=body, headers=sent)).status_code
+
+        for method in ("POST", "DELETE"):
+            assert await status(method, None) == 401
+            assert await status(method, bearer(exp=1)) == 401
+            assert await status(method, bearer(scope="more")) == 403
+            assert await status(method, bearer(sub="bob")) == 404
+        assert await status("POST", bearer()) == 200
+        assert await status("POST", bearer(scope="mcp more")) == 200
+        assert await status("DELETE", bearer()) == 204
+        assert await status("POST", bearer()) == 404
 
 
 async def test_lists_behind_authorization_are_private() -> None:

@@ -179,8 +179,8 @@ class Office(ScopedServer):
     async def keep_table(self, name: str, ctx: Context) -> str:
         """Keep a table until nobody wants it any longer."""
         given_up = self._tables[name] = asyncio.Event()
-        await ctx.report_progress(1)
         try:
+            await ctx.report_progress(1)
             await asyncio.sleep(60)
         except asyncio.CancelledError:
             given_up.set()

@@ -52,6 +52,7 @@ class Judge:
         self.revision = revision
         self._key = "$defs" if "$defs" in schema else "definitions"
         self._definitions: dict[str, Any] = copy.deepcopy(schema[self._key])
+        _correct(self._definitions)
         self.results = {
             method: self._result_of(name) for method, name in self._methods("ClientRequest").items()
         }
@@ -244,6 +245,17 @@ def _refuse(constant: str) -> Any:
     raise Broken(f"{constant} is no JSON")
 
 
+def _correct(definitions: dict[str, Any]) -> None:
+    """Put right where a schema says less than the specification's text.
+
+    Numbers in forms: the generator of the schemas made integers of the bounds and of the default, although
+    the text and the official suite have ``95.5``.
+    """
+    number = definitions.get("NumberSchema", {}).get("properties", {})
+    for name in {"default", "minimum", "maximum"} & set(number):
+        number[name] = number[name] | {"type": "number"}
+
+
 def _code(schema: Mapping[str, Any]) -> int | None:
     """Return the error code that a definition is about, or ``None``."""
     properties = schema.get("properties", {})
@@ -319,6 +331,17 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(constant: str) -> Any:
     raise Broken(f"{constant} is no JSON")
+
+
+def _correct(definitions: dict[str, Any]) -> None:
+    """Put right where a schema says less than the specification's text.
+
+    Numbers in forms: the generator of the schemas made integers of the bounds and of the default, although
+    the text and the official suite have ``95.5``.
+    """
+    number = definitions.get("NumberSchema", {}).get("properties", {})
+    for name in {"default", "minimum", "maximum"} & set(number):
+        number[name] = number[name] | {"type": "number"}
 
 
 def _code(schema: Mapping[str, Any]) -> int | None:

@@ -385,7 +385,7 @@ class StdioPeer(Peer):
         super().__init__(revision)
         self._to_server = to_server
         self._waiting: dict[Any, asyncio.Future[Reply]] = {}
-        self.strays: asyncio.Queue[Reply] = asyncio.Queue()
+        self.strays: asyncio.Queue[Any] = asyncio.Queue()
 
     async def ask(
         self,
@@ -420,7 +420,9 @@ class StdioPeer(Peer):
         """Take what the server sends, to its end."""
         while line := await replies.readline():
             message = json.loads(line)
-            if (reply := await self.take(message)) is not None:
+            if isinstance(message, list):
+                self.strays.put_nowait(message)
+            elif (reply := await self.take(message)) is not None:
                 self._write(reply)
             elif "method" not in message:
                 waiting = self._waiting.pop(message.get("id"), None)

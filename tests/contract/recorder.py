@@ -136,10 +136,11 @@ class _Exchange:
         self._body = b""
         self._events = 0
         self._messages: list[dict[str, Any]] = []
-        self._over = False
+        self._over = self._gone = False
 
     def received(self, event: Message) -> None:
         self._request += event.get("body", b"")
+        self._gone |= event["type"] == "http.disconnect"
 
     def sent(self, event: Message) -> None:
         if event["type"] == "http.response.start":
@@ -189,7 +190,7 @@ class _Exchange:
     def _finish(self) -> None:
         self._over = True
         kind = self._answer_headers.get("content-type", "")
-        if self._status >= 500:
+        if self._status >= 500 and b'"code":-32603' not in self._body:
             self._recorder.wrong(f"{self._where}: {self._body[:300]!r}")
         if self._streams:
             self._finish_stream()
@@ -231,7 +232,7 @@ class _Exchange:
     def _finish_stream(self) -> None:
         if self._body:
             self._recorder.wrong(f"{self._where}: half an event: {self._body[:300]!r}")
-        if self._conversation is None or list(self._conversation.revisions) != [MODERN]:
+        if self._gone or self._conversation is None or list(self._conversation.revisions) != [MODERN]:
             return
         if not self._messages or "method" in self._messages[-1]:
             self._recorder.wrong(f"{self._where}: the stream ended without an answer")
