@@ -112,7 +112,7 @@ class Inputs:
         if not self._request.revision.stateless:
             for key, question in missing.items():
                 ask = self._request.ingress.exchange.ask
-                self._answers[key] = await ask(question.method, question.params)
+                self._answers[key] = await ask(question.method, self._params(question))
         elif missing and (task := self._request.begun_task) is not None:
             self._answers |= await task.ask({key: one.wire() for key, one in missing.items()})
         elif missing:
@@ -154,6 +154,11 @@ class Inputs:
         raw = bytes(arguments) if isinstance(arguments, Raw) else repr(arguments).encode()
         principal = self._request.ingress.principal.name
         return b"\0".join((principal.encode(), self._request.method.name.encode(), str(target).encode(), raw))
+
+    def _params(self, question: Question) -> Mapping[str, Any]:
+        if self._request.revision.elicitation_modes:
+            return question.params
+        return {name: value for name, value in question.params.items() if name != "mode"}
 
     def _require_capability(self, question: Question) -> None:
         name = _CAPABILITY[question.method]

@@ -6,9 +6,17 @@ import copy
 from typing import Any, Literal
 
 from msgspec import UNSET, Raw, Struct, UnsetType, field
+from msgspec.structs import replace
 
 from scopedtools.protocol import meta
-from scopedtools.protocol.content import Content, PromptMessage, ResourceContents, ResourceLink, Text
+from scopedtools.protocol.content import (
+    Content,
+    EmbeddedResource,
+    PromptMessage,
+    ResourceContents,
+    ResourceLink,
+    Text,
+)
 from scopedtools.protocol.revisions import Revision
 from scopedtools.types import TaskStatus
 
@@ -170,9 +178,8 @@ def stamp(result: Result, revision: Revision, server_info: Raw) -> Result:
         result.meta = {**(result.meta or {}), meta.SERVER_INFO: server_info}
     elif isinstance(result, Cacheable):
         result.ttl_ms = result.cache_scope = UNSET
-    if not revision.structured and isinstance(result, CallResult):
-        result.structured_content = UNSET
-        result.content = [_unlinked(block) for block in result.content]
+    if not revision.structured:
+        _simplify(result)
     return result
 
 
@@ -183,5 +190,21 @@ def result_type(result: Result) -> Literal["complete", "input_required", "task"]
     return "task" if isinstance(result, CreateTaskResult) else "complete"
 
 
-def _unlinked(block: Content) -> Content:
-    return Text(f"{block.title or block.name}: {block.uri}") if isinstance(block, ResourceLink) else block
+def _simplify(result: Result) -> None:
+    """Take out what results had not at 2025-03-26."""
+    if isinstance(result, CallResult):
+        result.structured_content = UNSET
+        result.content = [_simple(block) for block in result.content]
+    elif isinstance(result, PromptResult):
+        result.messages = [PromptMessage(_simple(one.content), one.role) for one in result.messages]
+    elif isinstance(result, ReadResult):
+        result.contents = [replace(held, meta=None) for held in result.contents]
+
+
+def _simple(block: Content) -> Content:
+    if isinstance(block, ResourceLink):
+        return Text(f"{block.title or block.name}: {block.uri}")
+    if isinstance(block, EmbeddedResource):
+        block = replace(block, resource=replace(block.resource, meta=None))
+    hints = {name: hint for name, hint in (block.annotations or {}).items() if name != "lastModified"}
+    return replace(block, meta=None, annotations=hints or None)

@@ -23,6 +23,7 @@ class Revision:
         structured: Tools have output schemas, and results structured content and links.
         batches: Several messages may come in one array.
         unknown_requests: Requests to the client that came later.
+        elicitation_modes: A question to the user says in which mode it is asked.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Revision:
     structured: bool = True
     batches: bool = False
     unknown_requests: frozenset[str] = frozenset()
+    elicitation_modes: bool = True
 
     def primitive(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Leave out what a client of this revision has no name for."""
@@ -39,13 +41,14 @@ class Revision:
 
 LATEST: Final = Revision("2026-07-28", stateless=True)
 NOVEMBER_2025: Final = Revision("2025-11-25")
-JUNE_2025: Final = Revision("2025-06-18", unknown_fields=frozenset({"icons"}))
+JUNE_2025: Final = Revision("2025-06-18", unknown_fields=frozenset({"icons"}), elicitation_modes=False)
 MARCH_2025: Final = Revision(
     "2025-03-26",
     unknown_fields=frozenset({"icons", "title", "outputSchema", "_meta"}),
     structured=False,
     batches=True,
     unknown_requests=frozenset({"elicitation/create"}),
+    elicitation_modes=False,
 )
 
 REVISIONS: Final[Mapping[str, Revision]] = MappingProxyType(

@@ -342,9 +342,11 @@ def inspector_folder() -> Path:
 
 @contextmanager
 def _driver(command: Sequence[str | Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
-    driver = Driver(command, tmp_path_factory.mktemp("driver") / "log")
+    log = tmp_path_factory.mktemp("driver") / "log"
+    driver = Driver(command, log)
     with driver.process, _ended(driver.process):
         yield driver
+    _require_no_traceback(log.read_text())
 
 
 def _environment(name: str, requirement: str) -> Path:

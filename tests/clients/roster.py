@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import pytest
-from _pytest.mark import ParameterSet
 
 ALL: Final = (
     "mcp-2.3.0-auto",
@@ -22,6 +21,6 @@ TALKING: Final = tuple(name for name in ALL if name.startswith(("mcp-2", "npm"))
 """Those that are driven so that they answer questions and listen."""
 
 
-def marked(names: tuple[str, ...]) -> list[ParameterSet]:
+def marked(names: tuple[str, ...]) -> list[Any]:
     """Return names as parameters, marked with what they need."""
     return [pytest.param(name, marks=[pytest.mark.node] if "npm" in name else []) for name in names]

@@ -24,6 +24,10 @@ _OPEN_FIELDS: Final = frozenset({"_meta", "inputSchema", "outputSchema", "struct
 _OPEN_DEFINITIONS: Final = ("MetaObject", "ResultMeta", "Error", "ClientCapabilities")
 """Endings of the names of definitions that anybody may extend, or that others are made of."""
 
+_FORM_FIELDS: Final = ("StringSchema", "NumberSchema", "BooleanSchema", "EnumSchema")
+"""Authors write them. The first revision that had forms said of no field what it defaults to; who cannot
+use that ignores it."""
+
 _EMPTY: Final = ("EmptyResult", "UpdateTaskResult", "CancelTaskResult", "SubscriptionsListenResult")
 
 _ERROR_ENVELOPES: Final = ("JSONRPCErrorResponse", "JSONRPCError")
@@ -182,8 +186,9 @@ class Judge:
         return name if name in self._definitions else "EmptyResult"
 
     def _closed(self) -> dict[str, Any]:
+        endings = _OPEN_DEFINITIONS + (_FORM_FIELDS if self.revision == "2025-06-18" else ())
         definitions = {
-            name: schema if name.endswith(_OPEN_DEFINITIONS) else _closed(schema)
+            name: schema if name.endswith(endings) else _closed(schema)
             for name, schema in self._definitions.items()
         }
         return {self._key: definitions}

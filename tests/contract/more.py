@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from enum import Enum
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from scopedtools import Context, ResourceLink, Text, prompt, resource, tool
+from scopedtools import Context, EmbeddedResource, ResourceLink, Text, prompt, resource, tool
+from scopedtools.protocol.content import ResourceContents
 from tests.conformance.server import Confirmation, Everything
 
 
@@ -17,6 +20,40 @@ class Book(BaseModel):
 
     title: str
     copies: int | None = None
+
+
+class Size(Enum):
+    """A size."""
+
+    SMALL = "small"
+    LARGE = "large"
+
+
+class Much(BaseModel):
+    """A form with fields of every sort."""
+
+    size: Size
+    sizes: list[Size] = []
+    day: datetime.date
+    moment: datetime.time | None = None
+    number: Annotated[int, Field(gt=0, lt=10, multiple_of=1)] = 5
+    share: float = Field(0.5, title="Share", ge=0, le=1)
+    sure: Literal["yes"] = "yes"
+    note: str | None = Field(None, description="If you like", max_length=10)
+
+
+META: Final = {"example.com/a": [1]}
+HINTS: Final[dict[str, Any]] = {
+    "audience": ["user", "assistant"],
+    "priority": 0.5,
+    "lastModified": "2026-01-01T00:00:00Z",
+}
+LINK: Final = ResourceLink(
+    uri="test://static-text", name="text", title="A text", mime_type="text/plain", size=48, annotations=HINTS
+)
+HELD: Final = EmbeddedResource(
+    resource=ResourceContents("test://marked", "text/plain", text="Marked", meta=META), meta=META
+)
 
 
 class More(Everything):
@@ -33,12 +70,10 @@ class More(Everything):
         return [1, 2, 3]
 
     @tool
-    async def link(self) -> list[Text | ResourceLink]:
+    async def link(self) -> list[Text | ResourceLink | EmbeddedResource]:
         """Point to a resource, with all that may be said of it."""
-        hints = {"audience": ["user"], "priority": 0.5}
-        page = ResourceLink(uri="test://static-text", name="text", mime_type="text/plain", size=48)
-        page.annotations = hints
-        return [Text(text="Look there: ünïcode \U0001f600 \x00", meta={"example.com/a": [1]}), page]
+        words = Text(text="Look there: ünïcode \U0001f600 \x00", annotations=HINTS, meta=META)
+        return [words, LINK, HELD]
 
     @tool
     async def nothing(self) -> None:
@@ -65,6 +100,21 @@ class More(Everything):
     async def recommend(self, taste: Literal["crime", "comics", "poetry"] = "crime") -> str:
         """Recommend a book."""
         return taste
+
+    @prompt
+    async def linking_prompt(self) -> list[Any]:
+        """Point to resources."""
+        return [LINK, HELD, "Read them."]
+
+    @resource("test://marked", mime_type="text/plain")
+    async def marked(self) -> ResourceContents:
+        """A text with a mark."""
+        return HELD.resource
+
+    @tool
+    async def ask_much(self, ctx: Context) -> str:
+        """Ask for fields of every sort."""
+        return str((await ctx.elicit("Everything, please", Much)).action)
 
     @prompt
     async def crashing_prompt(self) -> str:

@@ -461,8 +461,9 @@ async def stdio_peer(dispatcher: Any, revision: str, recorder: Recorder) -> Asyn
 def answer_to(asked: Mapping[str, Any]) -> Reply:
     """Answer a question as a user, a model or a file system would."""
     if asked["method"] == "elicitation/create":
-        properties = asked["params"]["requestedSchema"]["properties"]
-        content = {name: _fill_in(schema) for name, schema in properties.items()}
+        form = asked["params"]["requestedSchema"]
+        named = form.get("required") or form["properties"]
+        content = {name: _fill_in(form["properties"][name]) for name in named}
         return {"action": "accept", "content": content}
     if asked["method"] == "sampling/createMessage":
         said = {"type": "text", "text": "Paris"}
@@ -476,4 +477,6 @@ def _fill_in(schema: Mapping[str, Any]) -> Any:
     choices = schema.get("enum") or [choice["const"] for choice in schema.get("oneOf", ())]
     if choices:
         return choices[0]
+    if schema.get("format") == "date":
+        return "2026-01-01"
     return {"boolean": True, "integer": 1, "number": 1.5, "array": []}.get(schema.get("type", ""), "text")

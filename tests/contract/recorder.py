@@ -16,6 +16,9 @@ from tests.contract.judge import MODERN, REVISIONS, Broken, Judges, strict
 _VERSION: Final = "io.modelcontextprotocol/protocolVersion"
 _SUBSCRIPTION: Final = "io.modelcontextprotocol/subscriptionId"
 
+_ANY: Final = REVISIONS[::-1]
+"""Of a client that names no revision that there is; what the newest one says of errors counts most."""
+
 _NO_BODY: Final = frozenset({202, 204})
 
 
@@ -36,7 +39,7 @@ class Conversation:
         asked: Requests of the client's by ID.
     """
 
-    revisions: Collection[str] = REVISIONS
+    revisions: Collection[str] = _ANY
     asked: dict[Any, Asked] = field(default_factory=dict)
 
 
@@ -185,7 +188,7 @@ class _Exchange:
         if named is None:
             bodies = {_meta_version(message) for message in asked} & set(REVISIONS)
             return tuple(str(body) for body in bodies) or ("2025-03-26",)
-        return (named,) if named in REVISIONS else REVISIONS
+        return (named,) if named in REVISIONS else _ANY
 
     def _finish(self) -> None:
         self._over = True
@@ -269,7 +272,7 @@ class _Source:
                 revisions = (named,)
                 self._conversation.revisions = {*self._conversation.revisions, named}
             else:
-                revisions = REVISIONS
+                revisions = _ANY
             self._conversation.asked[message_id] = Asked(message["method"], revisions)
         return line
 
