@@ -76,7 +76,7 @@ class Stream:
         self._events.append(Event(self.count, body))
         self.count += 1
         self.size_bytes += len(body)
-        while self._is_full(_KEPT) and len(self._events) > 1:
+        while self.key and self._is_full(_KEPT) and len(self._events) > 1:
             self._forget()
         self._wake()
 

@@ -7,9 +7,9 @@ import pytest
 from pydantic import Field
 
 from scopedtools import Context, ScopedServer, View, ViewSettings, prompt, resource, tool, tools_from
+from scopedtools.assembly import SEARCH_TOOLS
 from scopedtools.catalog.primitives import Tool
 from scopedtools.exceptions import DefinitionError
-from scopedtools.server import SEARCH_TOOLS
 from scopedtools.testing import Client, WireError
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from scopedtools import Context, ScopedServer, tools_from
+from scopedtools.assembly import SEARCH_TOOLS
 from scopedtools.catalog.primitives import Tool
 from scopedtools.exceptions import DefinitionError
-from scopedtools.server import SEARCH_TOOLS
 from scopedtools.testing import Client
 
 SOURCE = '''

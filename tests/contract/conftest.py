@@ -23,7 +23,7 @@ DOWNLOAD_S: Final = 120
 @pytest.fixture(scope="session")
 def schemas() -> dict[str, dict[str, Any]]:
     """The JSON Schema of each revision."""
-    found = schemas_in(_bundle())
+    found = schemas_in(bundle())
     assert sorted(found) == sorted(REVISIONS)
     return found
 
@@ -41,7 +41,8 @@ def recorder(judges: Judges) -> Iterator[Recorder]:
     assert not recorder.problems, "\n\n".join(dict.fromkeys(recorder.problems))
 
 
-def _bundle() -> str:
+def bundle() -> str:
+    """Return the code of the suite, from npm or from an earlier run; skips where there is neither."""
     archive = CACHE / "modelcontextprotocol-conformance-0.2.0-alpha.12.tgz"
     if not archive.exists():
         _download(archive)

@@ -6,6 +6,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final
 
@@ -26,7 +27,7 @@ _NO_BODY: Final = frozenset({202, 204})
 class Asked:
     """A request of the client's that waits for its answer."""
 
-    method: str
+    method: str | None
     revisions: Collection[str]
 
 
@@ -40,7 +41,11 @@ class Conversation:
     """
 
     revisions: Collection[str] = _ANY
-    asked: dict[Any, Asked] = field(default_factory=dict)
+    asked: dict[Any, list[Asked]] = field(default_factory=dict)
+
+    def ask(self, message_id: Any, method: str, revisions: Collection[str]) -> None:
+        """Take a request; there may be others of the same ID, although there should not."""
+        self.asked.setdefault(message_id, []).insert(0, Asked(method, revisions))
 
 
 class Recorder:
@@ -117,12 +122,18 @@ class Recorder:
 
     def _one(self, message: Any, conversation: Conversation) -> None:
         answers = isinstance(message, dict) and "method" not in message
-        asked = conversation.asked.get(message.get("id")) if answers else None
-        revisions = asked.revisions if asked is not None else conversation.revisions
-        if asked is not None and asked.method == "initialize" and "result" in message:
-            revisions = conversation.revisions = (_negotiated(message["result"]),)
-        seen = self._judges.message(revisions, message, asked.method if asked is not None else None)
-        self.seen[seen] += 1
+        unasked = Asked(None, conversation.revisions)
+        asked = (answers and conversation.asked.get(message.get("id"))) or [unasked]
+        if _opens(message, asked):
+            asked = [Asked("initialize", (_negotiated(message["result"]),))]
+            conversation.revisions = asked[0].revisions
+        self.seen[self._fitting(message, asked)] += 1
+
+    def _fitting(self, message: Any, asked: list[Asked]) -> tuple[str, str]:
+        for one in asked[:-1]:
+            with suppress(Broken):
+                return self._judges.message(one.revisions, message, one.method)
+        return self._judges.message(asked[-1].revisions, message, asked[-1].method)
 
 
 class _Exchange:
@@ -180,20 +191,21 @@ class _Exchange:
                 conversation.revisions = revisions
             revisions = {*conversation.revisions, *revisions}
         for message, message_id in asked:
-            conversation.asked[message_id] = Asked(message["method"], revisions)
+            conversation.ask(message_id, message["method"], revisions)
         return conversation
 
     def _revisions(self, asked: list[dict[str, Any]]) -> Collection[str]:
         named = self._headers.get("mcp-protocol-version")
-        if named is None:
+        if named is None:  # then it is of the revision that had no such header yet
             bodies = {_meta_version(message) for message in asked} & set(REVISIONS)
-            return tuple(str(body) for body in bodies) or ("2025-03-26",)
+            is_batch = self._request.lstrip().startswith(b"[")
+            return ("2025-03-26",) if is_batch or not bodies else tuple(str(body) for body in bodies)
         return (named,) if named in REVISIONS else _ANY
 
     def _finish(self) -> None:
         self._over = True
         kind = self._answer_headers.get("content-type", "")
-        if self._status >= 500 and b'"code":-32603' not in self._body:
+        if self._status >= 500 and self._status != 503 and b'"code":-32603' not in self._body:
             self._recorder.wrong(f"{self._where}: {self._body[:300]!r}")
         if self._streams:
             self._finish_stream()
@@ -273,7 +285,7 @@ class _Source:
                 self._conversation.revisions = {*self._conversation.revisions, named}
             else:
                 revisions = _ANY
-            self._conversation.asked[message_id] = Asked(message["method"], revisions)
+            self._conversation.ask(message_id, message["method"], revisions)
         return line
 
 
@@ -299,7 +311,7 @@ class _Sink:
 def _requests(body: bytes) -> list[tuple[dict[str, Any], Any]]:
     """Return the requests in a body, each with its ID, as far as a client could ever ask for them."""
     try:
-        value = json.loads(body)
+        value = json.loads(body.decode(errors="replace"))
     except (ValueError, RecursionError):
         return []
     messages = value if isinstance(value, list) else [value]
@@ -317,6 +329,13 @@ def _meta_version(message: Mapping[str, Any]) -> Any:
     found = params.get("_meta") if isinstance(params, dict) else None
     version = found.get(_VERSION) if isinstance(found, dict) else None
     return version if isinstance(version, str) or version is None else repr(version)
+
+
+def _opens(message: Any, asked: list[Asked]) -> bool:
+    """Tell whether a message is the answer to ``initialize``."""
+    result = message.get("result") if isinstance(message, dict) else None
+    methods = {one.method for one in asked}
+    return "initialize" in methods and isinstance(result, dict) and "protocolVersion" in result
 
 
 def _negotiated(result: Any) -> str:

@@ -248,6 +248,9 @@ async def http_refusals(peer: Peer, server: More) -> None:
     ):
         async with peer.post(good, headers) as call:
             await call.read()
+    unknown = peer.message("tools/list", {}, {_VERSION: "1999-01-01"}, 1)
+    async with peer.post(unknown, {"mcp-protocol-version": "1999-01-01"}) as call:
+        await call.read()
     for method in ("GET", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS"):
         bare = {name: text for name, text in peer.headers({}).items() if name != "mcp-session-id"}
         async with HttpCall(peer.app, method, bare) as call:

@@ -23,13 +23,13 @@ from scopedtools import (
     tool,
     tools_from,
 )
+from scopedtools.assembly import SEARCH_TOOLS
 from scopedtools.auth import StaticTokens
 from scopedtools.catalog.primitives import Kind
 from scopedtools.context.store import MemoryStore
 from scopedtools.protocol import meta
 from scopedtools.protocol.cursor import encode_cursor
 from scopedtools.retrieval import HybridSelector
-from scopedtools.server import SEARCH_TOOLS
 from scopedtools.testing import Client, HashingEncoder, WireError
 from scopedtools.types import ContextRecord, Describable, Hit, Ranking, Rows, Selector
 

@@ -35,6 +35,7 @@ class Opened:
         self.left = asyncio.Event()
         self.reading = asyncio.Event()
         self.reading.set()
+        self.broken = False
         self.sent = 0
         self._body: bytes | None = body
         self._parts: asyncio.Queue[Message] = asyncio.Queue()
@@ -58,6 +59,8 @@ class Opened:
 
     async def _send(self, part: Message) -> None:
         await self.reading.wait()
+        if self.broken:
+            raise ConnectionResetError("the client is gone")
         self.sent += 1
         await self._parts.put(part)
 
@@ -86,6 +89,12 @@ class Opened:
         body = b"".join([part.get("body", b"") for part in self._left_over()])
         answer: dict[str, Any] = msgspec.json.decode(body)
         return answer
+
+    async def answer(self) -> dict[str, Any]:
+        """Wait for the answer, which is the last of several messages or the only one."""
+        if await self.header("content-type") == "application/json":
+            return await self.json()
+        return (await self.messages())[-1]
 
     def _left_over(self) -> list[Message]:
         return [self._parts.get_nowait() for _ in range(self._parts.qsize())]
@@ -195,11 +204,8 @@ def opened_modern(
 async def asked(app: ASGIApp, request: Mapping[str, Any], **headers: str) -> dict[str, Any]:
     """Send a request of the stateless revision and return the last message of its answer."""
     async with opened_modern(app, request, **headers) as one:
-        if await one.header("content-type") == "application/json":
-            answer: dict[str, Any] = await one.json()
-            return answer
-        messages: list[dict[str, Any]] = await one.messages()
-        return messages[-1]
+        answer: dict[str, Any] = await one.answer()
+        return answer
 
 
 async def call(
