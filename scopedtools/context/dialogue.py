@@ -80,8 +80,8 @@ class Dialogue:
             await self._task.report(message or done)
             return
         token = self._request.meta.get("progressToken")
-        if token is None:
-            return
+        if isinstance(token, bool) or not isinstance(token, int | str):
+            return  # none, or one that no notification can carry
         self._progress = progress
         params = {"progressToken": token, "progress": progress, "total": total, "message": message}
         await self._notify("notifications/progress", params)

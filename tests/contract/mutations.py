@@ -89,7 +89,7 @@ def mutated_headers(draw: st.DrawFn, headers: Mapping[str, str]) -> Headers:
 def _mutate(draw: st.DrawFn, message: Any) -> Any:
     places = list(_places(message))
     if not places:
-        return draw(st.sampled_from(ODD))
+        return _odd(draw)
     parent, key = draw(st.sampled_from(places))
     kind = draw(st.sampled_from(("drop", "rename", "retype", "retype", "nest", "add", "twice", "move", "whole")))
     if kind == "whole":
@@ -100,18 +100,22 @@ def _mutate(draw: st.DrawFn, message: Any) -> Any:
     elif kind == "rename":
         parent[draw(st.sampled_from(FIELDS)) if isinstance(parent, dict) else key] = parent.pop(key)
     elif kind == "retype":
-        parent[key] = copy.deepcopy(draw(st.sampled_from(ODD)))
+        parent[key] = _odd(draw)
     elif kind == "nest":
         parent[key] = draw(st.sampled_from(([value], {"a": value}, {str(key): value}, [[value]])))
     elif kind == "twice" and isinstance(value, dict) and value:
         field = draw(st.sampled_from(sorted(value)))
-        parent[key] = Twice(value, (field, draw(st.sampled_from(ODD))))
+        parent[key] = Twice(value, (field, _odd(draw)))
     elif kind == "move":
         other, other_key = draw(st.sampled_from(places))
         parent[key] = copy.deepcopy(other.get(other_key) if isinstance(other, dict) else None)
     elif isinstance(parent, dict):
-        parent[draw(st.sampled_from(FIELDS))] = copy.deepcopy(draw(st.sampled_from(ODD)))
+        parent[draw(st.sampled_from(FIELDS))] = _odd(draw)
     return message
+
+
+def _odd(draw: st.DrawFn) -> Any:
+    return copy.deepcopy(draw(st.sampled_from(ODD)))
 
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import anyio.from_thread
+import msgspec
 import pytest
 from pydantic import BaseModel
 
@@ -117,7 +118,17 @@ def reply(question: dict[str, Any], **result: Any) -> dict[str, Any]:
 LEGACY_HEADERS = JSON_HEADERS | {"mcp-protocol-version": "2025-11-25"}
 
 
-@pytest.mark.parametrize("revision", LEGACY)
+async def test_the_first_revision_has_no_forms_and_asks_for_the_rest() -> None:
+    server = Curious()
+    headers = JSON_HEADERS | {"mcp-protocol-version": "2025-03-26"}
+    async with opened(server, calling("ask"), headers) as one:
+        assert (await one.answer())["error"]["code"] == -32021
+    async with opened(server, calling("look"), headers) as one:
+        await status(server, reply(await asked(one, "roots/list"), roots=[]), headers)
+        assert "result" in await one.message()
+
+
+@pytest.mark.parametrize("revision", LEGACY[:2])
 @pytest.mark.parametrize("sessions", [True, False])
 async def test_a_question_is_answered_by_a_message_of_its_own(revision: str, *, sessions: bool) -> None:
     server = Curious(sessions=sessions)
@@ -294,8 +305,6 @@ async def opened_pipe(client: Pipes, **capabilities: Any) -> None:
 
 
 def answer(client: Pipes, question: dict[str, Any], **result: Any) -> None:
-    import msgspec
-
     client.write(msgspec.json.encode(reply(question, **result)) + b"\n")
 
 
@@ -359,15 +368,13 @@ async def test_on_stdio_nobody_is_asked_after_the_client_closed_its_side() -> No
 
 
 async def test_on_stdio_a_message_of_a_batch_may_ask() -> None:
-    import msgspec
-
     async with connected(Curious()) as client:
         await client.ask("initialize", {"protocolVersion": "2025-03-26", "capabilities": CAN})
-        batch = [calling("ask", 5), message("ping", message_id=6)]
+        batch = [calling("look", 5), message("ping", message_id=6)]
         client.write(msgspec.json.encode(batch) + b"\n")
         question = await client.read()
-        assert question["method"] == "elicitation/create"
-        answer(client, question, action="decline")
+        assert question["method"] == "roots/list"
+        answer(client, question, roots=[])
         replies = msgspec.json.decode(await client._replies.readline())
         assert [one["id"] for one in replies] == [5, 6]
 
