@@ -18,12 +18,13 @@ SEARCH_TOOLS: Final = ("search_tools", CALL_TOOL)
 """Names of the tools that lead to all others."""
 
 
-def assemble(own: Iterable[Primitive], more: Catalog | None) -> Catalog:
+def assemble(own: Iterable[Primitive], more: Catalog | None, *, open_to_all: bool) -> Catalog:
     """Make the catalog of a server.
 
     Args:
         own: What its class declares, the search tools first.
         more: Further rows.
+        open_to_all: Everybody may use every row, so that the search tools may say what kinds there are.
 
     Raises:
         DefinitionError: Two rows have one name, or a row's scopes are wrong.
@@ -31,6 +32,8 @@ def assemble(own: Iterable[Primitive], more: Catalog | None) -> Catalog:
     rows = (*own, *(more.rows if more is not None else ()))
     for row in rows:
         _check_row(row)
+    if not open_to_all or any(row.scopes for row in rows):
+        return Catalog(rows)
     summary = kinds_of_tools(Catalog(row for row in rows if row.name not in SEARCH_TOOLS).of("tool"))
     return Catalog(_described(row, summary) for row in rows)
 

@@ -56,15 +56,20 @@ class Listeners:
         self._revisions = revisions
         self._listeners: set[Listener] = set()
         self._looking = asyncio.Lock()
+        self._looks = 0
         self._ended = asyncio.Event()
 
     async def add(self, listener: Listener) -> Callable[[], None]:
         """Begin to tell a listener; returns what ends it."""
-        async with self._looking:
+        # No lock: an author's hook that takes long for one caller must not hold up all others. A look that
+        # begins meanwhile misses this listener, so what it saw is looked at once more.
+        looks = None
+        while looks != self._looks:
+            looks = self._looks
             for name in listener.lists:
                 for kind in LISTS[name]:
                     listener.seen[kind] = await self._revisions(listener.ctx, kind)
-            self._listeners.add(listener)
+        self._listeners.add(listener)
         return lambda: self._listeners.discard(listener)
 
     @asynccontextmanager
@@ -90,6 +95,7 @@ class Listeners:
 
     async def lists_changed(self) -> None:
         """Tell each listener of the lists that are others for its context than before."""
+        self._looks += 1
         # One look after the other: what an earlier one saw is older than what a later one did.
         async with self._looking:
             for listener in tuple(self._listeners):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -47,6 +48,9 @@ from scopedtools.transports.sessions import Sessions
 from scopedtools.transports.stdio import serve_stdio
 from scopedtools.types import ContextStore, Ranking, Selector, TaskStore, TokenVerifier
 
+SECRET_VARIABLE: Final = "SCOPEDTOOLS_SECRET"
+"""Environment variable that ``secret`` is taken from where it is not given."""
+
 _SEARCH_LIMIT: Final = 20
 
 
@@ -70,7 +74,7 @@ class ScopedServer:
         carriers: Where a context ID may ride on a request, first match first.
         strict_ids: Refuse malformed context IDs instead of treating them as none.
         secret: Key under which context IDs are hashed and state that travels through clients is sealed;
-            give replicas of one server the same.
+            give replicas of one server the same. By default from ``SCOPEDTOOLS_SECRET``, or random.
         verifier: Tells who a bearer token belongs to. Without one everybody is anonymous.
         resource_server: Instead, OAuth over HTTP: checks tokens with a verifier of its own, tells clients
             where to get them, and which scopes a request needs.
@@ -120,7 +124,9 @@ class ScopedServer:
         self.name = name or type(self).__name__
         self.version = version
         declared = self._declared or read_declarations(ScopedServer, inject=Context)
-        self.catalog = assemble((declaration.bind(self) for declaration in declared), catalog)
+        open_to_all = type(self).permitted is ScopedServer.permitted
+        own = (declaration.bind(self) for declaration in declared)
+        self.catalog = assemble(own, catalog, open_to_all=open_to_all)
         search = self.catalog.of("tool").named(*SEARCH_TOOLS)
         settings = views or ViewSettings()
         self.index_dir = Path(index_dir) if index_dir is not None else None
@@ -134,7 +140,8 @@ class ScopedServer:
         )
         # A session ID that this server makes itself names a connection, not a unit of work.
         table = CarrierTable((one for one in carriers if not (sessions and one.legacy)), strict=strict_ids)
-        resolver = ContextResolver(table, secret=secret)
+        resolver = ContextResolver(table, secret=secret or os.environ.get(SECRET_VARIABLE, "").encode())
+        self.is_bound_to_process = sessions or has_tasks(self.catalog)
         authorizer = _authorizer(verifier, resource_server)
         about = self._about(settings, table, authorized=authorizer is not None)
         self._tasks = Tasks(
@@ -184,7 +191,13 @@ class ScopedServer:
         self.metadata_routes: tuple[Route, ...] = (
             () if resource_server is None else (metadata_route(resource_server),)
         )
-        self._app = build_app(transport, path=path, routes=self.metadata_routes, lifespan=lambda: self)
+        self._app = build_app(
+            transport,
+            path=path,
+            routes=self.metadata_routes,
+            origins=tuple(allowed_origins),
+            lifespan=lambda: self,
+        )
         self._running = AsyncExitStack()
         self._changing = asyncio.Lock()
         self._holders = 0

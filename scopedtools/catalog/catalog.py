@@ -19,6 +19,9 @@ from scopedtools.exceptions import DefinitionError
 from scopedtools.protocol.revisions import LATEST, Revision
 from scopedtools.types import Rows
 
+MAX_URI_CHARACTERS: Final = 2048
+"""Longer URIs name nothing: matching templates backtracks, and must not do so over megabytes."""
+
 _BYTES_PER_TOKEN: Final = 4
 """English text and JSON both come to about four bytes a token; close enough for a budget."""
 
@@ -148,6 +151,8 @@ class Catalog:
 
     def resources_at(self, uri: str) -> Iterator[tuple[int, dict[str, str]]]:
         """Yield the resource at a URI, then the templates that it follows, each with its variables."""
+        if len(uri) > MAX_URI_CHARACTERS:
+            return
         exact = self.find("resource", uri)
         if exact is not None:
             yield exact, {}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
+import secrets
 import signal
 import sys
 from pathlib import Path
@@ -14,8 +16,8 @@ from typing import Annotated, Final
 import typer
 import uvicorn
 
-from scopedtools.cli.target import load_server
-from scopedtools.server import ScopedServer
+from scopedtools.cli.target import TargetError, load_server
+from scopedtools.server import SECRET_VARIABLE, ScopedServer
 
 _GRACE_S: Final = 10
 """Seconds that requests under way have to finish when the server is told to stop."""
@@ -40,6 +42,9 @@ def serve(
         with contextlib.suppress(asyncio.CancelledError):
             asyncio.run(_until_interrupted(server))
     elif workers > 1:
+        _require_shareable(server)
+        # Read by the server in each worker: what one seals, another opens.
+        os.environ.setdefault(SECRET_VARIABLE, secrets.token_hex(32))
         uvicorn.run(
             target,
             host=host,
@@ -50,6 +55,14 @@ def serve(
         )
     else:
         _Hosted(server, host, port).run()
+
+
+def _require_shareable(server: ScopedServer) -> None:
+    if server.is_bound_to_process:
+        raise TargetError(
+            "this server keeps sessions or tasks in its process, so it cannot have several workers; "
+            "run one worker on each of several ports, behind a proxy that hashes on the session or task"
+        )
 
 
 class _Hosted(uvicorn.Server):

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol, cast
 import msgspec
 from msgspec import UNSET
 
-from scopedtools.catalog.catalog import Catalog
+from scopedtools.catalog.catalog import MAX_URI_CHARACTERS, Catalog
 from scopedtools.catalog.convert import text_result
 from scopedtools.catalog.primitives import Prompt, Resource, ResourceTemplate, Tool
 from scopedtools.context.context import Context, ContextResolver
@@ -83,9 +83,7 @@ class Calls:
     async def _call(self, request: Request) -> Result:
         params = cast("CallParams", request.params)
         arguments = _object(params.arguments)
-        mirrored = self._mirrored.get(params.name)
-        if mirrored and request.revision.stateless and request.ingress.headers:
-            check_parameters(mirrored, msgspec.json.decode(arguments), joined(request.ingress.headers))
+        await self._check_mirrored(request, params.name, arguments)
 
         async def run(request: Request) -> CallResult:
             return await self.run_tool(self._resolver.resolve(request), params.name, arguments)
@@ -93,6 +91,15 @@ class Calls:
         if self._tasks is not None and request.follows_tasks and self._may_be_task(params.name):
             return await self._tasks.follow(request, run)
         return await run(request)
+
+    async def _check_mirrored(self, request: Request, name: str, arguments: bytes) -> None:
+        """Compare headers with the arguments that they mirror, of a tool that the caller may know of."""
+        mirrored = self._mirrored.get(name)
+        ordinal = self._catalog.find("tool", name)
+        if not mirrored or ordinal is None or not request.revision.stateless or not request.ingress.headers:
+            return
+        if await self._lists.may_call(self._resolver.resolve(request), ordinal):
+            check_parameters(mirrored, _values(arguments), joined(request.ingress.headers))
 
     def _may_be_task(self, name: str) -> bool:
         ordinal = self._catalog.find("tool", name)
@@ -105,7 +112,7 @@ class Calls:
         for ordinal, variables in self._catalog.resources_at(uri):
             if ordinal in permitted:
                 return await self._read_row(ctx, ordinal, uri, variables)
-        raise InvalidParamsError(f"Resource not found: {uri!r}", data={"uri": uri})
+        raise InvalidParamsError(f"Resource not found: {uri[:200]!r}", data={"uri": uri[:MAX_URI_CHARACTERS]})
 
     async def _read_row(self, ctx: Context, ordinal: int, uri: str, variables: Mapping[str, str]) -> Result:
         row = cast("Resource | ResourceTemplate", self._catalog.rows[ordinal])
@@ -183,3 +190,11 @@ def _object(arguments: Any) -> bytes:
     if not raw.startswith(b"{"):
         raise InvalidParamsError(f"'arguments' must be an object, got {raw[:40].decode(errors='replace')}")
     return raw
+
+
+def _values(arguments: bytes) -> Any:
+    # Taken out of the message as they stood there, they may hold text that is none.
+    try:
+        return msgspec.json.decode(arguments)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidParamsError(f"'arguments' cannot be read: {error}") from error

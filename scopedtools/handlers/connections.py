@@ -140,7 +140,7 @@ class Connections:
         subscriptions = self._session(request).subscriptions
         if not await self._readable(self._resolver.resolve(request), [uri]):
             raise InvalidParamsError(f"Resource not found: {uri!r}", data={"uri": uri})
-        if len(subscriptions) >= _SUBSCRIPTIONS:
+        if uri not in subscriptions and len(subscriptions) >= _SUBSCRIPTIONS:
             raise InvalidParamsError(f"There are {_SUBSCRIPTIONS} subscriptions already; end one of them")
         subscriptions.add(uri)
         return Result()

@@ -75,6 +75,7 @@ def decode(body: bytes) -> Message:
         InvalidRequestError: It is not a JSON-RPC 2.0 message.
     """
     try:
+        body.decode()  # parameters stay undecoded for now, and must be text all the same
         message = _message.decode(body)
     except msgspec.ValidationError as error:
         raise InvalidRequestError(f"Not a JSON-RPC 2.0 message: {error}") from error

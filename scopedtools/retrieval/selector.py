@@ -26,6 +26,9 @@ CANDIDATES: Final = 100
 
 _Answer = TypeVar("_Answer")
 
+MAX_REQUEST_CHARACTERS: Final = 8192
+"""A request is read up to here: encoders see less, and work on it must not grow with what a client sends."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -116,6 +119,7 @@ class HybridSelector:
         index = self._index
         if index is None:
             raise RuntimeError("the selector is not ready; await prepare(rows) first")
+        text = text[:MAX_REQUEST_CHARACTERS]
         whole = " ".join(text.split())
         if not whole or not within or limit < 1:
             return None

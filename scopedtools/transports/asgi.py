@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
@@ -28,6 +29,7 @@ def build_app(
     path: str,
     lifespan: Callable[[], AbstractAsyncContextManager[Any]],
     routes: Iterable[Route] = (),
+    origins: Collection[str] = (),
 ) -> ASGIApp:
     """Make the app.
 
@@ -36,7 +38,16 @@ def build_app(
         path: Where the endpoint is, when the app is not mounted in another.
         lifespan: Held while the app runs.
         routes: What is served besides.
+        origins: Web origins whose pages may call and read the answers, or ``*``.
     """
+    if origins:
+        endpoint = CORSMiddleware(
+            endpoint,
+            allow_origins=tuple(origins),
+            allow_methods=("GET", "POST", "DELETE"),
+            allow_headers=("*",),
+            expose_headers=("Mcp-Session-Id", "WWW-Authenticate"),
+        )
 
     @asynccontextmanager
     async def held(_: Any) -> AsyncIterator[None]:

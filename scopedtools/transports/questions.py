@@ -63,11 +63,14 @@ def result_of(message: Message, method: str) -> dict[str, Any]:
     Raises:
         ToolError: It is an error, or no object.
     """
-    if message.error is not UNSET:
-        error = msgspec.json.decode(message.error)
-        text = error.get("message") if isinstance(error, dict) else None
+    failed = message.error is not UNSET
+    try:
+        answer = msgspec.json.decode(message.error if failed else message.result or b"null")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ToolError(f"The client's answer to {method} cannot be read: {error}") from error
+    if failed:
+        text = answer.get("message") if isinstance(answer, dict) else None
         raise ToolError(f"The client refused {method}: {text or 'without a reason'}")
-    result = msgspec.json.decode(message.result or b"null")
-    if not isinstance(result, dict):
-        raise ToolError(f"The client answered {method} with {type(result).__name__}, not an object")
-    return result
+    if not isinstance(answer, dict):
+        raise ToolError(f"The client answered {method} with {type(answer).__name__}, not an object")
+    return answer

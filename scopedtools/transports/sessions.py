@@ -16,7 +16,7 @@ from scopedtools.protocol.methods import CancelledParams
 from scopedtools.protocol.request import Request
 from scopedtools.protocol.session import Session
 from scopedtools.transports.sse import Stream
-from scopedtools.types import Principal
+from scopedtools.types import ANONYMOUS, Principal
 
 _STREAMS: Final = 64
 _BYTES: Final = 16 * 2**20
@@ -99,6 +99,7 @@ class Sessions:
 
     Args:
         max_sessions: The least recently used goes first.
+        max_of_principal: The same for the sessions of one principal that is not anonymous.
         idle_s: Seconds without a request or an open stream after which a session ends.
         clock: Seconds since any moment.
     """
@@ -107,10 +108,12 @@ class Sessions:
         self,
         *,
         max_sessions: int = 10_000,
+        max_of_principal: int = 100,
         idle_s: float = 30 * 60,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._sessions = _Ending(max_sessions, idle_s, timer=clock)
+        self._max_of_principal = max_of_principal
 
     def new(self, principal: Principal) -> HttpSession:
         """Make a session; it begins with `keep`."""
@@ -118,6 +121,11 @@ class Sessions:
 
     def keep(self, session: HttpSession) -> None:
         """Begin a session, or start its idle time anew."""
+        if session.id not in self._sessions and session.principal != ANONYMOUS:
+            name = session.principal.name
+            own = [kept for kept in tuple(self._sessions.values()) if kept.principal.name == name]
+            for oldest in own[: max(0, len(own) + 1 - self._max_of_principal)]:
+                self.end(oldest)
         self._sessions[session.id] = session
 
     def get(self, session_id: str, principal: Principal) -> HttpSession | None:

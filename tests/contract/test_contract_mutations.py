@@ -27,7 +27,7 @@ WITHOUT_ID: Final = frozenset({403, 406, 413, 415, 421})
 """Statuses of what is refused before the message is read."""
 
 MANY: Final = settings(
-    max_examples=1500,
+    max_examples=1000,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

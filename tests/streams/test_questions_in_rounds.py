@@ -14,9 +14,10 @@ from pydantic import BaseModel, Field
 
 from scopedtools import Context, ScopedServer, ToolError, prompt, resource, tool
 from scopedtools.exceptions import InvalidParamsError
+from scopedtools.protocol import meta
 from scopedtools.protocol.inputs import InputRequired, Question, asked_in
 from scopedtools.protocol.seal import Sealer
-from tests.streams.opened import EVERYTHING, asked, call, modern, opened_modern, text
+from tests.streams.opened import EVERYTHING, LIMIT_S, asked, call, modern, opened_modern, text
 from tests.streams.test_http_sessions import Tokens
 
 pytestmark = pytest.mark.anyio
@@ -86,6 +87,13 @@ class Waiter(ScopedServer):
         """Use a task group."""
         async with asyncio.TaskGroup() as group:
             asking = [group.create_task(ctx.elicit(f"{n}?", ANYTHING, key=f"q{n}")) for n in range(3)]
+        return " ".join(task.result().action for task in asking)
+
+    @tool(task="optional", detached=False)
+    async def ask_before_a_task(self, ctx: Context) -> str:
+        """Ask in a group, then work as a task."""
+        async with asyncio.TaskGroup() as group:
+            asking = [group.create_task(ctx.elicit(f"{n}?", ANYTHING, key=f"q{n}")) for n in range(2)]
         return " ".join(task.result().action for task in asking)
 
     @tool
@@ -416,6 +424,17 @@ async def test_questions_of_a_task_group_are_asked_together(name: str, keys: set
     assert set(required(first)) == keys
     given = dict.fromkeys(keys, ACCEPT)
     assert text(await call(server, name, answers=given, state=state(first))) == said
+
+
+async def test_questions_of_a_group_are_asked_before_a_call_is_a_task() -> None:
+    server = Waiter()
+    can = {**EVERYTHING, "extensions": {meta.TASKS: {}}}
+    async with asyncio.timeout(LIMIT_S):
+        first = await call(server, "ask_before_a_task", can=can)
+        assert set(required(first)) == {"q0", "q1"}
+        given = dict.fromkeys(("q0", "q1"), ACCEPT)
+        last = await call(server, "ask_before_a_task", can=can, answers=given, state=state(first))
+    assert text(last) == "accept accept"
 
 
 async def test_a_question_beside_a_failure_in_one_group_is_asked_or_the_failure_told() -> None:
