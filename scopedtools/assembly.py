@@ -6,13 +6,22 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
+from msgspec import Raw
+
 from scopedtools.auth.bearer import check_scopes
 from scopedtools.catalog.catalog import Catalog
+from scopedtools.catalog.convert import text_result
 from scopedtools.catalog.primitives import Primitive, Prompt, Tool
 from scopedtools.catalog.view import View
 from scopedtools.exceptions import DefinitionError
+from scopedtools.protocol.results import CallResult
+from scopedtools.protocol.revisions import LATEST
+from scopedtools.types import Ranking
 
 CALL_TOOL: Final = "call_tool"
+
+_QUERY: Final = 200
+"""Characters of a query that are repeated to whoever asked."""
 
 SEARCH_TOOLS: Final = ("search_tools", CALL_TOOL)
 """Names of the tools that lead to all others."""
@@ -73,3 +82,14 @@ def has_choices(catalog: Catalog) -> bool:
     """Tell whether any prompt names what an argument may be."""
     prompts = (row for row in catalog.rows if isinstance(row, Prompt))
     return any(argument.choices for row in prompts for argument in row.arguments)
+
+
+def search_result(catalog: Catalog, ranking: Ranking, *, query: str, within: View) -> CallResult:
+    """Tell the model what a search found: definitions, enough to call; or what else there is."""
+    if not ranking.hits or not ranking.fits:
+        return text_result(f"No tool fits {query[:_QUERY]!r}. {kinds_of_tools(within)}")
+    rows = catalog.encoded(LATEST)
+    found = b'{"tools":[%b]}' % b",".join([rows[hit.row] for hit in ranking.hits])
+    result = text_result(found.decode())
+    result.structured_content = Raw(found)
+    return result

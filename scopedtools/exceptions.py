@@ -1,4 +1,4 @@
-"""Every error that scopedtools raises.
+"""The errors that scopedtools raises; the command line and the test client add one each of their own.
 
 ::
 

@@ -15,12 +15,10 @@ import msgspec
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from scopedtools.assembly import CALL_TOOL, SEARCH_TOOLS, assemble, has_choices, has_tasks, kinds_of_tools
-from scopedtools.auth.bearer import Authorizer, Verified
-from scopedtools.auth.resource import ResourceServer
+from scopedtools.assembly import CALL_TOOL, SEARCH_TOOLS, assemble, has_choices, has_tasks, search_result
+from scopedtools.auth.resource import ResourceServer, choose_authorizer
 from scopedtools.catalog.bind import Declared, read_declarations
 from scopedtools.catalog.catalog import Catalog
-from scopedtools.catalog.convert import text_result
 from scopedtools.catalog.declare import tool
 from scopedtools.catalog.primitives import KINDS, Prompt
 from scopedtools.catalog.view import View
@@ -28,7 +26,7 @@ from scopedtools.context.carriers import CARRIERS, Carrier, CarrierTable
 from scopedtools.context.context import Context, ContextResolver
 from scopedtools.context.policy import ViewPolicy, ViewSettings
 from scopedtools.context.store import MemoryStore, MemoryTaskStore
-from scopedtools.exceptions import DefinitionError, InvalidParamsError, ToolError
+from scopedtools.exceptions import InvalidParamsError, ToolError
 from scopedtools.handlers.calls import Calls
 from scopedtools.handlers.connections import About, Connections
 from scopedtools.handlers.lists import Cache, Lists
@@ -38,7 +36,6 @@ from scopedtools.listeners import Listeners
 from scopedtools.protocol.dispatch import Dispatcher
 from scopedtools.protocol.meta import EXTENSION, TASKS
 from scopedtools.protocol.results import CallResult
-from scopedtools.protocol.revisions import LATEST
 from scopedtools.selection import Selection
 from scopedtools.tasks import TaskSettings
 from scopedtools.transports.asgi import build_app, metadata_route
@@ -48,7 +45,7 @@ from scopedtools.transports.sessions import Sessions
 from scopedtools.transports.stdio import serve_stdio
 from scopedtools.types import ContextStore, Ranking, Selector, TaskStore, TokenVerifier
 
-SECRET_VARIABLE: Final = "SCOPEDTOOLS_SECRET"
+SECRET_VARIABLE: Final = "SCOPEDTOOLS_SECRET"  # noqa: S105 - where it is found, not what it is
 """Environment variable that ``secret`` is taken from where it is not given."""
 
 _SEARCH_LIMIT: Final = 20
@@ -142,7 +139,7 @@ class ScopedServer:
         table = CarrierTable((one for one in carriers if not (sessions and one.legacy)), strict=strict_ids)
         resolver = ContextResolver(table, secret=secret or os.environ.get(SECRET_VARIABLE, "").encode())
         self.is_bound_to_process = sessions or has_tasks(self.catalog)
-        authorizer = _authorizer(verifier, resource_server)
+        authorizer = choose_authorizer(verifier, resource_server)
         about = self._about(settings, table, authorized=authorizer is not None)
         self._tasks = Tasks(
             task_store if task_store is not None else MemoryTaskStore(),
@@ -180,12 +177,13 @@ class ScopedServer:
             through=CALL_TOOL,
         )
         self._sessions = Sessions() if sessions else None
+        origins = tuple(allowed_origins)
         transport = HttpTransport(
             self.dispatcher,
             authorizer=authorizer,
             lacking=scopes.lacking if self.catalog.has_scopes else None,
             sessions=self._sessions,
-            hosts=HostPolicy(hosts=allowed_hosts, origins=allowed_origins),
+            hosts=HostPolicy(hosts=allowed_hosts, origins=origins),
             max_body_bytes=max_body_bytes,
         )
         self.metadata_routes: tuple[Route, ...] = (
@@ -195,7 +193,7 @@ class ScopedServer:
             transport,
             path=path,
             routes=self.metadata_routes,
-            origins=tuple(allowed_origins),
+            origins=origins,
             lifespan=lambda: self,
         )
         self._running = AsyncExitStack()
@@ -275,13 +273,7 @@ class ScopedServer:
         within = (await self._lists.permitted(ctx)).of("tool")
         selector = await self._selection.ready()
         ranking = await selector.search(query, within=within.bits, limit=limit)
-        if not ranking.hits or not ranking.fits:
-            return text_result(f"No tool fits {query!r}. {kinds_of_tools(within)}")
-        rows = self.catalog.encoded(LATEST)
-        found = b'{"tools":[%b]}' % b",".join([rows[hit.row] for hit in ranking.hits])
-        result = text_result(found.decode())
-        result.structured_content = msgspec.Raw(found)
-        return result
+        return search_result(self.catalog, ranking, query=query, within=within)
 
     @tool(task="optional", detached=False)
     async def call_tool(
@@ -394,14 +386,6 @@ class ScopedServer:
 
     async def _explain(self, ctx: Context, permitted: View, shown: View) -> list[dict[str, Any]]:
         return await self._policy.explain(permitted, shown, await self.intent(ctx))
-
-
-def _authorizer(verifier: TokenVerifier | None, resource_server: ResourceServer | None) -> Authorizer | None:
-    if verifier is not None and resource_server is not None:
-        raise DefinitionError(
-            "a server takes either a verifier or a resource_server, which has its own verifier"
-        )
-    return Verified(verifier) if verifier is not None else resource_server
 
 
 def _default_selector(index_dir: Path | None) -> Selector:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from scopedtools.auth import bearer
-from scopedtools.auth.bearer import Error, check_scopes
+from scopedtools.auth.bearer import Authorizer, Error, Verified, check_scopes
 from scopedtools.auth.urls import checked
 from scopedtools.exceptions import DefinitionError
 from scopedtools.types import Principal, TokenVerifier
@@ -137,3 +137,18 @@ class ResourceServer:
     def _origin(self) -> str:
         parts = urlsplit(self.resource)
         return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+def choose_authorizer(
+    verifier: TokenVerifier | None, resource_server: ResourceServer | None
+) -> Authorizer | None:
+    """Return what tells who asks, from the settings of a server; ``None`` where everybody is anonymous.
+
+    Raises:
+        DefinitionError: Both are given.
+    """
+    if verifier is not None and resource_server is not None:
+        raise DefinitionError(
+            "a server takes either a verifier or a resource_server, which has its own verifier"
+        )
+    return Verified(verifier) if verifier is not None else resource_server

@@ -169,6 +169,7 @@ def _common(declared: Declared) -> dict[str, Any]:
         "tags": note.tags,
         "examples": note.examples,
         "pinned": note.pinned,
+        "icons": note.icons,
         "scopes": note.scopes,
     }
 

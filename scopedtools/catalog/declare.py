@@ -7,12 +7,13 @@ when the class is defined, and its methods are bound when an instance is made.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any, Final, TypeAlias, TypeVar, get_args, overload
 
 from scopedtools.catalog.primitives import Kind, TaskSupport
+from scopedtools.catalog.templates import is_template
 from scopedtools.exceptions import DefinitionError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -33,6 +34,7 @@ class Note:
     tags: frozenset[str] = frozenset()
     examples: tuple[str, ...] = ()
     pinned: bool = False
+    icons: tuple[Mapping[str, Any], ...] = ()
     scopes: frozenset[str] = frozenset()
     errors: Errors = ()
     annotations: dict[str, Any] = field(default_factory=dict)
@@ -62,6 +64,7 @@ def tool(
     tags: Iterable[str] = (),
     examples: Iterable[str] = (),
     pinned: bool = False,
+    icons: Iterable[Mapping[str, Any]] = (),
     scopes: Iterable[str] = (),
     errors: Errors = (),
     read_only: bool | None = None,
@@ -83,6 +86,7 @@ def tool(
     tags: Iterable[str] = (),
     examples: Iterable[str] = (),
     pinned: bool = False,
+    icons: Iterable[Mapping[str, Any]] = (),
     scopes: Iterable[str] = (),
     errors: Errors = (),
     read_only: bool | None = None,
@@ -105,6 +109,7 @@ def tool(
         tags: Words to group tools by, for `View.tagged`.
         examples: Requests that it serves, in users' words; they help selection.
         pinned: Show it in every context.
+        icons: Images for people, each a mapping with a ``src``.
         scopes: OAuth scopes that a caller needs, all of them, to see and call it. Over HTTP, where there is
             no authorization, nobody has any; over stdio the caller is the user who started the server, and
             they do not apply.
@@ -135,6 +140,7 @@ def tool(
         tags=frozenset(_several("tags", tags)),
         examples=_several("examples", examples),
         pinned=pinned,
+        icons=tuple(icons),
         scopes=frozenset(_several("scopes", scopes)),
         errors=_exceptions(errors),
         annotations={hint: value for hint, value in hints.items() if value is not None},
@@ -155,6 +161,7 @@ def resource(
     tags: Iterable[str] = (),
     examples: Iterable[str] = (),
     pinned: bool = False,
+    icons: Iterable[Mapping[str, Any]] = (),
     scopes: Iterable[str] = (),
     errors: Errors = (),
 ) -> Callable[[F], F]:
@@ -171,18 +178,20 @@ def resource(
         tags: Words to group by.
         examples: Requests that it serves, in users' words.
         pinned: Show it in every context.
+        icons: Images for people, each a mapping with a ``src``.
         scopes: OAuth scopes that a caller needs, as in `tool`.
         errors: Exceptions whose message the client may read, besides `ToolError`.
     """
     return _noting(
         Note(
-            kind="template" if "{" in uri or "}" in uri else "resource",
+            kind="template" if is_template(uri) else "resource",
             name=name,
             title=title,
             description=description,
             tags=frozenset(_several("tags", tags)),
             examples=_several("examples", examples),
             pinned=pinned,
+            icons=tuple(icons),
             scopes=frozenset(_several("scopes", scopes)),
             errors=_exceptions(errors),
             uri=uri,
@@ -204,6 +213,7 @@ def prompt(
     tags: Iterable[str] = (),
     examples: Iterable[str] = (),
     pinned: bool = False,
+    icons: Iterable[Mapping[str, Any]] = (),
     scopes: Iterable[str] = (),
 ) -> Callable[[F], F]: ...
 
@@ -218,6 +228,7 @@ def prompt(
     tags: Iterable[str] = (),
     examples: Iterable[str] = (),
     pinned: bool = False,
+    icons: Iterable[Mapping[str, Any]] = (),
     scopes: Iterable[str] = (),
 ) -> Any:
     """Make a method a prompt. Its parameters are the arguments; it returns text or messages.
@@ -230,6 +241,7 @@ def prompt(
         tags: Words to group by.
         examples: Requests that it serves, in users' words.
         pinned: Show it in every context.
+        icons: Images for people, each a mapping with a ``src``.
         scopes: OAuth scopes that a caller needs, as in `tool`.
     """
     note = Note(
@@ -240,6 +252,7 @@ def prompt(
         tags=frozenset(_several("tags", tags)),
         examples=_several("examples", examples),
         pinned=pinned,
+        icons=tuple(icons),
         scopes=frozenset(_several("scopes", scopes)),
     )
     return _noting(note) if function is None else _noting(note)(function)

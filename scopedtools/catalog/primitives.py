@@ -36,6 +36,7 @@ class Primitive:
         tags: Words that the author groups rows by; not sent to clients.
         examples: Requests that it serves, in users' words; read by the index, not sent.
         pinned: Shown in every view that permits it.
+        icons: Images for people, each with a ``src``; revisions before 2025-11-25 do not have them.
         scopes: OAuth scopes that a caller needs, all of them; not sent to clients.
     """
 
@@ -47,6 +48,7 @@ class Primitive:
     tags: frozenset[str] = frozenset()
     examples: tuple[str, ...] = ()
     pinned: bool = False
+    icons: tuple[Mapping[str, Any], ...] = ()
     scopes: frozenset[str] = frozenset()
 
     @property
@@ -60,7 +62,12 @@ class Primitive:
 
     def wire(self) -> dict[str, Any]:
         """Return the fields that go to clients, at the latest revision."""
-        fields = {"name": self.name, "title": self.title, "description": self.description or None}
+        fields = {
+            "name": self.name,
+            "title": self.title,
+            "description": self.description or None,
+            "icons": self.icons or None,
+        }
         return _present(fields | self._own_fields())
 
     def _own_fields(self) -> dict[str, Any]:

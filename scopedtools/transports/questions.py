@@ -64,8 +64,9 @@ def result_of(message: Message, method: str) -> dict[str, Any]:
         ToolError: It is an error, or no object.
     """
     failed = message.error is not UNSET
+    raw = message.error or message.result or b"null"
     try:
-        answer = msgspec.json.decode(message.error if failed else message.result or b"null")
+        answer = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ToolError(f"The client's answer to {method} cannot be read: {error}") from error
     if failed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -195,17 +195,18 @@ def modern(
 
 
 def opened_modern(
-    app: ASGIApp, request: Mapping[str, Any], **headers: str
-) -> Any:  # an async context manager of `Opened`
+    app: ASGIApp, request: Mapping[str, Any], headers: Mapping[str, str] | None = None
+) -> AbstractAsyncContextManager[Opened]:
     """Send a request of the stateless revision."""
-    return opened(app, request, mirrored(request) | headers)
+    return opened(app, request, mirrored(request) | dict(headers or {}))
 
 
-async def asked(app: ASGIApp, request: Mapping[str, Any], **headers: str) -> dict[str, Any]:
+async def asked(
+    app: ASGIApp, request: Mapping[str, Any], headers: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Send a request of the stateless revision and return the last message of its answer."""
-    async with opened_modern(app, request, **headers) as one:
-        answer: dict[str, Any] = await one.answer()
-        return answer
+    async with opened_modern(app, request, headers) as one:
+        return await one.answer()
 
 
 async def call(
@@ -216,13 +217,13 @@ async def call(
     can: Mapping[str, Any] | None = EVERYTHING,
     answers: Mapping[str, Any] | None = None,
     state: str | None = None,
-    **headers: str,
+    headers: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Call a tool at the stateless revision; return the last message."""
     params: dict[str, Any] = {"name": name, "arguments": dict(arguments or {})}
     params |= {} if answers is None else {"inputResponses": dict(answers)}
     params |= {} if state is None else {"requestState": state}
-    return await asked(app, modern("tools/call", params, can=can), **headers)
+    return await asked(app, modern("tools/call", params, can=can), headers)
 
 
 def text(answer: Mapping[str, Any]) -> str:

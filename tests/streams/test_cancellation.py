@@ -124,7 +124,6 @@ async def test_nothing_is_sent_after_the_client_went_away() -> None:
         assert one.sent == 0
 
 
-
 async def test_a_thread_runs_on_without_its_client_and_harms_nobody() -> None:
     office = Office()
     async with opened_modern(office, modern("tools/call", {"name": "work_in_a_thread"})) as one:
@@ -155,7 +154,7 @@ async def test_over_stateless_http_a_notification_cancels_nothing() -> None:
     async with opened_modern(office, modern("tools/call", {"name": "work"})) as one:
         await happened(office.began)
         gone = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}
-        headers = JSON_HEADERS | {"mcp-protocol-version": MODERN, "mcp-method": gone["method"]}
+        headers = JSON_HEADERS | {"mcp-protocol-version": MODERN, "mcp-method": "notifications/cancelled"}
         async with opened(office, gone, headers) as other:
             assert await other.status() == 202
         office.go_on.set()

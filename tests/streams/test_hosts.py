@@ -89,7 +89,8 @@ def test_no_hosts_at_all_serve_nobody_who_names_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["https://evil.example", "null", "", "file://", "https://localhost.evil.example", "http://[", "x"]
+    "origin",
+    ["https://evil.example", "null", "", "file://", "https://localhost.evil.example", "http://[", "x"],
 )
 def test_pages_of_other_origins_may_not_call(origin: str) -> None:
     assert refused(HostPolicy(), LOCAL, origin=origin) == 403

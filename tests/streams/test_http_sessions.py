@@ -1,4 +1,4 @@
-"""Sessions of earlier revisions over HTTP: who may use one, how it ends, and streams that are taken up again."""
+"""Sessions of earlier revisions over HTTP: who may use one, how it ends, streams that are taken up again."""
 
 from __future__ import annotations
 
@@ -217,7 +217,9 @@ async def test_the_session_that_was_used_least_recently_goes_first() -> None:
     assert len(library._listeners._listeners) == 2
 
 
-async def test_a_session_expires_when_nothing_came_for_a_while_and_takes_its_calls_and_streams_along() -> None:
+async def test_a_session_expires_when_nothing_came_for_a_while_and_takes_its_calls_and_streams_along() -> (
+    None
+):
     clock, library = Clock(), Library()
     app = endpoint(library, idle_s=60, clock=clock)
     headers = await begin(app)
@@ -339,7 +341,19 @@ async def test_who_takes_up_a_stream_is_its_only_reader() -> None:
 
 @pytest.mark.parametrize(
     "last",
-    ["", "x", "push", "push.", ".1", "push.-5", "push.--1", "push.1", "push.9" + "9" * 5000, "none.0", "push.½"],
+    [
+        "",
+        "x",
+        "push",
+        "push.",
+        ".1",
+        "push.-5",
+        "push.--1",
+        "push.1",
+        "push.9" + "9" * 5000,
+        "none.0",
+        "push.½",
+    ],
 )
 async def test_an_event_that_is_not_known_is_refused(last: str) -> None:
     library = Library()

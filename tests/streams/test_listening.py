@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -19,6 +19,7 @@ from tests.wire.exchange import ENVELOPE
 pytestmark = pytest.mark.anyio
 
 SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
+TOOLS = {"toolsListChanged": True}
 ALL = {"toolsListChanged": True, "promptsListChanged": True, "resourcesListChanged": True}
 
 
@@ -82,17 +83,19 @@ class Museum(ScopedServer):
         return rows - rows.tagged("tour").of("prompt") if self.prompts_closed else rows
 
 
-def listen(message_id: Any = 1, context: str | None = None, **wanted: Any) -> dict[str, Any]:
+def listen(wanted: Mapping[str, Any], message_id: Any = 1, context: str | None = None) -> dict[str, Any]:
     extensions = {"extensions": {meta.EXTENSION: {"contextId": context}}} if context else {}
-    return modern("subscriptions/listen", {"notifications": wanted}, message_id=message_id, can=extensions)
+    return modern(
+        "subscriptions/listen", {"notifications": dict(wanted)}, message_id=message_id, can=extensions
+    )
 
 
 @asynccontextmanager
 async def listening(
-    museum: ScopedServer, message_id: Any = 1, context: str | None = None, **wanted: Any
+    museum: ScopedServer, wanted: Mapping[str, Any], message_id: Any = 1, context: str | None = None
 ) -> AsyncIterator[tuple[Opened, dict[str, Any]]]:
     """Open a stream; yield it with what was acknowledged."""
-    async with opened_modern(museum, listen(message_id, context, **wanted)) as one:
+    async with opened_modern(museum, listen(wanted, message_id, context)) as one:
         first = await one.message()
         assert first["method"] == "notifications/subscriptions/acknowledged"
         assert first["params"]["_meta"] == {SUBSCRIPTION: message_id}
@@ -101,12 +104,12 @@ async def listening(
 
 async def test_what_is_honoured_is_acknowledged_first() -> None:
     wanted = {**ALL, "resourceSubscriptions": ["museum://vase"]}
-    async with listening(Museum(), **wanted) as (_, honoured):
+    async with listening(Museum(), wanted) as (_, honoured):
         assert honoured == wanted
 
 
 async def test_a_stream_may_ask_for_nothing_and_is_acknowledged_all_the_same() -> None:
-    async with listening(Museum()) as (_, honoured):
+    async with listening(Museum(), {}) as (_, honoured):
         assert honoured == {}
 
 
@@ -119,13 +122,13 @@ async def test_what_the_server_does_not_have_is_not_honoured() -> None:
             """Work."""
             return "done"
 
-    async with listening(Small(), **ALL, resourceSubscriptions=["museum://vase"]) as (_, honoured):
+    async with listening(Small(), {**ALL, "resourceSubscriptions": ["museum://vase"]}) as (_, honoured):
         assert honoured == {"toolsListChanged": True}
 
 
 async def test_resources_that_nobody_may_read_or_that_are_none_are_not_honoured() -> None:
     uris = ["museum://cellar", "museum://none/at/all", "museum://rooms/1", "museum://vase", "museum://vase"]
-    async with listening(Museum(), resourceSubscriptions=uris) as (_, honoured):
+    async with listening(Museum(), {"resourceSubscriptions": uris}) as (_, honoured):
         assert honoured == {"resourceSubscriptions": ["museum://rooms/1", "museum://vase"]}
 
 
@@ -139,7 +142,7 @@ async def test_a_filter_of_the_wrong_shape_is_refused(wanted: Any) -> None:
 
 async def test_only_kinds_that_were_asked_for_are_told() -> None:
     museum = Museum()
-    async with listening(museum, promptsListChanged=True) as (stream, _):
+    async with listening(museum, {"promptsListChanged": True}) as (stream, _):
         museum.closed = {None}
         await museum.lists_changed()
         await museum.resource_updated("museum://vase")
@@ -153,8 +156,8 @@ async def test_only_kinds_that_were_asked_for_are_told() -> None:
 async def test_only_listeners_whose_own_list_is_another_are_told() -> None:
     museum = Museum()
     async with (
-        listening(museum, "one", "a", toolsListChanged=True) as (a, _),
-        listening(museum, "two", "b", toolsListChanged=True) as (b, _),
+        listening(museum, TOOLS, "one", "a") as (a, _),
+        listening(museum, TOOLS, "two", "b") as (b, _),
     ):
         museum.closed = {"a"}
         await museum.lists_changed()
@@ -172,7 +175,7 @@ async def test_only_listeners_whose_own_list_is_another_are_told() -> None:
 
 async def test_nobody_is_told_where_nothing_changed() -> None:
     museum = Museum()
-    async with listening(museum, **ALL) as (stream, _):
+    async with listening(museum, ALL) as (stream, _):
         await museum.lists_changed()
         museum.closed = {"somebody else"}
         await museum.lists_changed()
@@ -182,7 +185,7 @@ async def test_nobody_is_told_where_nothing_changed() -> None:
 
 async def test_subscribers_of_a_resource_are_told_of_it_alone() -> None:
     museum = Museum()
-    async with listening(museum, resourceSubscriptions=["museum://vase"]) as (stream, _):
+    async with listening(museum, {"resourceSubscriptions": ["museum://vase"]}) as (stream, _):
         await museum.resource_updated("museum://rooms/1")
         await museum.resource_updated("museum://vase")
         told = await stream.message()
@@ -195,7 +198,7 @@ async def test_the_server_that_stops_ends_its_streams_each_with_a_result() -> No
     async with AsyncExitStack() as streams:
         async with museum:
             several = [
-                await streams.enter_async_context(listening(museum, number, **ALL)) for number in range(3)
+                await streams.enter_async_context(listening(museum, ALL, number)) for number in range(3)
             ]
         for number, (stream, _) in enumerate(several):
             result = await stream.message()
@@ -208,7 +211,7 @@ async def test_the_server_that_stops_ends_its_streams_each_with_a_result() -> No
 
 async def test_a_client_that_goes_away_is_no_listener_any_longer() -> None:
     museum = Museum()
-    async with listening(museum, **ALL) as (stream, _), listening(museum, 2, **ALL) as (other, _):
+    async with listening(museum, ALL) as (stream, _), listening(museum, ALL, 2) as (other, _):
         assert len(museum._listeners._listeners) == 2
         await stream.leave()
         sent = stream.sent
@@ -223,8 +226,8 @@ async def test_a_client_that_does_not_read_holds_up_nobody_and_hears_each_thing_
     museum = Museum()
     uris = [f"museum://rooms/{number}" for number in range(300)]
     async with (
-        listening(museum, 1, resourceSubscriptions=uris) as (slow, _),
-        listening(museum, 2, resourceSubscriptions=uris) as (quick, _),
+        listening(museum, {"resourceSubscriptions": uris}, 1) as (slow, _),
+        listening(museum, {"resourceSubscriptions": uris}, 2) as (quick, _),
     ):
         slow.reading.clear()
         async with asyncio.timeout(LIMIT_S):
@@ -244,7 +247,7 @@ async def test_a_listener_whose_hook_fails_does_not_keep_the_others_from_hearing
     museum = Museum()
     async with AsyncExitStack() as streams:
         several = {
-            name: (await streams.enter_async_context(listening(museum, name, name, **ALL)))[0]
+            name: (await streams.enter_async_context(listening(museum, ALL, name, name)))[0]
             for name in ("a", "b", "c")
         }
         museum.broken, museum.closed = {"b"}, {"a", "b", "c"}
@@ -256,7 +259,7 @@ async def test_a_listener_whose_hook_fails_does_not_keep_the_others_from_hearing
 
 async def test_a_tool_changes_lists_while_it_runs() -> None:
     museum = Museum()
-    async with listening(museum, **ALL) as (stream, _):
+    async with listening(museum, ALL) as (stream, _):
         request = modern("tools/call", {"name": "close_for_everybody"})
         async with opened_modern(museum, request) as one:
             assert "result" in await one.json()
@@ -265,7 +268,7 @@ async def test_a_tool_changes_lists_while_it_runs() -> None:
 
 async def test_looks_at_the_lists_do_not_overtake_each_other() -> None:
     museum = Museum()
-    async with listening(museum, toolsListChanged=True) as (stream, _):
+    async with listening(museum, TOOLS) as (stream, _):
         museum.closed = {None}
         await asyncio.gather(*(museum.lists_changed() for _ in range(5)))
         museum.end_streams()
@@ -342,7 +345,7 @@ async def test_on_stdio_the_client_that_leaves_is_no_listener_any_longer() -> No
 async def test_on_stdio_a_batch_has_no_streams() -> None:
     async with connected(Museum()) as client:
         await client.ask("initialize", {"protocolVersion": "2025-03-26"})
-        client.write(msgspec.json.encode([listen(5, **ALL)]) + b"\n")
+        client.write(msgspec.json.encode([listen(ALL, 5)]) + b"\n")
         (reply,) = msgspec.json.decode(await client._replies.readline())
         assert (reply["id"], reply["error"]["code"]) == (5, -32600)
 

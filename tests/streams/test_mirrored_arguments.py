@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Annotated, Any, Literal
 
+import msgspec
 import pytest
 from pydantic import BaseModel, Field
 
@@ -61,7 +62,7 @@ class Cloud(ScopedServer):
 async def code(name: str, arguments: Any, **headers: str) -> int | None:
     """Return the code of the refusal, if it is one."""
     named = {f"mcp-param-{header.replace('_', '-')}": value for header, value in headers.items()}
-    answer = await call(Cloud(), name, arguments, **named)
+    answer = await call(Cloud(), name, arguments, headers=named)
     error: dict[str, Any] | None = answer.get("error")
     return None if error is None else int(error["code"])
 
@@ -128,8 +129,6 @@ async def test_a_mismatch_is_a_bad_request() -> None:
 async def test_a_header_that_comes_twice_is_a_mismatch() -> None:
     request = modern("tools/call", {"name": "start", "arguments": {"region": "us"}})
     lines = [(name.encode(), value.encode()) for name, value in mirrored(request).items()]
-    import msgspec
-
     body = msgspec.json.encode(request)
     once = [*lines, (b"mcp-param-region", b"us")]
     assert (await http(Cloud(), body, once)).status == 200

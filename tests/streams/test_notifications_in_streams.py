@@ -1,4 +1,4 @@
-"""Progress and log messages: on the stream of their own request, before its result, for who asked for them."""
+"""Progress and log messages: in the stream of their request, before its result, for who asked for them."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ async def test_listeners_go_with_their_sockets() -> None:
             await client.until(b"acknowledged")
             assert len(station._listeners._listeners) == 1
         async with asyncio.timeout(LIMIT_S):
-            while station._listeners._listeners:
+            while station._listeners._listeners:  # noqa: ASYNC110 - nobody but the server hears of it
                 await asyncio.sleep(0)
 
 
@@ -185,7 +185,7 @@ async def test_a_session_outlives_the_socket_of_its_stream() -> None:
             await stream.until(b"data: \n\n")
             reader = session.push._reader
         async with asyncio.timeout(LIMIT_S):
-            while session.push._reader == reader:
+            while session.push._reader == reader:  # noqa: ASYNC110 - likewise
                 await asyncio.sleep(0)
         async with connected(address) as client:
             client.send(message("tools/call", {"name": "work"}), headers)

@@ -10,16 +10,16 @@ import msgspec
 import pytest
 from pydantic import BaseModel
 
-from scopedtools import Context, Principal, ScopedServer, ToolError, prompt, resource, tool
+from scopedtools import Context, ScopedServer, ToolError, prompt, resource, tool
 from tests.streams.opened import LIMIT_S, Opened, opened
-from tests.streams.test_http_sessions import SESSION, Tokens, begin, status
+from tests.streams.test_http_sessions import Tokens, begin, status
 from tests.transports.test_stdio_transport import Pipes, connected
 from tests.wire.exchange import JSON_HEADERS, LEGACY, message
 
 pytestmark = pytest.mark.anyio
 
 ANYTHING: dict[str, Any] = {"type": "object", "properties": {}}
-CAN = {"elicitation": {}, "sampling": {}, "roots": {}}
+CAN: dict[str, Any] = {"elicitation": {}, "sampling": {}, "roots": {}}
 
 
 class Size(BaseModel):
@@ -377,5 +377,3 @@ async def test_on_stdio_a_message_of_a_batch_may_ask() -> None:
         answer(client, question, roots=[])
         replies = msgspec.json.decode(await client._replies.readline())
         assert [one["id"] for one in replies] == [5, 6]
-
-

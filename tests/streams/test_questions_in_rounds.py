@@ -356,17 +356,17 @@ async def test_a_state_is_good_for_its_own_tool_arguments_and_principal_alone() 
     server = Waiter(verifier=Tokens())
     ada, bob = {"authorization": "Bearer ada"}, {"authorization": "Bearer bob"}
     given = {"elicitation-1": {"action": "decline"}}
-    kept = state(await call(server, "order", DISH, **ada))
+    kept = state(await call(server, "order", DISH, headers=ada))
 
     async def code(name: str, arguments: Any, headers: dict[str, str]) -> Any:
-        answer = await call(server, name, arguments, answers=given, state=kept, **headers)
+        answer = await call(server, name, arguments, answers=given, state=kept, headers=headers)
         return answer.get("error", {}).get("code")
 
     assert await code("order", DISH, bob) == -32602
     assert await code("order", {"dish": "stew"}, ada) == -32602
     assert await code("reserve", DISH, ada) == -32602
     read = modern("resources/read", {"uri": "menu://today", "requestState": kept}, can=EVERYTHING)
-    assert (await asked(server, read, **ada))["error"]["code"] == -32602
+    assert (await asked(server, read, ada))["error"]["code"] == -32602
     assert await code("order", DISH, ada) is None
 
 
@@ -402,7 +402,9 @@ async def test_a_tool_that_catches_every_exception_does_not_swallow_its_question
 
 
 async def test_questions_that_are_gathered_are_asked_one_by_one_at_least() -> None:
-    server, answers, answer = Waiter(), {}, await call(Waiter(), "ask_at_once")
+    server = Waiter()
+    answers: dict[str, Any] = {}
+    answer = await call(server, "ask_at_once")
     for _ in range(3):
         if "content" in answer["result"]:
             break
@@ -507,7 +509,9 @@ async def test_a_question_goes_through_the_tool_that_calls_others() -> None:
     through = {"name": "order", "arguments": DISH}
     first = await call(server, "call_tool", through)
     given = {next(iter(required(first))): {"action": "decline"}}
-    assert text(await call(server, "call_tool", through, answers=given, state=state(first))) == "decline - soup"
+    assert (
+        text(await call(server, "call_tool", through, answers=given, state=state(first))) == "decline - soup"
+    )
 
 
 @pytest.mark.parametrize("params", [{"inputResponses": 5}, {"inputResponses": []}, {"requestState": 5}])

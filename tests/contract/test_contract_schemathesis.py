@@ -1,0 +1,100 @@
+"""schemathesis, which makes requests of its own from the schema, finds no server error and no odd answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tests.contract.judge import MODERN, REVISIONS
+from tests.contract.openapi import describe
+from tests.contract.recorder import Recorder
+from tests.contract.small import Small
+
+pytestmark = pytest.mark.slow
+
+COMMAND: Final = Path(sys.executable).with_name("schemathesis")
+CHECKS: Final = "not_a_server_error,response_schema_conformance,content_type_conformance"
+NAMES: Final = {
+    "tools/call": ["find", "ship", "ask", "compute"],
+    "resources/read": ["shelf://all", "shelf://a/b"],
+    "prompts/get": ["recommend"],
+}
+EXAMPLES: Final = 20
+START_S: Final = 20
+LIMIT_S: Final = 120
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_schemathesis_finds_nothing(
+    revision: str, schemas: dict[str, dict[str, Any]], recorder: Recorder, tmp_path: Path
+) -> None:
+    if not COMMAND.exists():
+        pytest.fail("schemathesis is not installed; it comes with the extra 'dev'")
+    document = tmp_path / "openapi.json"
+    document.write_text(json.dumps(describe(revision, schemas[revision], NAMES)))
+    server = Small()
+    server.end_streams()  # whoever listens is told at once that this is all
+    with serving(recorder.app(under_one_path(server))) as url:
+        command = [
+            *(str(COMMAND), "run", str(document), "--url", url, "--checks", CHECKS, "--seed", "1"),
+            *("--phases", "coverage,fuzzing", "--max-examples", str(EXAMPLES if revision == MODERN else 5)),
+            *("--workers", "2", "--no-color", "--suppress-health-check", "all"),
+        ]
+        environment = {**os.environ, "SCHEMATHESIS_HOOKS": ""}
+        done = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+    print(done.stdout[-3000:])
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-3000:]
+    assert sum(recorder.seen.values()) > 100
+    assert int(re.search(r"(\d+) generated", done.stdout)[1]) > 100  # type: ignore[index]
+
+
+def under_one_path(app: ASGIApp) -> ASGIApp:
+    """Take from a path the method that stands there for OpenAPI's sake."""
+
+    async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith("/mcp/"):
+            scope = {**scope, "path": "/mcp", "raw_path": b"/mcp"}
+        await app(scope, receive, send)
+
+    return endpoint
+
+
+@contextmanager
+def serving(app: ASGIApp) -> Iterator[str]:
+    """Serve an app with uvicorn on a port of its own."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + START_S
+    while not server.started:
+        assert time.monotonic() < deadline, "uvicorn did not start"
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(START_S)
+        listening.close()
