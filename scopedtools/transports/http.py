@@ -8,76 +8,50 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 from starlette.types import Receive, Scope, Send
 
 from scopedtools.auth.bearer import Authorizer
 from scopedtools.auth.errors import AuthorizationError
 from scopedtools.exceptions import (
-    InternalError,
     InvalidRequestError,
-    MethodNotFoundError,
-    ParseError,
     ProtocolError,
-    UnsupportedVersionError,
 )
 from scopedtools.protocol import mirrors
 from scopedtools.protocol.batch import is_batch, run_batch
 from scopedtools.protocol.dispatch import Dispatcher, to_protocol_error
-from scopedtools.protocol.envelope import Message, MessageId, Reply, decode, failure, id_of
+from scopedtools.protocol.envelope import Message, Reply, decode, failure, id_of
 from scopedtools.protocol.exchange import SILENCE
 from scopedtools.protocol.methods import METHODS
 from scopedtools.protocol.request import Ingress, Request
 from scopedtools.protocol.revisions import REVISIONS, UNNAMED
 from scopedtools.transports import sse
+from scopedtools.transports.answers import (
+    Answer,
+    Headers,
+    Refusal,
+    answer_with,
+    not_allowed,
+    refused,
+    rejection,
+    require_media_types,
+    send_answer,
+)
 from scopedtools.transports.hosts import HostPolicy
 from scopedtools.transports.questions import Questions
 from scopedtools.transports.sessions import HttpSession, Sessions
 from scopedtools.transports.sse import Stream, StreamExchange
 from scopedtools.types import ANONYMOUS, Principal
 
-_MALFORMED: Final = {ParseError.code: 400, InvalidRequestError.code: 400, UnsupportedVersionError.code: 400}
-"""HTTP status of errors at every revision; all others were 200 before 2026-07-28."""
-
-_STATELESS: Final = {MethodNotFoundError.code: 404, InternalError.code: 500}
-"""HTTP status of errors at stateless revisions; all others are 400."""
-
 SESSION_HEADER: Final = "mcp-session-id"
 
 _RETRY_MS: Final = 500
 """Milliseconds after which a client comes back to a stream that it lost."""
 
-_JSON: Final = (
-    (b"content-type", b"application/json"),
-    # What a list shows depends on who asks and in which context; no shared cache may keep it.
-    (b"cache-control", b"private, no-store"),
-    (b"vary", b"Authorization, Mcp-Client-Session-Id"),
-)
-
-_Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
-
 Lacking: TypeAlias = Callable[[Request], Awaitable[frozenset[str]]]
 """Takes a request; returns the OAuth scopes that it needs, if its principal lacks any of them."""
-
-
-class _Answer(NamedTuple):
-    """An HTTP response of one piece."""
-
-    status: int
-    body: bytes = b""
-    headers: _Headers = ()
-
-
-class _Refusal(Exception):  # noqa: N818 - an answer on its way out, not an error of ours
-    """An HTTP answer that is decided before there is a message to reply to."""
-
-    def __init__(self, status: int, error: ProtocolError, headers: _Headers = ()) -> None:
-        super().__init__(error.message)
-        self.status = status
-        self.error = error
-        self.headers = headers
 
 
 class HttpTransport:
@@ -117,48 +91,48 @@ class HttpTransport:
         """Answer one HTTP request."""
         try:
             answer = await self._answer(scope, receive, send)
-        except _Refusal as refusal:
-            answer = _Answer(refusal.status, failure(UNSET, refusal.error).body, refusal.headers)
+        except Refusal as refusal:
+            answer = Answer(refusal.status, failure(UNSET, refusal.error).body, refusal.headers)
         except AuthorizationError as refusal:
-            answer = _refused(UNSET, refusal)
+            answer = refused(UNSET, refusal)
         except Exception as error:  # noqa: BLE001 - such as a verifier that fails
-            answer = _Answer(500, failure(UNSET, to_protocol_error(error)).body)
+            answer = Answer(500, failure(UNSET, to_protocol_error(error)).body)
         if answer is not None:
-            await _send(send, answer)
+            await send_answer(send, answer)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> _Answer | None:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> Answer | None:
         """Return what to answer, or ``None`` where the answer was a stream and is over."""
         headers = mirrors.joined(scope["headers"])
         if refused := self._hosts.refuses(scope, headers):
-            raise _Refusal(refused[0], InvalidRequestError(refused[1]))
+            raise Refusal(refused[0], InvalidRequestError(refused[1]))
         principal = await self._principal(headers)
         if scope["method"] == "POST":
             return await self._post(scope, headers, principal, receive, send)
         if self._sessions is None or scope["method"] not in ("GET", "DELETE"):
-            raise _not_allowed("POST")
+            raise not_allowed("POST")
         if not mirrors.is_legacy(headers.get(mirrors.VERSION_HEADER)):
-            raise _not_allowed("POST")
+            raise not_allowed("POST")
         session = self._session(headers, principal)
         if scope["method"] == "DELETE":
             self._sessions.end(session)
-            return _Answer(204)
+            return Answer(204)
         await self._follow(session, headers, receive, send)
         return None
 
     async def _post(
         self, scope: Scope, headers: Mapping[str, str], principal: Principal, receive: Receive, send: Send
-    ) -> _Answer | None:
-        _require_media_types(headers)
+    ) -> Answer | None:
+        require_media_types(headers)
         body = await self._read(headers, receive)
         if is_batch(body) and _has_batches(headers):
             return await self._batch(body, scope, headers, principal)
         try:
             message = decode(body)
         except ProtocolError as error:
-            return _Answer(400, failure(id_of(body), error).body)
+            return Answer(400, failure(id_of(body), error).body)
         if message.method is UNSET:
             self._questions.answer(message, principal)
-            return _Answer(202)
+            return Answer(202)
         return await self._answer_message(message, scope, headers, principal, receive=receive, send=send)
 
     async def _answer_message(
@@ -170,7 +144,7 @@ class HttpTransport:
         *,
         receive: Receive,
         send: Send,
-    ) -> _Answer | None:
+    ) -> Answer | None:
         session = self._session_of(message, headers, principal)
         stream = _stream(message, session)
         ingress = Ingress(
@@ -183,23 +157,23 @@ class HttpTransport:
         try:
             request = await self._admit(message, headers, ingress)
         except Exception as error:  # noqa: BLE001 - nothing a client sends may end in a bare failure
-            return _rejection(message.id, error, headers)
+            return rejection(message.id, error, headers)
         if request.id is None:
             if session is not None:
                 session.cancel(request)
-            return _Answer(202)
+            return Answer(202)
         if stream is not None:
             return await self._converse(request, session, stream, receive, send)
         reply = await self._dispatcher.run(request)
         if session is None or request.method.name != "initialize" or reply.code is not None:
-            return _reply(reply, request)
+            return answer_with(reply, request)
         if self._sessions is not None:
             self._sessions.keep(session)
-        return _reply(reply, request, ((SESSION_HEADER.encode(), session.id.encode()),))
+        return answer_with(reply, request, ((SESSION_HEADER.encode(), session.id.encode()),))
 
     async def _batch(
         self, body: bytes, scope: Scope, headers: Mapping[str, str], principal: Principal
-    ) -> _Answer:
+    ) -> Answer:
         session = self._session(headers, principal) if self._sessions is not None else None
         state = session.state if session is not None else None
         try:
@@ -211,8 +185,8 @@ class HttpTransport:
                 answered=lambda message: self._questions.answer(message, principal),
             )
         except ProtocolError as error:
-            return _Answer(400, failure(UNSET, error).body)
-        return _Answer(202) if replies is None else _Answer(200, replies)
+            return Answer(400, failure(UNSET, error).body)
+        return Answer(202) if replies is None else Answer(200, replies)
 
     async def _admit(self, message: Message, headers: Mapping[str, str], ingress: Ingress) -> Request:
         identify = partial(mirrors.identify, headers.get(mirrors.VERSION_HEADER))
@@ -226,7 +200,7 @@ class HttpTransport:
 
     async def _converse(
         self, request: Request, session: HttpSession | None, stream: Stream, receive: Receive, send: Send
-    ) -> _Answer | None:
+    ) -> Answer | None:
         """Run a request that may send messages before its result; without any, answer with plain JSON."""
         running = asyncio.create_task(self._run(request, stream))
         if session is not None:
@@ -241,7 +215,7 @@ class HttpTransport:
             # In a session even a lone result goes out as a stream, so that a client that loses the connection
             # can come back for it.
             if session is None and not await stream.spoke():
-                return None if running.cancelled() else _reply(running.result(), request)
+                return None if running.cancelled() else answer_with(running.result(), request)
             await self._stream_out(stream, session, send, retry_ms=_RETRY_MS)
         finally:
             if gone is not None:
@@ -264,11 +238,11 @@ class HttpTransport:
     ) -> None:
         """Send the messages of a session that belong to no request, or the rest of a stream that was lost."""
         if "text/event-stream" not in headers.get("accept", ""):
-            raise _Refusal(406, InvalidRequestError("Accept must include text/event-stream"))
+            raise Refusal(406, InvalidRequestError("Accept must include text/event-stream"))
         last = headers.get("last-event-id")
         place = (session.push, session.push.unread) if last is None else session.resume(last)
         if place is None:
-            raise _Refusal(404, InvalidRequestError("There is no such event any longer, call again"))
+            raise Refusal(404, InvalidRequestError("There is no such event any longer, call again"))
         stream, start = place
         reader = stream.take_over()  # a message goes to one connection only, and this one is the newest
         gone = _watch(receive, partial(stream.leave, reader))
@@ -315,10 +289,10 @@ class HttpTransport:
     def _session(self, headers: Mapping[str, str], principal: Principal) -> HttpSession:
         session_id = headers.get(SESSION_HEADER)
         if session_id is None:
-            raise _Refusal(400, InvalidRequestError("Send the Mcp-Session-Id that initialize gave"))
+            raise Refusal(400, InvalidRequestError("Send the Mcp-Session-Id that initialize gave"))
         session = self._sessions.get(session_id, principal) if self._sessions is not None else None
         if session is None:
-            raise _Refusal(404, InvalidRequestError("There is no such session, initialize again"))
+            raise Refusal(404, InvalidRequestError("There is no such session, initialize again"))
         return session
 
     async def _principal(self, headers: Mapping[str, str]) -> Principal:
@@ -326,7 +300,7 @@ class HttpTransport:
             return ANONYMOUS
         return await self._authorizer.authenticate(headers.get("authorization"))
 
-    def _lines(self, scope: Scope) -> _Headers:
+    def _lines(self, scope: Scope) -> Headers:
         """Return the header lines that handlers see: a token that was checked ends here."""
         if self._authorizer is None:
             return tuple(scope["headers"])
@@ -341,7 +315,7 @@ class HttpTransport:
         while True:
             event = await receive()
             if event["type"] == "http.disconnect":
-                raise _Refusal(400, InvalidRequestError("The client went away before its request ended"))
+                raise Refusal(400, InvalidRequestError("The client went away before its request ended"))
             chunks.append(event.get("body", b""))
             size_bytes += len(chunks[-1])
             if size_bytes > self._max_body_bytes:
@@ -349,17 +323,10 @@ class HttpTransport:
             if not event.get("more_body"):
                 return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    def _too_large(self) -> _Refusal:
+    def _too_large(self) -> Refusal:
         error = InvalidRequestError(f"The body is larger than {self._max_body_bytes} bytes")
         # What was not read yet would be taken for the next request, so the connection ends here.
-        return _Refusal(413, error, ((b"connection", b"close"),))
-
-
-async def _send(send: Send, answer: _Answer) -> None:
-    length = b"%d" % len(answer.body)
-    headers = (*(_JSON if answer.body else ()), (b"content-length", length), *answer.headers)
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
+        return Refusal(413, error, ((b"connection", b"close"),))
 
 
 def _has_batches(headers: Mapping[str, str]) -> bool:
@@ -388,48 +355,3 @@ def _stream(message: Message, session: HttpSession | None) -> Stream | None:
     if session is not None:
         return session.stream()  # every answer in a session can be fetched again
     return Stream() if method.interactive else None
-
-
-def _reply(reply: Reply, request: Request, headers: _Headers = ()) -> _Answer:
-    return _Answer(_status(reply.code, stateless=request.revision.stateless), reply.body, headers)
-
-
-def _rejection(message_id: MessageId | UnsetType, problem: Exception, headers: Mapping[str, str]) -> _Answer:
-    if isinstance(problem, AuthorizationError):
-        return _refused(message_id, problem)
-    error = to_protocol_error(problem)
-    if message_id is UNSET and isinstance(error, MethodNotFoundError):
-        return _Answer(202)  # a notification that nobody knows is ignored, as JSON-RPC asks
-    # Whoever names no revision, or one that came before, expects errors in a 200.
-    stateless = not mirrors.is_legacy(headers.get(mirrors.VERSION_HEADER)) or error.code == -32020
-    return _Answer(_status(error.code, stateless=stateless), failure(message_id, error).body)
-
-
-def _refused(message_id: MessageId | UnsetType, refusal: AuthorizationError) -> _Answer:
-    body = failure(message_id, InvalidRequestError(refusal.message)).body
-    return _Answer(refusal.status, body, refusal.headers)
-
-
-def _not_allowed(methods: str) -> _Refusal:
-    return _Refusal(
-        405, InvalidRequestError(f"Send messages with {methods}"), ((b"allow", methods.encode()),)
-    )
-
-
-def _status(code: int | None, *, stateless: bool) -> int:
-    if code is None:
-        return 200
-    if not stateless:
-        return _MALFORMED.get(code, 200)
-    return _STATELESS.get(code, 400)
-
-
-def _require_media_types(headers: Mapping[str, str]) -> None:
-    content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type != "application/json":
-        raise _Refusal(
-            415, InvalidRequestError(f"Content-Type must be application/json, got {content_type!r}")
-        )
-    accept = headers.get("accept", "*/*").lower()
-    if not any(media in accept for media in ("application/json", "application/*", "*/*")):
-        raise _Refusal(406, InvalidRequestError(f"Accept must include application/json, got {accept!r}"))

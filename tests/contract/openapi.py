@@ -12,7 +12,20 @@ from tests.contract.judge import MODERN, Judge
 _VERSION: Final = "io.modelcontextprotocol/protocolVersion"
 _NAMED_BY: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 
-_STREAM: Final = {"text/event-stream": {"schema": {"type": "string"}}}
+_STREAM: Final = {
+    "text/event-stream": {
+        "schema": {
+            "type": "object",
+            "properties": {"event": {"const": "message"}, "data": {"type": "string"}},
+            "required": ["event", "data"],
+            "additionalProperties": False,
+        }
+    }
+}
+"""Each event."""
+
+_ANYTHING: Final = {"JSONValue": {}, "JSONObject": {"type": "object"}, "JSONArray": {"type": "array"}}
+"""Definitions that refer to themselves, which costs whoever makes up values a lot."""
 
 
 def describe(revision: str, schema: Mapping[str, Any], names: Mapping[str, list[str]]) -> dict[str, Any]:
@@ -31,6 +44,7 @@ def describe(revision: str, schema: Mapping[str, Any], names: Mapping[str, list[
     definitions = copy.deepcopy(dict(schema[key]))
     if revision == MODERN:
         definitions |= copy.deepcopy(tasks_schema.DEFINITIONS)
+    definitions |= {name: schema for name, schema in _ANYTHING.items() if name in definitions}
     requests = {
         definition["properties"]["method"]["const"]: name
         for name, definition in definitions.items()
@@ -41,7 +55,7 @@ def describe(revision: str, schema: Mapping[str, Any], names: Mapping[str, list[
             "post": _operation(revision, method, definitions[requests[method]], judge, names.get(method))
         }
         for method in judge.results
-        if method in requests and method.startswith("tasks/") is False
+        if method in requests
     }
     return _pointed(
         {
