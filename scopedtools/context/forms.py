@@ -53,7 +53,7 @@ def _field(name: str, schema: dict[str, Any], definitions: Mapping[str, Any]) ->
         schema.pop("default", None)
     if "items" in schema:
         schema["items"] = _choices(name, _found(schema["items"], definitions))
-    kind = schema.get("type")
+    kind = str(schema.get("type"))
     if kind not in _KEYWORDS or (kind == "array" and "items" not in schema):
         raise DefinitionError(f"a form has fields of text, numbers and choices alone, {name!r} is {schema!r}")
     return {key: value for key, value in schema.items() if key in _KEYWORDS[kind]}

@@ -69,7 +69,7 @@ class Judge:
             self.notifications |= {"notifications/tasks": "TaskNotification"}
         self.requests = self._methods("ServerRequest") if "ServerRequest" in self._definitions else {}
         self._validators: dict[str, Validator] = {}
-        self._registry = Registry().with_resource(  # type: ignore[var-annotated]
+        self._registry = Registry().with_resource(
             _URI, (DRAFT202012 if self._key == "$defs" else DRAFT7).create_resource(self._closed())
         )
 
@@ -274,94 +274,6 @@ def _code(schema: Mapping[str, Any]) -> int | None:
     return None
 
 
-def _closed(self) -> dict[str, Any]:
-    definitions = {
-        name: schema if name.endswith(_OPEN_DEFINITIONS) else _closed(schema)
-        for name, schema in self._definitions.items()
-    }
-    return {self._key: definitions}
-
-
-class Judges:
-    """One judge for each revision.
-
-    Args:
-        schemas: By revision.
-    """
-
-    def __init__(self, schemas: Mapping[str, Mapping[str, Any]]) -> None:
-        self.by_revision = {revision: Judge(revision, schemas[revision]) for revision in REVISIONS}
-
-    def message(self, revisions: Collection[str], message: Any, method: str | None) -> tuple[str, str]:
-        """Check a message that may be of any of several revisions, where its client named none.
-
-        Returns:
-            The revision and the definition that it fits.
-
-        Raises:
-            Broken: It fits none; says why of the last.
-        """
-        broken = Broken("of no revision at all")
-        for revision in revisions:
-            try:
-                return revision, self.by_revision[revision].message(message, method)
-            except Broken as error:
-                broken = error
-        raise broken
-
-
-def strict(body: bytes) -> Any:
-    """Read JSON as strictly as any client may: UTF-8, no field twice, no NaN, no half of a character.
-
-    Raises:
-        Broken: It is not that.
-    """
-    try:
-        value = json.loads(body.decode(), object_pairs_hook=_once, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        raise Broken(f"no JSON: {error}: {body[:300]!r}") from error
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:
-        raise Broken(f"half of a character: {body[:300]!r}") from error
-    return value
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        raise Broken(f"a field comes twice: {[name for name, _ in pairs]}")
-    return made
-
-
-def _refuse(constant: str) -> Any:
-    raise Broken(f"{constant} is no JSON")
-
-
-def _correct(definitions: dict[str, Any]) -> None:
-    """Put right where a schema says less than the specification's text.
-
-    Numbers in forms: the generator of the schemas made integers of the bounds and of the default, although
-    the text and the official suite have ``95.5``.
-    """
-    number = definitions.get("NumberSchema", {}).get("properties", {})
-    for name in {"default", "minimum", "maximum"} & set(number):
-        number[name] = number[name] | {"type": "number"}
-
-
-def _code(schema: Mapping[str, Any]) -> int | None:
-    """Return the error code that a definition is about, or ``None``."""
-    properties = schema.get("properties", {})
-    if "code" in properties:
-        code = properties["code"].get("const")
-        return code if isinstance(code, int) else None
-    for part in properties.get("error", {}).get("allOf", ()):
-        code = part.get("properties", {}).get("code", {}).get("const")
-        if isinstance(code, int):
-            return code
-    return None
-
-
 def _is_concrete(schema: Mapping[str, Any]) -> bool:
     """Tell a definition that names its method, or what it holds, from one that others extend."""
     properties = schema.get("properties", {})
@@ -375,7 +287,7 @@ def _closed(schema: Any, field: str | None = None) -> Any:
         return [_closed(part) for part in schema]
     if not isinstance(schema, dict) or field in _OPEN_FIELDS:
         return schema
-    made = {}
+    made: dict[str, Any] = {}
     for key, value in schema.items():
         if key == "properties":
             made[key] = {name: _closed(part, name) for name, part in value.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Annotated, Any, Final, Literal
@@ -34,8 +34,8 @@ class Much(BaseModel):
 
     size: Size
     sizes: list[Size] = []
-    day: datetime.date
-    moment: datetime.time | None = None
+    day: dt.date
+    moment: dt.time | None = None
     number: Annotated[int, Field(gt=0, lt=10, multiple_of=1)] = 5
     share: float = Field(0.5, title="Share", ge=0, le=1)
     sure: Literal["yes"] = "yes"

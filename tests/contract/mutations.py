@@ -38,8 +38,20 @@ ODD: Final[tuple[Any, ...]] = (
     *("", " ", "\x00", "\ud800", "\u202e\u0000\ufeff", "\U0001f600" * 3, "a" * 5000, "2.0", "%00", "../.."),
     *([], {}, [[]], {"": {}}, {"$ref": "#"}, [None] * 50),
     *(Verbatim("1e400"), Verbatim("-1e400"), Verbatim("1" * 400), Verbatim("-0.0"), Verbatim("1E-400")),
-    *(Verbatim("NaN"), Verbatim("Infinity"), Verbatim("01"), Verbatim("'a'"), Verbatim('"\\x"'), Verbatim("")),
-    *(nested(600, "[", "]"), nested(600, '{"a":', "}"), nested(30_000, "[", "]"), nested(30_000, '{"a":', "}")),
+    *(
+        Verbatim("NaN"),
+        Verbatim("Infinity"),
+        Verbatim("01"),
+        Verbatim("'a'"),
+        Verbatim('"\\x"'),
+        Verbatim(""),
+    ),
+    *(
+        nested(600, "[", "]"),
+        nested(600, '{"a":', "}"),
+        nested(30_000, "[", "]"),
+        nested(30_000, '{"a":', "}"),
+    ),
 )
 """What may stand where something else should."""
 
@@ -50,12 +62,37 @@ FIELDS: Final = (
 )
 
 HEADER_NAMES: Final = (
-    *("mcp-protocol-version", "mcp-method", "mcp-name", "mcp-param-region", "mcp-session-id", "last-event-id"),
+    *(
+        "mcp-protocol-version",
+        "mcp-method",
+        "mcp-name",
+        "mcp-param-region",
+        "mcp-session-id",
+        "last-event-id",
+    ),
     *("content-type", "accept", "content-length", "authorization", "origin", "host", "mcp-client-session-id"),
 )
 HEADER_VALUES: Final = (
-    *(b"", b" ", b"\xff\xfe", b"=?base64?", b"=?base64??=", b"=?base64?/w==?=", b"=?base64?eA==?=", b"*/*", b"0"),
-    *(b"2026-07-28", b"2025-03-26", b"2025-11-25", b"1999-01-01", b"tools/call", b"application/json", b"null"),
+    *(
+        b"",
+        b" ",
+        b"\xff\xfe",
+        b"=?base64?",
+        b"=?base64??=",
+        b"=?base64?/w==?=",
+        b"=?base64?eA==?=",
+        b"*/*",
+        b"0",
+    ),
+    *(
+        b"2026-07-28",
+        b"2025-03-26",
+        b"2025-11-25",
+        b"1999-01-01",
+        b"tools/call",
+        b"application/json",
+        b"null",
+    ),
     *(b"text/event-stream", b"application/json; charset=utf-16", b"a" * 3000, b"-1", b"9" * 40, b"\xc2\xb2"),
 )
 
@@ -91,9 +128,13 @@ def _mutate(draw: st.DrawFn, message: Any) -> Any:
     if not places:
         return _odd(draw)
     parent, key = draw(st.sampled_from(places))
-    kind = draw(st.sampled_from(("drop", "rename", "retype", "retype", "nest", "add", "twice", "move", "whole")))
+    kind = draw(
+        st.sampled_from(("drop", "rename", "retype", "retype", "nest", "add", "twice", "move", "whole"))
+    )
     if kind == "whole":
-        return draw(st.sampled_from(([message], [message, message], {"params": message}, [], 5, "text", None)))
+        return draw(
+            st.sampled_from(([message], [message, message], {"params": message}, [], 5, "text", None))
+        )
     value = parent[key]
     if kind == "drop":
         del parent[key]

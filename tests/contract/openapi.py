@@ -24,11 +24,16 @@ _STREAM: Final = {
 }
 """Each event."""
 
-_ANYTHING: Final = {"JSONValue": {}, "JSONObject": {"type": "object"}, "JSONArray": {"type": "array"}}
-"""Definitions that refer to themselves, which costs whoever makes up values a lot."""
+_PLAINER: Final[dict[str, dict[str, Any]]] = {
+    "JSONValue": {},
+    "JSONObject": {"type": "object"},
+    "JSONArray": {"type": "array"},
+    "ClientCapabilities": {"type": "object"},
+}
+"""Definitions that refer to themselves or have many parts, which costs whoever makes up values a lot."""
 
 
-def describe(revision: str, schema: Mapping[str, Any], names: Mapping[str, list[str]]) -> dict[str, Any]:
+def describe(revision: str, schema: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     """Return an OpenAPI document.
 
     The methods stand at paths of their own, since OpenAPI has no other way to tell them apart; who sends
@@ -44,7 +49,7 @@ def describe(revision: str, schema: Mapping[str, Any], names: Mapping[str, list[
     definitions = copy.deepcopy(dict(schema[key]))
     if revision == MODERN:
         definitions |= copy.deepcopy(tasks_schema.DEFINITIONS)
-    definitions |= {name: schema for name, schema in _ANYTHING.items() if name in definitions}
+    definitions |= {name: schema for name, schema in _PLAINER.items() if name in definitions}
     requests = {
         definition["properties"]["method"]["const"]: name
         for name, definition in definitions.items()
@@ -57,7 +62,7 @@ def describe(revision: str, schema: Mapping[str, Any], names: Mapping[str, list[
         for method in judge.results
         if method in requests
     }
-    return _pointed(
+    document: dict[str, Any] = _pointed(
         {
             "openapi": "3.1.0",
             "info": {"title": f"MCP {revision}", "version": "1"},
@@ -66,12 +71,13 @@ def describe(revision: str, schema: Mapping[str, Any], names: Mapping[str, list[
         },
         f"#/{key}/",
     )
+    return document
 
 
 def _operation(
-    revision: str, method: str, request: dict[str, Any], judge: Judge, names: list[str] | None
+    revision: str, method: str, request: dict[str, Any], judge: Judge, name: str | None
 ) -> dict[str, Any]:
-    body = _body(revision, method, copy.deepcopy(request), names)
+    body = _body(revision, method, copy.deepcopy(request), name)
     results = [judge.results[method]]
     if revision == MODERN and method in _NAMED_BY:
         results.append("InputRequiredResult")
@@ -87,10 +93,13 @@ def _operation(
     }
     refused = {"application/json": {"schema": _refused()}}
     # Before 2026-07-28 most errors came with 200.
-    answers = answer if revision == MODERN else {"anyOf": [answer, _refused()]}
+    any_of = [answer] if revision == MODERN else [answer, _refused()]
+    if revision == "2025-03-26":  # which has batches
+        any_of.append({"type": "array", "items": {"anyOf": list(any_of)}, "minItems": 1})
+    answers = {"anyOf": any_of}
     return {
         "operationId": method,
-        "parameters": _headers(revision, method, names),
+        "parameters": _headers(revision, method, name),
         "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
         "responses": {
             "200": {"description": "answer", "content": {"application/json": {"schema": answers}, **_STREAM}},
@@ -103,7 +112,11 @@ def _operation(
 def _refused() -> dict[str, Any]:
     error = {
         "type": "object",
-        "properties": {"code": {"type": "integer"}, "message": {"type": "string", "minLength": 1}, "data": {}},
+        "properties": {
+            "code": {"type": "integer"},
+            "message": {"type": "string", "minLength": 1},
+            "data": {},
+        },
         "required": ["code", "message"],
         "additionalProperties": False,
     }
@@ -115,30 +128,30 @@ def _refused() -> dict[str, Any]:
     }
 
 
-def _body(revision: str, method: str, request: dict[str, Any], names: list[str] | None) -> dict[str, Any]:
+def _body(revision: str, method: str, request: dict[str, Any], name: str | None) -> dict[str, Any]:
     properties = request["properties"]
     properties |= {"jsonrpc": {"const": "2.0"}, "id": {"type": ["string", "integer"]}}
     request["required"] = sorted({*request.get("required", ()), "jsonrpc", "id", "method"})
     narrowed: dict[str, Any] = {}
     if revision == MODERN:
         narrowed["_meta"] = {"properties": {_VERSION: {"const": MODERN}}}
-    if names is not None:
-        narrowed[_NAMED_BY[method]] = {"enum": names}
+    if name is not None:
+        narrowed[_NAMED_BY[method]] = {"const": name}
     if narrowed and "params" in properties:
         properties["params"] = {"allOf": [properties["params"], {"properties": narrowed}]}
     return request
 
 
-def _headers(revision: str, method: str, names: list[str] | None) -> list[dict[str, Any]]:
+def _headers(revision: str, method: str, name: str | None) -> list[dict[str, Any]]:
     wanted: dict[str, dict[str, Any]] = {"MCP-Protocol-Version": {"const": revision}}
     if revision == MODERN:
         wanted["Mcp-Method"] = {"const": method}
-        if method in _NAMED_BY:
-            wanted["Mcp-Name"] = {"enum": names}
+        if name is not None:
+            wanted["Mcp-Name"] = {"const": name}
     wanted["Accept"] = {"const": "application/json, text/event-stream"}
     return [
-        {"name": name, "in": "header", "required": True, "schema": {"type": "string", **schema}}
-        for name, schema in wanted.items()
+        {"name": header, "in": "header", "required": True, "schema": {"type": "string", **schema}}
+        for header, schema in wanted.items()
     ]
 
 

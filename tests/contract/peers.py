@@ -10,7 +10,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from starlette.types import ASGIApp, Message
 
@@ -202,7 +202,7 @@ class HttpCall:
         self.body = b""
         self.last_event_id: str | None = None
 
-    async def __aenter__(self) -> HttpCall:
+    async def __aenter__(self) -> Self:
         self._running = asyncio.create_task(self._run())
         start = await self._sent.get()
         assert start is not None, "the app did not answer"
@@ -396,7 +396,8 @@ class StdioPeer(Peer):
         message_id: Any = None,
     ) -> Reply:
         message_id = next(self._ids) if message_id is None else message_id
-        answer = self._waiting[message_id] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._waiting[message_id] = answer
         self._write(self.message(method, params, meta, message_id))
         async with asyncio.timeout(LIMIT_S):
             return await answer

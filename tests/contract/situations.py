@@ -120,8 +120,9 @@ async def completions(peer: Peer, server: More) -> None:
         await peer.result("completion/complete", {"ref": ref, "argument": {"name": argument, "value": "c"}})
     template = {"type": "ref/resource", "uri": "test://template/{id}/data"}
     await peer.result("completion/complete", {"ref": template, "argument": {"name": "id", "value": "1"}})
-    for ref in ({"type": "ref/prompt", "name": "unknown"}, {"type": "ref/other"}, {}, "text"):
-        await peer.ask("completion/complete", {"ref": ref, "argument": {"name": "a", "value": ""}})
+    odd: tuple[Any, ...] = ({"type": "ref/prompt", "name": "unknown"}, {"type": "ref/other"}, {}, "text")
+    for one in odd:
+        await peer.ask("completion/complete", {"ref": one, "argument": {"name": "a", "value": ""}})
 
 
 async def odd_messages(peer: Peer, server: More) -> None:

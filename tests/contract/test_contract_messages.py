@@ -76,5 +76,4 @@ async def test_every_message_fits_the_schema(revision: str, carrier: Carrier, re
             async with asyncio.timeout(LIMIT_S):
                 await situation(peer, server)
     seen = {name for at, name in recorder.seen if at == revision}
-    print(f"{revision} {carrier}: {sum(recorder.seen.values())} messages")
     assert sorted(expected(revision, carrier) - seen) == []

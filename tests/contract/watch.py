@@ -5,18 +5,21 @@ Run: python -m pytest -p tests.contract.watch
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 import pytest
 from starlette.types import Receive, Scope, Send
 
 from scopedtools.transports.http import HttpTransport
 from scopedtools.transports.stdio import StdioTransport
-from tests.contract.conftest import bundle
 from tests.contract.extract import schemas_in
+from tests.contract.fetch import bundle
 from tests.contract.judge import Judges
 from tests.contract.recorder import Recorder
+
+SEEN: Final[Counter[tuple[str, str]]] = Counter()
 
 _answer_http = HttpTransport.__call__
 _serve_stdio = StdioTransport.serve
@@ -28,7 +31,7 @@ def watching() -> Judges:
 
 
 @pytest.fixture(autouse=True)
-def watched(watching: Judges, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def watched(watching: Judges, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Fail a test whose server sent what it must not."""
     recorder = Recorder(watching)
 
@@ -44,12 +47,8 @@ def watched(watching: Judges, request: pytest.FixtureRequest, monkeypatch: pytes
     monkeypatch.setattr(HttpTransport, "__call__", answer)
     monkeypatch.setattr(StdioTransport, "serve", serve)
     yield
-    for (revision, name), count in recorder.seen.items():
-        SEEN[revision, name] = SEEN.get((revision, name), 0) + count
+    SEEN.update(recorder.seen)
     assert not recorder.problems, "\n\n".join(dict.fromkeys(recorder.problems))
-
-
-SEEN: dict[tuple[str, str], int] = {}
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
