@@ -33,12 +33,13 @@ _DATA: Final = frozenset({"const", "default", "enum", "examples", _MARK})
 _SENTINEL: Final = ("=?base64?", "?=")
 
 
-def identify(version: str | None, request_meta: Mapping[str, Any]) -> Revision:
+def identify(version: str | None, request_meta: Mapping[str, Any], *, agreed: Revision = UNNAMED) -> Revision:
     """Tell the revision of an HTTP request from its version header and its ``_meta``.
 
     Args:
         version: Value of ``MCP-Protocol-Version``, or ``None``.
         request_meta: ``_meta`` of the request.
+        agreed: What its session agreed on, for a request that names none.
 
     Raises:
         HeaderMismatchError: Header and body disagree, or only one of them speaks.
@@ -47,7 +48,7 @@ def identify(version: str | None, request_meta: Mapping[str, Any]) -> Revision:
     body = request_meta.get(meta.PROTOCOL_VERSION)
     if version is None:
         if body is None:
-            return UNNAMED
+            return agreed
         raise HeaderMismatchError(f"The MCP-Protocol-Version header is missing, the body says {body!r}")
     if body is not None and body != version:
         raise HeaderMismatchError(f"MCP-Protocol-Version says {version!r}, the body says {body!r}")

@@ -189,7 +189,8 @@ class HttpTransport:
         return Answer(202) if replies is None else Answer(200, replies)
 
     async def _admit(self, message: Message, headers: Mapping[str, str], ingress: Ingress) -> Request:
-        identify = partial(mirrors.identify, headers.get(mirrors.VERSION_HEADER))
+        agreed = ingress.session.revision if ingress.session is not None else UNNAMED
+        identify = partial(mirrors.identify, headers.get(mirrors.VERSION_HEADER), agreed=agreed)
         request = self._dispatcher.admit(message, identify, ingress)
         if request.revision.stateless and request.id is not None:
             mirrors.check(request, headers)

@@ -31,19 +31,19 @@ def bundle() -> str:
 def _download(archive: Path) -> None:
     """Fetch the one file of the suite from npm, which checks it; nothing of it is installed or run."""
     if shutil.which("npm") is None:
-        _unavailable("npm is not on PATH; the JSON Schemas of the protocol come from npm")
+        unavailable("npm is not on PATH; the JSON Schemas of the protocol come from npm")
     CACHE.mkdir(parents=True, exist_ok=True)
     command = ["npm", "pack", SUITE, "--fetch-retries=0", "--pack-destination", str(CACHE)]
     try:
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=DOWNLOAD_S)
     except subprocess.CalledProcessError as error:
-        _unavailable(f"{SUITE} cannot be fetched:\n{error.stderr}")
+        unavailable(f"{SUITE} cannot be fetched:\n{error.stderr}")
     except subprocess.TimeoutExpired:
-        _unavailable(f"{SUITE} was not fetched within {DOWNLOAD_S} s")
+        unavailable(f"{SUITE} was not fetched within {DOWNLOAD_S} s")
     assert archive.exists(), f"npm made no {archive}"
 
 
-def _unavailable(reason: str) -> NoReturn:
+def unavailable(reason: str) -> NoReturn:
     """Skip on a developer's machine; in CI a contract that is not checked is a failure."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason)

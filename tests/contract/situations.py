@@ -265,6 +265,16 @@ async def http_refusals(peer: Peer, server: More) -> None:
                 await call.read()
 
 
+async def silence_about_the_revision(peer: Peer, server: More) -> None:
+    """Leave out the version header where a session knows the version."""
+    if not isinstance(peer, HttpPeer) or peer.session_id is None:
+        return
+    call = peer.message("tools/call", {"name": "find_book", "arguments": {"title": "Dune"}}, None, "silent")
+    headers = {name: text for name, text in peer.headers(call).items() if name != "mcp-protocol-version"}
+    async with HttpCall(peer.app, "POST", headers, json.dumps(call).encode()) as answer:
+        assert (b"structuredContent" in await answer.read()) == (peer.revision >= "2025-06-18")
+
+
 async def end_of_session(peer: Peer, server: More) -> None:
     """End the session, then use it."""
     if not isinstance(peer, HttpPeer) or peer.session_id is None:
@@ -298,6 +308,7 @@ SITUATIONS: Final[tuple[Callable[[Peer, More], Awaitable[None]], ...]] = (
     tasks,
     changes,
     http_refusals,
+    silence_about_the_revision,
     end_of_session,
 )
 """In order: the last ones end what the others need."""
