@@ -60,8 +60,8 @@ def _field(name: str, schema: dict[str, Any], definitions: Mapping[str, Any]) ->
 
 
 def _choices(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
-    if schema.get("type") == "string" and "enum" in schema:
-        return {"type": "string", "enum": schema["enum"]}
+    if schema.get("type") == "string" and ("enum" in schema or "const" in schema):
+        return {"type": "string", "enum": schema.get("enum") or [schema["const"]]}
     if "anyOf" in schema:
         return {"anyOf": schema["anyOf"]}
     raise DefinitionError(f"a form can have a list of choices, {name!r} is one of {schema!r}")

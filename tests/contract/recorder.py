@@ -189,7 +189,7 @@ class _Exchange:
             conversation = self._recorder.session(session_id)
             if self._headers.get("mcp-protocol-version") is not None:
                 conversation.revisions = revisions
-            revisions = {*conversation.revisions, *revisions}
+            revisions = tuple(dict.fromkeys((*conversation.revisions, *revisions)))
         for message, message_id in asked:
             conversation.ask(message_id, message["method"], revisions)
         return conversation
@@ -282,7 +282,7 @@ class _Source:
                 revisions = self._conversation.revisions
             elif named in REVISIONS:
                 revisions = (named,)
-                self._conversation.revisions = {*self._conversation.revisions, named}
+                self._conversation.revisions = _first(named, self._conversation.revisions)
             else:
                 revisions = _ANY
             self._conversation.ask(message_id, message["method"], revisions)
@@ -329,6 +329,10 @@ def _meta_version(message: Mapping[str, Any]) -> Any:
     found = params.get("_meta") if isinstance(params, dict) else None
     version = found.get(_VERSION) if isinstance(found, dict) else None
     return version if isinstance(version, str) or version is None else repr(version)
+
+
+def _first(revision: str, others: Collection[str]) -> tuple[str, ...]:
+    return (revision, *(other for other in others if other != revision))
 
 
 def _opens(message: Any, asked: list[Asked]) -> bool:
