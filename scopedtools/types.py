@@ -65,6 +65,20 @@ class Describable(Protocol):
         ...
 
 
+class Turn(NamedTuple):
+    """An earlier step of a unit of work, as far as a selector may know it.
+
+    Attributes:
+        text: What was asked: an intent or a search.
+        reply: What the assistant answered, or ``""``.
+        called: Ordinals of the rows that were called in answer, in order.
+    """
+
+    text: str
+    reply: str = ""
+    called: tuple[int, ...] = ()
+
+
 class Hit(NamedTuple):
     """A row that a selector found, with the reason.
 
@@ -134,12 +148,19 @@ class Selector(Protocol):
         """
         ...
 
-    async def search(self, text: str, *, within: Rows, limit: int) -> Ranking:
-        """Rank rows for one request, best first."""
+    async def search(self, text: str, *, within: Rows, limit: int, history: Sequence[Turn] = ()) -> Ranking:
+        """Rank rows for one request, best first; ``history`` is what came before it, oldest first."""
         ...
 
     async def select(
-        self, intent: str, *, within: Rows, limit: int, costs: Sequence[int], budget_tokens: int
+        self,
+        intent: str,
+        *,
+        within: Rows,
+        limit: int,
+        costs: Sequence[int],
+        budget_tokens: int,
+        history: Sequence[Turn] = (),
     ) -> tuple[Hit, ...]:
         """Choose the rows that a whole unit of work needs.
 
@@ -149,6 +170,7 @@ class Selector(Protocol):
             limit: Most rows to choose.
             costs: Tokens that each catalog row takes in a list, by ordinal.
             budget_tokens: Most tokens that the chosen rows may take together.
+            history: What came before the intent in the same unit of work, oldest first.
 
         Returns:
             Chosen rows, best first; the same for the same arguments, in every process.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -14,7 +14,7 @@ from scopedtools.catalog.primitives import KINDS, Kind
 from scopedtools.catalog.view import View, bits_of
 from scopedtools.context.context import Context
 from scopedtools.exceptions import DefinitionError
-from scopedtools.types import ContextRecord, ContextStore, Hit, Selector
+from scopedtools.types import ContextRecord, ContextStore, Hit, Selector, Turn
 
 _log: Final = logging.getLogger(__name__)
 
@@ -117,15 +117,29 @@ class ViewPolicy:
         late = self._whole(permitted) - kept
         return shown.then(late) if late else shown
 
-    async def choose(self, permitted: View, intent: str) -> tuple[View, dict[int, Hit]]:
-        """Choose rows for an intent: a pure function of catalog, permission, intent and settings.
+    async def choose(
+        self, permitted: View, intent: str, *, shown: View | None = None, history: Sequence[Turn] = ()
+    ) -> tuple[View, dict[int, Hit]]:
+        """Choose rows for an intent: a pure function of catalog, permission, settings and arguments.
+
+        Args:
+            permitted: The rows that the context may use.
+            intent: What it is about now.
+            shown: What it is shown already, which stays as it is: new rows are appended while there is room.
+            history: What came before the intent in the context, oldest first.
 
         Returns:
-            Pins, then small kinds and chosen rows in catalog order; and the hit behind each chosen row.
+            What is shown already or the pins, then small kinds and chosen rows in catalog order; and the hit
+            behind each chosen row.
         """
-        hits = {hit.row: hit for kind in KINDS for hit in await self._hits(permitted, kind, intent)}
+        first = self._pins(permitted) if shown is None else shown
+        hits = {
+            hit.row: hit
+            for kind in KINDS
+            for hit in await self._hits(permitted, first, kind, intent, history)
+        }
         chosen = View(self._catalog, bits_of(hits))
-        return self._pins(permitted).then(self._whole(permitted) | chosen), hits
+        return first.then((self._whole(permitted) | chosen) - first), hits
 
     async def explain(self, permitted: View, shown: View, intent: str | None) -> list[dict[str, Any]]:
         """Say why each row is in a list.
@@ -214,15 +228,18 @@ class ViewPolicy:
                 whole |= permitted.of(kind)
         return whole
 
-    async def _hits(self, permitted: View, kind: Kind, intent: str) -> tuple[Hit, ...]:
+    async def _hits(
+        self, permitted: View, first: View, kind: Kind, intent: str, history: Sequence[Turn]
+    ) -> tuple[Hit, ...]:
         if not self.narrows(permitted, kind):
             return ()
-        pins = self._pins(permitted).of(kind)
+        listed = first.of(kind)
         selector = await self._selector()
         return await selector.select(
             intent,
-            within=(permitted.of(kind) - pins).bits,
-            limit=max(0, self._settings.rows[kind] - len(pins)),
+            within=(permitted.of(kind) - listed).bits,
+            limit=max(0, self._settings.rows[kind] - len(listed)),
             costs=self._catalog.costs,
             budget_tokens=self._settings.budget_tokens,
+            history=history,
         )

@@ -16,7 +16,7 @@ from scopedtools.retrieval.index import Index, known_vectors
 from scopedtools.retrieval.queries import EncoderThread
 from scopedtools.retrieval.ranking import Scored, choose, score, served
 from scopedtools.retrieval.text import clauses
-from scopedtools.types import Describable, Encoder, Hit, Ranking, Rows
+from scopedtools.types import Describable, Encoder, Hit, Ranking, Rows, Turn
 
 if TYPE_CHECKING:
     from scopedtools.types import Vectors
@@ -81,13 +81,14 @@ class HybridSelector:
         finally:
             given_up.set()
 
-    async def search(self, text: str, *, within: Rows, limit: int) -> Ranking:
+    async def search(self, text: str, *, within: Rows, limit: int, history: Sequence[Turn] = ()) -> Ranking:
         """Rank rows for one request, best first.
 
         Args:
             text: What is looked for; a blank one finds nothing.
             within: Rows that may be found.
             limit: Most rows.
+            history: What came before it in the same unit of work, oldest first.
 
         Raises:
             RuntimeError: ``prepare`` has not been called.
@@ -99,7 +100,14 @@ class HybridSelector:
         return await self._scored(text, within, limit, ranked) or Ranking((), fits=False)
 
     async def select(
-        self, intent: str, *, within: Rows, limit: int, costs: Sequence[int], budget_tokens: int
+        self,
+        intent: str,
+        *,
+        within: Rows,
+        limit: int,
+        costs: Sequence[int],
+        budget_tokens: int,
+        history: Sequence[Turn] = (),
     ) -> tuple[Hit, ...]:
         """Choose the rows that a whole unit of work needs; see ``types.Selector.select``.
 

@@ -31,7 +31,7 @@ from scopedtools.protocol import meta
 from scopedtools.protocol.cursor import encode_cursor
 from scopedtools.retrieval import HybridSelector
 from scopedtools.testing import Client, HashingEncoder, WireError
-from scopedtools.types import ContextRecord, Describable, Hit, Ranking, Rows, Selector
+from scopedtools.types import ContextRecord, Describable, Hit, Ranking, Rows, Selector, Turn
 
 pytestmark = pytest.mark.anyio
 
@@ -98,11 +98,18 @@ class CountingSelector:
     async def prepare(self, rows: Sequence[Describable]) -> None:
         await self._inner.prepare(rows)
 
-    async def search(self, text: str, *, within: Rows, limit: int) -> Ranking:
-        return await self._inner.search(text, within=within, limit=limit)
+    async def search(self, text: str, *, within: Rows, limit: int, history: Sequence[Turn] = ()) -> Ranking:
+        return await self._inner.search(text, within=within, limit=limit, history=history)
 
     async def select(
-        self, intent: str, *, within: Rows, limit: int, costs: Sequence[int], budget_tokens: int
+        self,
+        intent: str,
+        *,
+        within: Rows,
+        limit: int,
+        costs: Sequence[int],
+        budget_tokens: int,
+        history: Sequence[Turn] = (),
     ) -> tuple[Hit, ...]:
         self.selected.append(intent)
         self.started.set()
@@ -110,7 +117,7 @@ class CountingSelector:
         if self.failing:
             raise RuntimeError("no selection today")
         return await self._inner.select(
-            intent, within=within, limit=limit, costs=costs, budget_tokens=budget_tokens
+            intent, within=within, limit=limit, costs=costs, budget_tokens=budget_tokens, history=history
         )
 
 

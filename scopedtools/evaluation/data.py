@@ -1,0 +1,118 @@
+"""Requests with known answers, from JSON-lines files."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from scopedtools.exceptions import ScopedToolsError
+
+Slot = tuple[str, ...]
+"""Names of rows any one of which meets a need; most needs can be met by one row alone."""
+
+
+class QueryFileError(ScopedToolsError):
+    """A file of requests cannot be read, or a line of it is not a request."""
+
+
+class Ask(NamedTuple):
+    """One request, or one turn of a dialogue.
+
+    Attributes:
+        text: What the user says.
+        needed: What has to be found, in the order of the calls, once each; empty where nothing is called.
+        called: Names of the rows that were called in answer, in order.
+        reply: What the assistant answered, or ``""``.
+    """
+
+    text: str
+    needed: tuple[Slot, ...]
+    called: tuple[str, ...] = ()
+    reply: str = ""
+
+
+class Query(NamedTuple):
+    """A unit of work: a single request, or the turns of a dialogue.
+
+    Attributes:
+        id: Names it in results.
+        asks: In order; one for a single request.
+        dialogue: Whether it is a dialogue, however many turns it has.
+        kind: What the file calls it, such as ``single`` or ``multi``.
+        part: Part of the set that it belongs to, or ``""``.
+    """
+
+    id: str
+    asks: tuple[Ask, ...]
+    dialogue: bool = False
+    kind: str = ""
+    part: str = ""
+
+
+class _Turn(msgspec.Struct):
+    query: str
+    relevant: list[str] = []
+    reply: str = ""
+
+
+class _Line(msgspec.Struct):
+    id: str
+    query: str | None = None
+    relevant: list[str] = []
+    any_of: list[list[str]] | None = None
+    turns: list[_Turn] | None = None
+    kind: str = ""
+    part: str = ""
+
+
+_line: Final = msgspec.json.Decoder(_Line)
+
+
+def read_queries(path: Path | str) -> Iterator[Query]:
+    """Read one request or dialogue a line.
+
+    Args:
+        path: JSON lines, gzipped if the name ends in ``.gz``: ``{"id", "query", "relevant"}`` with the names
+            of the rows that were called, or ``{"id", "turns": [{"query", "relevant", "reply"?}]}``.
+            ``any_of`` gives the alternatives of each need instead; ``kind`` and ``part`` are kept.
+
+    Raises:
+        QueryFileError: The file cannot be read, a line is not a request, or an ID comes twice.
+    """
+    path = Path(path)
+    first: dict[str, int] = {}
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    query = _query(path, number, line)
+                    if first.setdefault(query.id, number) != number:
+                        raise QueryFileError(
+                            f"{path}, line {number}: {query.id!r} is also in line {first[query.id]}"
+                        )
+                    yield query
+    except (OSError, EOFError, zlib.error) as error:
+        raise QueryFileError(f"cannot read {path}: {error}") from error
+
+
+def _query(path: Path, number: int, line: bytes) -> Query:
+    try:
+        row = _line.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise QueryFileError(f"{path}, line {number}: {error}") from error
+    if row.turns is not None:
+        asks = tuple(_ask(turn.query, turn.relevant, turn.reply) for turn in row.turns)
+        return Query(row.id, asks, dialogue=True, kind=row.kind, part=row.part)
+    if row.query is None:
+        raise QueryFileError(f"{path}, line {number}: neither query nor turns")
+    return Query(row.id, (_ask(row.query, row.relevant, "", row.any_of),), kind=row.kind, part=row.part)
+
+
+def _ask(text: str, relevant: list[str], reply: str, any_of: list[list[str]] | None = None) -> Ask:
+    slots = [tuple(slot) for slot in any_of] if any_of is not None else [(name,) for name in relevant]
+    return Ask(text, tuple(dict.fromkeys(slots)), tuple(relevant), reply)
