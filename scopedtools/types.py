@@ -46,6 +46,20 @@ class TokenVerifier(Protocol):
         ...
 
 
+class Parameter(NamedTuple):
+    """An argument that a row takes.
+
+    Attributes:
+        name: Its name.
+        description: What it is, or ``""``.
+        required: Whether it must be given.
+    """
+
+    name: str
+    description: str = ""
+    required: bool = False
+
+
 class Describable(Protocol):
     """What the retrieval side needs to know about a row. Tools, resources and prompts satisfy it."""
 
@@ -60,8 +74,18 @@ class Describable(Protocol):
         """Requests that this row serves, in users' words; each gets a vector of its own."""
         ...
 
-    def parameters(self) -> Iterable[tuple[str, str]]:
-        """Name and description (or ``""``) of each parameter, in order."""
+    @property
+    def group(self) -> str:
+        """What it belongs to, such as the server or the toolset that it comes from, or ``""``."""
+        ...
+
+    @property
+    def requires(self) -> Sequence[str]:
+        """Names of the rows that must be called before it."""
+        ...
+
+    def parameters(self) -> Iterable[Parameter]:
+        """Return its parameters, in order."""
         ...
 
 
@@ -88,6 +112,7 @@ class Hit(NamedTuple):
         vector: Cosine similarity of the best vector of the row, or 0.0 without an encoder.
         lexical: BM25 score divided by the best of the query, in 0..1.
         clause: The part of the request that the row fits best.
+        needed_by: Ordinal of a better row that needs this one first, where that is why it stands here.
     """
 
     row: int
@@ -95,6 +120,7 @@ class Hit(NamedTuple):
     vector: float
     lexical: float
     clause: str
+    needed_by: int | None = None
 
 
 class Ranking(NamedTuple):

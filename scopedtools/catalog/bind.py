@@ -171,6 +171,8 @@ def _common(declared: Declared) -> dict[str, Any]:
         "pinned": note.pinned,
         "icons": note.icons,
         "scopes": note.scopes,
+        "group": note.group,
+        "requires": note.requires,
     }
 
 

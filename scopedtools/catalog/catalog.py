@@ -50,9 +50,9 @@ class Catalog:
     def from_jsonl(cls, path: str | Path) -> Catalog:
         """Read tools from a JSON-lines file, plain or gzipped.
 
-        Each line is ``{"name", "description", "id"?, "server"?, "input_schema"?}``. A row is named by its
-        ``id`` where it has one, and tagged with its ``server``. Such rows describe tools and cannot be
-        called.
+        Each line is ``{"name", "description", "id"?, "server"?, "input_schema"?, "depends_on"?}``. A row is
+        named by its ``id`` where it has one; its ``server`` is its group and a tag, and ``depends_on`` names
+        the rows that it requires. Such rows describe tools and cannot be called.
 
         Raises:
             CatalogError: The file or a line of it cannot be read; the message names the line.
@@ -63,7 +63,7 @@ class Catalog:
     def version(self) -> str:
         digest = hashlib.blake2b(digest_size=16)
         for row, encoded in zip(self.rows, self.encoded(LATEST), strict=True):
-            hidden = (row.kind, sorted(row.tags), row.examples, row.pinned)
+            hidden = (row.kind, sorted(row.tags), row.examples, row.pinned, row.group, row.requires)
             digest.update(b"%d\n%s\n%s\n" % (len(encoded), encoded, repr(hidden).encode()))
         return digest.hexdigest()
 

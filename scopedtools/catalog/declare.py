@@ -36,6 +36,8 @@ class Note:
     pinned: bool = False
     icons: tuple[Mapping[str, Any], ...] = ()
     scopes: frozenset[str] = frozenset()
+    requires: tuple[str, ...] = ()
+    group: str = ""
     errors: Errors = ()
     annotations: dict[str, Any] = field(default_factory=dict)
     task: TaskSupport = "never"
@@ -66,6 +68,7 @@ def tool(
     pinned: bool = False,
     icons: Iterable[Mapping[str, Any]] = (),
     scopes: Iterable[str] = (),
+    requires: Iterable[str] = (),
     errors: Errors = (),
     read_only: bool | None = None,
     destructive: bool | None = None,
@@ -88,6 +91,7 @@ def tool(
     pinned: bool = False,
     icons: Iterable[Mapping[str, Any]] = (),
     scopes: Iterable[str] = (),
+    requires: Iterable[str] = (),
     errors: Errors = (),
     read_only: bool | None = None,
     destructive: bool | None = None,
@@ -113,6 +117,8 @@ def tool(
         scopes: OAuth scopes that a caller needs, all of them, to see and call it. Over HTTP, where there is
             no authorization, nobody has any; over stdio the caller is the user who started the server, and
             they do not apply.
+        requires: Names of the tools that must be called before it, such as the one that finds the ID that it
+            takes; where it is shown or found, so are they.
         errors: Exceptions whose message the model may read, besides `ToolError`.
         read_only: It changes nothing.
         destructive: It may delete or overwrite.
@@ -142,6 +148,7 @@ def tool(
         pinned=pinned,
         icons=tuple(icons),
         scopes=frozenset(_several("scopes", scopes)),
+        requires=_several("requires", requires),
         errors=_exceptions(errors),
         annotations={hint: value for hint, value in hints.items() if value is not None},
         task=task,
@@ -312,7 +319,8 @@ def declarations(owner: type) -> Iterator[tuple[str, Note, Callable[..., Any], b
         value = inspect.getattr_static(owner, attribute)
         if isinstance(note, Group):
             group = value if isinstance(value, Group) else Group(())
-            yield from ((one.__name__, its, one, False) for its, one in group.functions)
+            for its, one in group.functions:
+                yield one.__name__, replace(its, group=attribute), one, False
         elif value is not None:
             if not inspect.isfunction(value):
                 raise DefinitionError(

@@ -19,6 +19,7 @@ class _Line(msgspec.Struct):
     description: str = ""
     id: str | None = None
     server: str | None = None
+    depends_on: tuple[str, ...] = ()
     input_schema: dict[str, Any] | None = None
 
 
@@ -53,5 +54,7 @@ def _tool(path: Path, number: int, line: bytes) -> Tool:
         title=row.name if row.name != name else None,
         description=row.description,
         tags=frozenset({row.server} if row.server else ()),
+        group=row.server or "",
+        requires=row.depends_on,
         input_schema={"type": "object"} | (row.input_schema or {}),
     )

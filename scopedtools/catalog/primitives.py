@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias, TypeGuard
 
 from scopedtools.protocol.content import PromptMessage, ResourceContents
 from scopedtools.protocol.results import CallResult
+from scopedtools.types import Parameter
 
 Kind: TypeAlias = Literal["tool", "resource", "template", "prompt"]
 
@@ -38,6 +39,8 @@ class Primitive:
         pinned: Shown in every view that permits it.
         icons: Images for people, each with a ``src``; revisions before 2025-11-25 do not have them.
         scopes: OAuth scopes that a caller needs, all of them; not sent to clients.
+        group: What it belongs to, such as the server or the toolset that it comes from; not sent.
+        requires: Names of the rows that must be called before it; a view that shows it shows them. Not sent.
     """
 
     kind: ClassVar[Kind]
@@ -50,14 +53,16 @@ class Primitive:
     pinned: bool = False
     icons: tuple[Mapping[str, Any], ...] = ()
     scopes: frozenset[str] = frozenset()
+    group: str = ""
+    requires: tuple[str, ...] = ()
 
     @property
     def identity(self) -> str:
         """What a client asks for it by."""
         return self.name
 
-    def parameters(self) -> Iterable[tuple[str, str]]:
-        """Name and description of each parameter."""
+    def parameters(self) -> Iterable[Parameter]:
+        """Return the arguments that it takes, in order."""
         return ()
 
     def wire(self) -> dict[str, Any]:
@@ -94,13 +99,15 @@ class Tool(Primitive):
     call: CallTool | None = None
     task: TaskSupport = "never"
 
-    def parameters(self) -> Iterable[tuple[str, str]]:
+    def parameters(self) -> Iterable[Parameter]:
         properties = self.input_schema.get("properties")
         if not isinstance(properties, dict):
             return
+        required = self.input_schema.get("required")
+        needed = frozenset(filter(_is_text, required)) if isinstance(required, list) else frozenset()
         for name, schema in properties.items():
             description = schema.get("description") if isinstance(schema, dict) else None
-            yield name, description if isinstance(description, str) else ""
+            yield Parameter(name, description if _is_text(description) else "", name in needed)
 
     def _own_fields(self) -> dict[str, Any]:
         return {
@@ -165,8 +172,10 @@ class Prompt(Primitive):
     arguments: tuple[PromptArgument, ...] = ()
     get: GetPrompt | None = None
 
-    def parameters(self) -> Iterable[tuple[str, str]]:
-        return ((argument.name, argument.description) for argument in self.arguments)
+    def parameters(self) -> Iterable[Parameter]:
+        return (
+            Parameter(argument.name, argument.description, argument.required) for argument in self.arguments
+        )
 
     def _own_fields(self) -> dict[str, Any]:
         return {"arguments": [_argument(argument) for argument in self.arguments] or None}
@@ -179,3 +188,7 @@ def _argument(argument: PromptArgument) -> dict[str, Any]:
 
 def _present(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    return isinstance(value, str)

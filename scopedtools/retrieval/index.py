@@ -16,7 +16,8 @@ from scopedtools.exceptions import IndexMismatchError
 from scopedtools.retrieval import manifest as manifests
 from scopedtools.retrieval.lexical import LexicalIndex
 from scopedtools.retrieval.manifest import Manifest
-from scopedtools.retrieval.text import texts
+from scopedtools.retrieval.relations import Relations, relate
+from scopedtools.retrieval.text import terms, texts
 from scopedtools.retrieval.vectors import VectorIndex
 from scopedtools.types import Describable, Encoder
 
@@ -53,7 +54,8 @@ class Index:
     Attributes:
         rows: Row *i* of the catalog is row *i* here.
         catalog: Hash over all names and texts of all rows in order.
-        lexical: BM25 over the texts.
+        lexical: BM25 over the terms.
+        relations: Groups of rows, and which rows others need.
         vectors: A vector for each text, or ``None``.
         encoder: Name and revision of what made the vectors, or two empty strings.
     """
@@ -62,11 +64,13 @@ class Index:
         self,
         rows: tuple[RowTexts, ...],
         lexical: LexicalIndex,
+        relations: Relations,
         vectors: VectorIndex | None = None,
         encoder: tuple[str, str] = ("", ""),
     ) -> None:
         self.rows = rows
         self.lexical = lexical
+        self.relations = relations
         self.vectors = vectors
         self.encoder = encoder
         self.catalog = _catalog_hash(rows)
@@ -77,7 +81,7 @@ class Index:
     ) -> Index:
         """Index the rows of a catalog, in catalog order; without an encoder, their words alone."""
         described = tuple(map(_described, rows))
-        index = cls(described, LexicalIndex.build([" ".join(row.texts) for row in described]))
+        index = cls(described, LexicalIndex.build([terms(row) for row in rows]), relate(rows))
         return index if encoder is None else index.with_vectors(encoder, progress=progress)
 
     @classmethod
@@ -165,7 +169,7 @@ class Index:
         return manifest
 
     def _with(self, vectors: VectorIndex, encoder: Encoder) -> Index:
-        return Index(self.rows, self.lexical, vectors, (encoder.name, encoder.revision))
+        return Index(self.rows, self.lexical, self.relations, vectors, (encoder.name, encoder.revision))
 
     def _check(self, folder: Path, manifest: Manifest, encoder: Encoder) -> None:
         wanted = (encoder.name, encoder.revision)

@@ -39,12 +39,12 @@ def tokens(text: str) -> list[str]:
 def _terms(word: str) -> list[str]:
     if _UNSPACED.match(word):
         return [word[i : i + 2] for i in range(len(word) - 1)]
-    return [_stem(word)]
+    return [stem(word)]
 
 
 # A catalog of 44,652 rows has a million words and 40,000 different ones.
 @lru_cache(maxsize=1 << 15)
-def _stem(word: str) -> str:
+def stem(word: str) -> str:
     """Cut off the endings of plurals and verbs: ``orders``, ``ordered`` and ``ordering`` are one term."""
     for ending, instead in _ENDINGS:
         word = ending.sub(instead, word)

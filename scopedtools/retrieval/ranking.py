@@ -1,21 +1,17 @@
-"""Scores rows for a request: vectors and words together, over the whole request and each of its clauses."""
+"""Ranks scored rows, with the rows that others need, and decides whether any of them serves."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from scopedtools.retrieval.index import Index
-from scopedtools.retrieval.vectors import Ordinals, members
+from scopedtools.retrieval.relations import Relations
+from scopedtools.retrieval.scoring import Scored
+from scopedtools.retrieval.vectors import members
 from scopedtools.types import Hit, Rows
-
-if TYPE_CHECKING:
-    from scopedtools.types import Vectors
-
-DECIMALS: Final = 6
 
 MIN_EVIDENCE: Final = 0.35
 """Evidence from which a request counts as served: the best cosine and a fifth of the best coverage.
@@ -32,83 +28,31 @@ MIN_COVERAGE: Final = 0.1
 
 _COVERAGE_WEIGHT: Final = 0.2
 
-Matrix = npt.NDArray[np.float64]
+_LED: Final = 0.9
+"""What a row that finds the ID that a better row takes scores of that row's score."""
+
+_LEADERS: Final = 5
+"""Best rows whose finders are lifted."""
 
 
-class Scored(NamedTuple):
-    """Candidate rows and what speaks for them.
+def rank(scored: Scored, relations: Relations, within: Rows) -> Iterator[Hit]:
+    """Yield the rows that score, best first, each followed by the rows that it requires.
 
-    Attributes:
-        parts: The whole request, then its clauses.
-        rows: int64, shape ``(m,)``, ascending.
-        vector: Cosine similarity for each part and row, shape ``(parts, m)``; zeros without vectors.
-        lexical: BM25 over the best of the part, in 0..1, shape ``(parts, m)``.
-        fused: Both together, in 0..1, shape ``(parts, m)``.
-    """
-
-    parts: tuple[str, ...]
-    rows: Ordinals
-    vector: Matrix
-    lexical: Matrix
-    fused: Matrix
-
-    def order(self) -> list[int]:
-        """Return the positions of those that score, by their best part: falling score, then rising row."""
-        return _falling(self.fused.max(axis=0))
-
-    def order_for(self, part: int) -> list[int]:
-        """Return the positions of those that score for one part: falling score, then rising row."""
-        return _falling(self.fused[part])
-
-    def hit(self, position: int) -> Hit:
-        """Return a candidate with the reason why it is one."""
-        part = int(self.fused[:, position].argmax())
-        return Hit(
-            row=int(self.rows[position]),
-            score=float(self.fused[part, position]),
-            vector=float(self.vector[:, position].max()),
-            lexical=float(self.lexical[part, position]),
-            clause=self.parts[part],
-        )
-
-
-def score(
-    index: Index,
-    parts: tuple[str, ...],
-    vectors: Vectors | None,
-    within: Rows,
-    *,
-    k: int,
-    dense_weight: float,
-) -> Scored:
-    """Score the permitted rows that any part of a request finds by its vector or by its words.
-
-    Each part is scaled by its own best row: a clause that fits its tool loosely still gets it.
+    The rows that find the IDs that the best take are lifted next to them.
 
     Args:
-        index: The rows.
-        parts: The whole request, then its clauses; at least one.
-        vectors: A vector for each part, or ``None`` to go by words alone.
-        within: Rows that may be found.
-        k: Candidates that each part adds by vectors, and by words.
-        dense_weight: Weight of the vectors in 0..1; the words get the rest.
+        scored: Candidates.
+        relations: Relations of all rows.
+        within: Rows that may be found; what is required is only shown to those who may use it.
     """
-    bm25 = _permitted_bm25(index, parts, within)
-    best = bm25.max(axis=1, initial=0.0)
-    found = [_top(scores, k) for scores in bm25]
-    if vectors is None or index.vectors is None:
-        rows = _union(found)
-        lexical = _scaled(bm25[:, rows], best)
-        return Scored(parts, rows, np.zeros_like(lexical), lexical, lexical)
-    nearest = [index.vectors.search(vector, within, k)[0] for vector in vectors]
-    rows = _union([*found, *nearest])
-    lexical = _scaled(bm25[:, rows], best)
-    # The candidates of words alone get their exact cosine too. A cosine of 0 is what unrelated texts have:
-    # measured, it is as good a floor as the worst row's cosine, and needs no worst row.
-    vector = index.vectors.scores(vectors, rows)
-    dense = _scaled(np.maximum(vector, 0.0), vector.max(axis=1, initial=0.0))
-    fused = np.round(dense_weight * dense + (1.0 - dense_weight) * lexical, DECIMALS)
-    return Scored(parts, rows, vector, lexical, fused)
+    hits = [_hit(scored, position) for position in scored.order()]
+    permitted = members(within, len(relations.required))
+    seen: set[int] = set()
+    for hit in _lifted(hits, relations):
+        for row in relations.closure(hit.row):
+            if row not in seen and permitted[row]:
+                seen.add(row)
+                yield hit if row == hit.row else _led(hit, row, hit.score)
 
 
 def served(index: Index, scored: Scored) -> bool:
@@ -121,70 +65,50 @@ def served(index: Index, scored: Scored) -> bool:
     return float(scored.vector.max()) + _COVERAGE_WEIGHT * coverage >= MIN_EVIDENCE
 
 
-def choose(scored: Scored, *, limit: int, costs: Sequence[int], budget_tokens: int) -> tuple[Hit, ...]:
-    """Choose rows for a whole unit of work: every clause's best rows come before the tail of the rest.
-
-    Rows that do not fit into what is left of the budget are passed over.
+def choose(hits: Iterator[Hit], *, limit: int, costs: Sequence[int], budget_tokens: int) -> tuple[Hit, ...]:
+    """Choose the best rows that fit into a budget; those that do not fit into what is left are passed over.
 
     Args:
-        scored: Candidates for the unit of work.
+        hits: Rows, best first.
         limit: Most rows to choose.
         costs: Tokens of each row, by ordinal.
         budget_tokens: Most tokens of the chosen rows together.
-
-    Returns:
-        Chosen rows by falling score, then rising row.
     """
-    chosen: list[int] = []
+    chosen: list[Hit] = []
     left = budget_tokens
-    for position in _covering(scored, limit):
+    for hit in hits:
         if len(chosen) == limit:
             break
-        cost = costs[int(scored.rows[position])]
-        if cost <= left:
-            chosen.append(position)
-            left -= cost
-    hits = (scored.hit(position) for position in chosen)
-    return tuple(sorted(hits, key=lambda hit: (-hit.score, hit.row)))
+        if costs[hit.row] <= left:
+            chosen.append(hit)
+            left -= costs[hit.row]
+    return tuple(chosen)
 
 
-def _covering(scored: Scored, limit: int) -> list[int]:
-    """Order candidates so that each part's best come first, by turns, then the rest by their best part."""
-    by_part = [scored.order_for(part) for part in range(len(scored.parts))]
-    turns = limit // (2 * len(by_part)) + 1
-    first = [order[turn] for turn in range(turns) for order in by_part if turn < len(order)]
-    return list(dict.fromkeys([*first, *scored.order()]))
+def _lifted(hits: Sequence[Hit], relations: Relations) -> list[Hit]:
+    best = {hit.row: hit for hit in hits}
+    for hit in hits[:_LEADERS]:
+        for finder in relations.finders[hit.row]:
+            have = best.get(finder)
+            least = _LED * hit.score
+            if have is None or have.score < least:
+                best[finder] = _led(have or hit, finder, least)._replace(needed_by=hit.row)
+    return sorted(best.values(), key=lambda hit: (-hit.score, hit.row))
 
 
-def _permitted_bm25(index: Index, parts: tuple[str, ...], within: Rows) -> Matrix:
-    permitted = members(within, len(index.rows))
-    bm25 = np.stack([index.lexical.scores(part) for part in parts]).astype(np.float64)
-    bm25[:, ~permitted] = 0.0
-    return bm25
+def _led(hit: Hit, row: int, score: float) -> Hit:
+    """Return the hit of a row that stands here for another's sake."""
+    if hit.row == row:
+        return hit._replace(score=score)
+    return Hit(row, score, vector=0.0, lexical=0.0, clause=hit.clause, needed_by=hit.row)
 
 
-def _top(scores: npt.NDArray[np.float64], k: int) -> Ordinals:
-    """Return the ``k`` rows with the highest scores above 0, the lower row where scores are equal."""
-    rows = np.flatnonzero(scores)
-    if len(rows) > k:
-        # Everything from the k-th score up: partition alone leaves equal scores in an arbitrary order.
-        edge = np.partition(scores[rows], -k)[-k]
-        rows = rows[scores[rows] >= edge]
-        rows = rows[np.lexsort((rows, -scores[rows]))[:k]]
-    return rows
-
-
-def _union(found: Sequence[Ordinals]) -> Ordinals:
-    return np.unique(np.concatenate(found))
-
-
-def _scaled(scores: Matrix, best: npt.NDArray[np.float64]) -> Matrix:
-    """Divide each part's scores by the best of the part; zeros where the best is 0."""
-    safe = np.where(best > 0, best, 1.0)
-    return np.round(scores / safe[:, np.newaxis], DECIMALS)
-
-
-def _falling(scores: npt.NDArray[np.float64]) -> list[int]:
-    # Stable, and positions rise with rows: equal scores stay in catalog order. Nothing speaks for a row at 0.
-    order: list[int] = np.argsort(-scores, kind="stable")[: np.count_nonzero(scores > 0)].tolist()
-    return order
+def _hit(scored: Scored, position: int) -> Hit:
+    part = int(np.argmax(scored.fused[:, position]))
+    return Hit(
+        row=int(scored.rows[position]),
+        score=float(scored.total[position]),
+        vector=float(scored.vector[:, position].max()),
+        lexical=float(scored.lexical[part, position]),
+        clause=scored.parts[part],
+    )

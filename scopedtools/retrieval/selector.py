@@ -5,17 +5,20 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
+import numpy as np
 from anyio import to_thread
 
 from scopedtools.exceptions import IndexMismatchError
 from scopedtools.retrieval.encoders import SentenceTransformerEncoder
+from scopedtools.retrieval.heard import Heard, hear
 from scopedtools.retrieval.index import Index, known_vectors
 from scopedtools.retrieval.queries import EncoderThread
-from scopedtools.retrieval.ranking import Scored, choose, score, served
-from scopedtools.retrieval.text import clauses
+from scopedtools.retrieval.ranking import choose, rank, served
+from scopedtools.retrieval.scoring import Scored, score
 from scopedtools.types import Describable, Encoder, Hit, Ranking, Rows, Turn
 
 if TYPE_CHECKING:
@@ -25,9 +28,6 @@ CANDIDATES: Final = 100
 """Rows that each part of a request adds by vectors and by words, at least."""
 
 _Answer = TypeVar("_Answer")
-
-MAX_REQUEST_CHARACTERS: Final = 8192
-"""A request is read up to here: encoders see less, and work on it must not grow with what a client sends."""
 
 _log = logging.getLogger(__name__)
 
@@ -95,9 +95,11 @@ class HybridSelector:
         """
 
         def ranked(index: Index, scored: Scored) -> Ranking:
-            return Ranking(tuple(map(scored.hit, scored.order()[:limit])), fits=served(index, scored))
+            hits = islice(rank(scored, index.relations, within), limit)
+            return Ranking(tuple(hits), fits=served(index, scored))
 
-        return await self._scored(text, within, limit, ranked) or Ranking((), fits=False)
+        heard = hear(text, history)
+        return await self._scored(heard, within, limit, ranked) or Ranking((), fits=False)
 
     async def select(
         self,
@@ -115,37 +117,35 @@ class HybridSelector:
             RuntimeError: ``prepare`` has not been called.
         """
 
-        def chosen(_: Index, scored: Scored) -> tuple[Hit, ...]:
-            return choose(scored, limit=limit, costs=costs, budget_tokens=budget_tokens)
+        def chosen(index: Index, scored: Scored) -> tuple[Hit, ...]:
+            hits = rank(scored, index.relations, within)
+            return choose(hits, limit=limit, costs=costs, budget_tokens=budget_tokens)
 
-        return await self._scored(intent, within, limit, chosen) or ()
+        return await self._scored(hear(intent, history), within, limit, chosen) or ()
 
     async def _scored(
-        self, text: str, within: Rows, limit: int, conclude: Callable[[Index, Scored], _Answer]
+        self, heard: Heard | None, within: Rows, limit: int, conclude: Callable[[Index, Scored], _Answer]
     ) -> _Answer | None:
         """Score rows in a worker thread and conclude there; ``None`` where there is nothing to look for."""
         index = self._index
         if index is None:
             raise RuntimeError("the selector is not ready; await prepare(rows) first")
-        text = text[:MAX_REQUEST_CHARACTERS]
-        whole = " ".join(text.split())
-        if not whole or not within or limit < 1:
+        if heard is None or not within or limit < 1:
             return None
-        parts = (whole, *clauses(text))
-        vectors = await self._vectors(index, parts)
+        vectors = await self._vectors(index, heard)
         k = max(CANDIDATES, 2 * limit)
 
         def answer() -> _Answer:
-            scored = score(index, parts, vectors, within, k=k, dense_weight=self._dense_weight)
+            scored = score(index, heard, vectors, within, k=k, dense_weight=self._dense_weight)
             return conclude(index, scored)
 
         return await to_thread.run_sync(answer)
 
-    async def _vectors(self, index: Index, parts: tuple[str, ...]) -> Vectors | None:
+    async def _vectors(self, index: Index, heard: Heard) -> Vectors | None:
         if index.vectors is None:
             return None
         try:
-            vectors = await self._encoder.vectors(parts)
+            found = [await self._encoder.vectors(one.parts) for one in heard.utterances]
         except Exception:  # noqa: BLE001 - logged below
             # Whatever a model raises, a request is answered. Told once, not with every request.
             _log.log(
@@ -156,7 +156,9 @@ class HybridSelector:
             self._failing = True
             return None
         self._failing = False
-        return vectors
+        return np.concatenate(
+            [vectors[: one.searched] for one, vectors in zip(heard.utterances, found, strict=True)]
+        )
 
     def _prepare(self, rows: Sequence[Describable], given_up: threading.Event) -> None:
         self._index = words = Index.build(rows, None)

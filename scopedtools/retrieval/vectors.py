@@ -130,11 +130,14 @@ class VectorIndex:
         counts = self._counts[rows]
         first = np.cumsum(counts) - counts
         ids = np.repeat(self._starts[rows] - first, counts) + np.arange(counts.sum())
-        # Not `@`: BLAS would start threads of its own, which fight over the cores under load.
-        found = self.vectors[ids].astype(np.float64)
-        products = np.einsum("qd,md->qm", queries.astype(np.float64), found)
+        products = _products(queries, self.vectors[ids])
         best: Scores = np.maximum.reduceat(products, first, axis=1)
         return np.round(best, DECIMALS)
+
+    def likeness(self, some: Ordinals, rows: Ordinals) -> Scores:
+        """Compare rows with each other by their first vectors; float64, shape ``(len(some), len(rows))``."""
+        theirs = self.vectors[self._starts[some]]
+        return np.round(_products(theirs, self.vectors[self._starts[rows]]), DECIMALS)
 
     def _nearest(
         self, query: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_], k: int, *, everything: bool
@@ -151,6 +154,12 @@ class VectorIndex:
         selector = faiss.IDSelectorBitmap(len(bitmap), faiss.swig_ptr(bitmap))
         scores, ids = self._index.search(query[np.newaxis], k, params=faiss.SearchParameters(sel=selector))
         return ids[0], scores[0]
+
+
+def _products(some: Vectors, others: Vectors) -> Scores:
+    # Not `@`: BLAS would start threads of its own, which fight over the cores under load.
+    products: Scores = np.einsum("qd,md->qm", some.astype(np.float64), others.astype(np.float64))
+    return products
 
 
 def _faiss() -> Any:

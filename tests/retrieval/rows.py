@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scopedtools.retrieval.hashing import HashingEncoder
+from scopedtools.types import Parameter
 
 if TYPE_CHECKING:
     from scopedtools.types import Vectors
@@ -19,9 +20,11 @@ class Row:
     title: str | None = None
     examples: tuple[str, ...] = ()
     inputs: tuple[tuple[str, str], ...] = ()
+    group: str = ""
+    requires: tuple[str, ...] = ()
 
-    def parameters(self) -> Iterable[tuple[str, str]]:
-        return self.inputs
+    def parameters(self) -> Iterable[Parameter]:
+        return (Parameter(name, description, required=True) for name, description in self.inputs)
 
 
 SHOP = (
