@@ -4,7 +4,7 @@ from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.declare import prompt, resource, tool, tools_from
 from scopedtools.catalog.view import View
 from scopedtools.context.context import Context
-from scopedtools.context.policy import ViewSettings
+from scopedtools.context.settings import ViewSettings
 from scopedtools.exceptions import ToolError
 from scopedtools.protocol.content import Audio, EmbeddedResource, Image, PromptMessage, ResourceLink, Text
 from scopedtools.server import ScopedServer

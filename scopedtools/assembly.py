@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Final
 
@@ -36,11 +37,14 @@ def assemble(own: Iterable[Primitive], more: Catalog | None, *, open_to_all: boo
         open_to_all: Everybody may use every row, so that the search tools may say what kinds there are.
 
     Raises:
-        DefinitionError: Two rows have one name, or a row's scopes are wrong.
+        DefinitionError: Two rows have one name, a row's scopes are wrong, or a tool of its own requires a
+            tool that there is not.
     """
+    own = tuple(own)
     rows = (*own, *(more.rows if more is not None else ()))
     for row in rows:
         _check_row(row)
+    _check_requires(own, frozenset(row.name for row in rows if row.kind == "tool"))
     if not open_to_all or any(row.scopes for row in rows):
         return Catalog(rows)
     summary = kinds_of_tools(Catalog(row for row in rows if row.name not in SEARCH_TOOLS).of("tool"))
@@ -53,6 +57,17 @@ def _check_row(row: Primitive) -> None:
         raise DefinitionError(
             f"{row.name} takes no scopes of its own; give them to the tools that it reaches"
         )
+
+
+def _check_requires(own: Iterable[Primitive], tools: AbstractSet[str]) -> None:
+    # Rows from a file may name what is not in it: that describes a larger catalog, of which it is a part.
+    for row in own:
+        for name in row.requires:
+            if name not in tools:
+                raise DefinitionError(
+                    f"the tool {row.name!r} must require tools of this server, got {name!r}; "
+                    "correct the name, or add the tool"
+                )
 
 
 def has_tasks(catalog: Catalog) -> bool:

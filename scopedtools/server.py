@@ -24,7 +24,8 @@ from scopedtools.catalog.primitives import KINDS, Prompt
 from scopedtools.catalog.view import View
 from scopedtools.context.carriers import CARRIERS, Carrier, CarrierTable
 from scopedtools.context.context import Context, ContextResolver
-from scopedtools.context.policy import ViewPolicy, ViewSettings
+from scopedtools.context.policy import ViewPolicy
+from scopedtools.context.settings import ViewSettings
 from scopedtools.context.store import MemoryStore, MemoryTaskStore
 from scopedtools.exceptions import InvalidParamsError, ToolError
 from scopedtools.handlers.calls import Calls
@@ -156,7 +157,14 @@ class ScopedServer:
             cache=about.cache,
             explain=self._explain,
         )
-        self._calls = Calls(self, self.catalog, lists=self._lists, resolver=resolver, tasks=offered)
+        self._calls = Calls(
+            self,
+            self.catalog,
+            lists=self._lists,
+            resolver=resolver,
+            called=self._policy.called,
+            tasks=offered,
+        )
         self._listeners = Listeners(self._lists.revision)
         connections = Connections(
             about,
@@ -170,11 +178,7 @@ class ScopedServer:
         handlers |= offered.table() if offered is not None else {}
         self.dispatcher = Dispatcher(handlers, server_info=about.info)
         scopes = Scopes(
-            self.catalog,
-            lists=self._lists,
-            resolver=resolver,
-            enforce=settings.enforce,
-            through=CALL_TOOL,
+            self.catalog, lists=self._lists, resolver=resolver, enforce=settings.enforce, through=CALL_TOOL
         )
         self._sessions = Sessions() if sessions else None
         origins = tuple(allowed_origins)
@@ -186,9 +190,8 @@ class ScopedServer:
             hosts=HostPolicy(hosts=allowed_hosts, origins=origins),
             max_body_bytes=max_body_bytes,
         )
-        self.metadata_routes: tuple[Route, ...] = (
-            () if resource_server is None else (metadata_route(resource_server),)
-        )
+        routes = () if resource_server is None else (metadata_route(resource_server),)
+        self.metadata_routes: tuple[Route, ...] = routes
         self._app = build_app(
             transport,
             path=path,
@@ -214,7 +217,8 @@ class ScopedServer:
     async def intent(self, ctx: Context) -> str | None:
         """Return what the unit of work is about, or ``None`` where that is not known.
 
-        By default what the client declared. Asked until the context has a view.
+        By default what the client declared. Asked until the context has a view, and after that where the
+        view grows.
         """
         return ctx.intent
 
@@ -272,7 +276,10 @@ class ScopedServer:
             raise ToolError(f"limit must be 1 to {_SEARCH_LIMIT}, got {limit}")
         within = (await self._lists.permitted(ctx)).of("tool")
         selector = await self._selection.ready()
-        ranking = await selector.search(query, within=within.bits, limit=limit)
+        history = await self._policy.history(ctx)
+        ranking = await selector.search(query, within=within.bits, limit=limit, history=history)
+        if ranking.fits:
+            await self._policy.searched(ctx, query, ranking.hits)
         return search_result(self.catalog, ranking, query=query, within=within)
 
     @tool(task="optional", detached=False)
@@ -364,8 +371,7 @@ class ScopedServer:
             return started.pop_all()
 
     def _about(self, settings: ViewSettings, table: CarrierTable, *, authorized: bool) -> About:
-        # A list that the author's hooks, or scopes, may narrow for this request only must not be kept for
-        # another.
+        # A list that hooks, or scopes, may narrow for this request alone must not be kept for another.
         own = type(self)
         fixed = own.permitted is ScopedServer.permitted and own.listed is ScopedServer.listed
         fixed = fixed and not self.catalog.has_scopes

@@ -205,15 +205,18 @@ class Selector(Protocol):
 
 
 class ContextRecord(NamedTuple):
-    """What is kept for a context: enough to list its view again, and nothing about its content.
+    """What is kept for a context: enough to list its view again.
 
     Attributes:
         catalog: Version of the catalog that the ordinals refer to.
         rows: Ordinals of the shown rows, in the order in which they are listed.
+        turns: What was said and called so far, the last few, oldest first. Empty where the view does not
+            grow, so that nothing about the content of a context is kept without need.
     """
 
     catalog: str
     rows: tuple[int, ...]
+    turns: tuple[Turn, ...] = ()
 
 
 class ContextStore(Protocol):
@@ -228,6 +231,10 @@ class ContextStore(Protocol):
 
     async def add(self, key: bytes, record: ContextRecord) -> ContextRecord:
         """Keep a record unless there is one for the key; return the one that is kept."""
+        ...
+
+    async def put(self, key: bytes, record: ContextRecord) -> None:
+        """Keep a record in place of the one that there is."""
         ...
 
 

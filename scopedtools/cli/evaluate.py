@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.cli.target import TargetError
-from scopedtools.context.policy import ViewSettings
+from scopedtools.context.settings import ViewSettings
 from scopedtools.evaluation.data import Query, read_queries
 from scopedtools.evaluation.run import Outcome, run
 from scopedtools.evaluation.summary import Summary, summarize

@@ -11,7 +11,7 @@ from typing import Any, Final
 from scopedtools.context.carriers import Carrier, CarrierTable, query_values
 from scopedtools.context.dialogue import Dialogue
 from scopedtools.exceptions import HeaderMismatchError
-from scopedtools.protocol.meta import INTENT, extension_settings
+from scopedtools.protocol.meta import INTENT, REPLY, extension_settings
 from scopedtools.protocol.mirrors import decode_value
 from scopedtools.protocol.request import Request
 from scopedtools.protocol.seal import Sealer
@@ -32,6 +32,8 @@ class Context(Dialogue):
         carrier: Where the ID was found, or ``None``.
         principal: Who is asking.
         intent: What the client says that the unit of work is about, or ``None``.
+        reply: What the client says that the assistant answered last, or ``""``.
+        grows: Whether the client declared that it follows a list that grows.
         meta: ``_meta`` of the request.
         headers: HTTP headers, names in lower case, without a token that the server has checked; empty on
             stdio.
@@ -60,6 +62,15 @@ class Context(Dialogue):
     @property
     def meta(self) -> Mapping[str, Any]:
         return self._request.meta
+
+    @property
+    def reply(self) -> str:
+        said = self._request.meta.get(REPLY)
+        return said[:INTENT_CHARACTERS] if isinstance(said, str) else ""
+
+    @property
+    def grows(self) -> bool:
+        return extension_settings(self._request.client_capabilities).get("growth") is True
 
     @property
     def headers(self) -> Mapping[str, str]:

@@ -5,64 +5,26 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.primitives import KINDS, Kind
 from scopedtools.catalog.view import View, bits_of
 from scopedtools.context.context import Context
-from scopedtools.exceptions import DefinitionError
+from scopedtools.context.growth import STEP_ROWS, additions, called, said, seed_rows
+from scopedtools.context.settings import ViewSettings
 from scopedtools.types import ContextRecord, ContextStore, Hit, Selector, Turn
 
 _log: Final = logging.getLogger(__name__)
 
 _SCORES: Final = ("score", "vector", "lexical", "clause")
 
-_ROWS: Final[Mapping[Kind, int]] = MappingProxyType({"tool": 16, "resource": 8, "template": 8, "prompt": 8})
-
 Intent = Callable[[Context], Awaitable[str | None]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ViewSettings:
-    """How large views are, and when lists are narrowed at all.
-
-    Attributes:
-        rows: Most catalog rows of each kind in a narrowed list, pins included; kinds that are left out keep
-            their default. ``search_tools`` and ``call_tool`` come on top.
-        budget_tokens: Most tokens, estimated, that the chosen rows of a kind take in a list.
-        whole_rows: A kind with at most this many permitted rows is listed whole.
-        without_context: What a request without an ID is shown: the ``full`` list, or pins and ``search``.
-        enforce: Whether a tool that is not in the view is unknown; otherwise hidden tools stay callable.
-        page_rows: Rows in one page of a list.
-        list_ttl_ms: Milliseconds for which clients may keep a full list.
-    """
-
-    rows: Mapping[Kind, int] = field(default_factory=lambda: _ROWS)
-    budget_tokens: int = 4000
-    whole_rows: int = 20
-    without_context: Literal["full", "search"] = "full"
-    enforce: bool = False
-    page_rows: int = 100
-    list_ttl_ms: int = 60_000
-
-    def __post_init__(self) -> None:
-        for name, least in (("budget_tokens", 1), ("whole_rows", 0), ("page_rows", 1), ("list_ttl_ms", 0)):
-            if (value := getattr(self, name)) < least:
-                raise DefinitionError(f"{name} must be >= {least}, got {value}")
-        if self.without_context not in ("full", "search"):
-            raise DefinitionError(f"without_context must be 'full' or 'search', got {self.without_context!r}")
-        if unknown := set(self.rows) - set(KINDS):
-            raise DefinitionError(f"rows must name some of {', '.join(KINDS)}, got {sorted(unknown)}")
-        if (least := min(self.rows.values(), default=0)) < 0:
-            raise DefinitionError(f"rows must be >= 0, got {least}")
-        object.__setattr__(self, "rows", MappingProxyType({**_ROWS, **self.rows}))
-
-
 class ViewPolicy:
-    """Seeds the view of a context once and remembers it.
+    """Seeds the view of a context once, remembers it, and lets it grow where that is asked for.
 
     Args:
         catalog: What there is.
@@ -87,6 +49,7 @@ class ViewPolicy:
         self._selector = selector
         self._settings = settings
         self._seeding: dict[bytes, asyncio.Future[ContextRecord | None]] = {}
+        self._changing: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
 
     def narrows(self, permitted: View, kind: Kind) -> bool:
         """Tell whether a kind has too many rows to be listed whole."""
@@ -104,11 +67,12 @@ class ViewPolicy:
             return permitted
         if ctx.key is None:
             return permitted if self._settings.without_context == "full" else self._default(permitted)
-        # A record is of one catalog: while a new one is rolled out, servers of both share the store.
-        key = ctx.key + bytes.fromhex(self._catalog.version)
+        key = self._key(ctx.key)
         record = await self._recall(key)
         if record is None:
             record = await self._seed_once(ctx, key, permitted, intent)
+        elif self.grows(ctx):
+            record = await self._grown_by_intent(ctx, key, record, permitted, intent)
         if record is None:
             return self._default(permitted)
         kept = View(self._catalog, order=record.rows)
@@ -117,29 +81,68 @@ class ViewPolicy:
         late = self._whole(permitted) - kept
         return shown.then(late) if late else shown
 
+    def grows(self, ctx: Context) -> bool:
+        """Tell whether the view of a context grows."""
+        return ctx.key is not None and (
+            self._settings.growth == "always" or (self._settings.growth == "negotiated" and ctx.grows)
+        )
+
     async def choose(
-        self, permitted: View, intent: str, *, shown: View | None = None, history: Sequence[Turn] = ()
+        self, permitted: View, intent: str, *, grows: bool = False
     ) -> tuple[View, dict[int, Hit]]:
         """Choose rows for an intent: a pure function of catalog, permission, settings and arguments.
 
         Args:
             permitted: The rows that the context may use.
-            intent: What it is about now.
-            shown: What it is shown already, which stays as it is: new rows are appended while there is room.
-            history: What came before the intent in the context, oldest first.
+            intent: What it is about.
+            grows: Whether to leave room for what comes later.
 
         Returns:
-            What is shown already or the pins, then small kinds and chosen rows in catalog order; and the hit
-            behind each chosen row.
+            Pins, then small kinds and chosen rows in catalog order; and the hit behind each chosen row.
         """
-        first = self._pins(permitted) if shown is None else shown
         hits = {
-            hit.row: hit
-            for kind in KINDS
-            for hit in await self._hits(permitted, first, kind, intent, history)
+            hit.row: hit for kind in KINDS for hit in await self._hits(permitted, kind, intent, grows=grows)
         }
         chosen = View(self._catalog, bits_of(hits))
-        return first.then((self._whole(permitted) | chosen) - first), hits
+        return self._pins(permitted).then(self._whole(permitted) | chosen), hits
+
+    async def grow(self, permitted: View, shown: View, text: str, history: Sequence[Turn]) -> View:
+        """Return what a context is shown after something new was said: what it was, and new rows behind it.
+
+        Args:
+            permitted: The rows that the context may use.
+            shown: What it is shown.
+            text: What was said.
+            history: What came before, oldest first.
+        """
+        for kind in KINDS:
+            if self.narrows(permitted, kind):
+                selector = await self._selector()
+                ranking = await selector.search(
+                    text, within=permitted.of(kind).bits, limit=STEP_ROWS, history=history
+                )
+                shown = self._with_hits(shown, kind, ranking.hits)
+        return shown
+
+    async def history(self, ctx: Context) -> tuple[Turn, ...]:
+        """Return what was said and called so far, oldest first; nothing where the view does not grow."""
+        record = await self._recall(self._key(ctx.key)) if ctx.key is not None and self.grows(ctx) else None
+        return record.turns if record is not None else ()
+
+    async def searched(self, ctx: Context, query: str, hits: Sequence[Hit]) -> None:
+        """Let the view of a context grow by what a search for tools found."""
+
+        def grown(record: ContextRecord) -> ContextRecord:
+            shown = View(self._catalog, order=record.rows)
+            rows = self._with_hits(shown, "tool", hits).order
+            return record._replace(rows=rows, turns=said(record.turns, query))
+
+        await self._change(ctx, grown)
+
+    async def called(self, ctx: Context, row: int) -> None:
+        """Remember that a row was called, where that helps to choose what comes next."""
+        if row not in self._search:
+            await self._change(ctx, lambda record: called(record, row))
 
     async def explain(self, permitted: View, shown: View, intent: str | None) -> list[dict[str, Any]]:
         """Say why each row is in a list.
@@ -179,26 +182,85 @@ class ViewPolicy:
             return None
         pending = self._seeding.get(key)
         if pending is None:
-            pending = asyncio.ensure_future(self._seed(key, permitted, text))
+            pending = asyncio.ensure_future(self._seed(key, permitted, text, grows=self.grows(ctx)))
             self._seeding[key] = pending
             pending.add_done_callback(lambda _: self._seeding.pop(key, None))
         # A client that goes away must not take the seed of the others with it.
         return await asyncio.shield(pending)
 
-    async def _seed(self, key: bytes, permitted: View, intent: str) -> ContextRecord | None:
-        chosen = await self._try_choose(permitted, intent)
+    async def _seed(self, key: bytes, permitted: View, intent: str, *, grows: bool) -> ContextRecord | None:
+        chosen = await self._try_choose(permitted, intent, grows=grows)
         if chosen is None:
             return None
-        record = ContextRecord(self._catalog.version, chosen[0].order)
+        turns = said((), intent) if grows else ()
+        record = ContextRecord(self._catalog.version, chosen[0].order, turns)
         try:
             return await self._store.add(key, record)
         except Exception:  # noqa: BLE001 - the next request seeds the same view again
             _log.exception("the context store failed, a view is not kept")
             return record
 
-    async def _try_choose(self, permitted: View, intent: str) -> tuple[View, dict[int, Hit]] | None:
+    async def _grown_by_intent(
+        self, ctx: Context, key: bytes, record: ContextRecord, permitted: View, intent: Intent
+    ) -> ContextRecord:
+        text = await intent(ctx)
+        if text is None or not text.strip():
+            return record
+        async with self._lock(key):
+            record = await self._recall(key) or record
+            turns = said(record.turns, text, ctx.reply)
+            if record.turns and record.turns[-1].text == turns[-1].text:
+                return record
+            shown = View(self._catalog, order=record.rows)
+            history = turns[:-1]
+            try:
+                grown = await self.grow(permitted, shown, text, history)
+            except Exception:  # noqa: BLE001 - selection fails open: what was shown stays
+                _log.exception("selection failed, a view does not grow")
+                return record
+            record = record._replace(rows=grown.order, turns=turns)
+            await self._keep(key, record)
+            return record
+
+    async def _change(self, ctx: Context, change: Callable[[ContextRecord], ContextRecord]) -> None:
+        """Change what is kept of a context that grows, if anything is."""
+        if ctx.key is None or not self.grows(ctx):
+            return
+        key = self._key(ctx.key)
+        async with self._lock(key):
+            record = await self._recall(key)
+            if record is not None:
+                await self._keep(key, change(record))
+
+    def _lock(self, key: bytes) -> asyncio.Lock:
+        # One change of a context at a time, or one of two would be lost and a row that was shown with it.
+        return self._changing.setdefault(key, asyncio.Lock())
+
+    async def _keep(self, key: bytes, record: ContextRecord) -> None:
         try:
-            return await self.choose(permitted, intent)
+            await self._store.put(key, record)
+        except Exception:  # noqa: BLE001 - the view is as it was, and search leads to every tool
+            _log.exception("the context store failed, a view does not grow")
+
+    def _key(self, key: bytes) -> bytes:
+        # A record is of one catalog: while a new one is rolled out, servers of both share the store.
+        return key + bytes.fromhex(self._catalog.version)
+
+    def _with_hits(self, shown: View, kind: Kind, hits: Sequence[Hit]) -> View:
+        added = additions(
+            hits,
+            shown.of(kind).order,
+            limit=self._settings.rows[kind],
+            costs=self._catalog.costs,
+            budget_tokens=self._settings.budget_tokens,
+        )
+        return shown.then(View(self._catalog, order=added)) if added else shown
+
+    async def _try_choose(
+        self, permitted: View, intent: str, *, grows: bool = False
+    ) -> tuple[View, dict[int, Hit]] | None:
+        try:
+            return await self.choose(permitted, intent, grows=grows)
         except Exception:  # noqa: BLE001 - selection fails open: pins and search lead to every tool
             _log.exception("selection failed, showing pins and search tools")
             return None
@@ -228,18 +290,16 @@ class ViewPolicy:
                 whole |= permitted.of(kind)
         return whole
 
-    async def _hits(
-        self, permitted: View, first: View, kind: Kind, intent: str, history: Sequence[Turn]
-    ) -> tuple[Hit, ...]:
+    async def _hits(self, permitted: View, kind: Kind, intent: str, *, grows: bool) -> tuple[Hit, ...]:
         if not self.narrows(permitted, kind):
             return ()
-        listed = first.of(kind)
+        pins = self._pins(permitted).of(kind)
+        limit = self._settings.rows[kind]
         selector = await self._selector()
         return await selector.select(
             intent,
-            within=(permitted.of(kind) - listed).bits,
-            limit=max(0, self._settings.rows[kind] - len(listed)),
+            within=(permitted.of(kind) - pins).bits,
+            limit=max(0, (seed_rows(limit) if grows else limit) - len(pins)),
             costs=self._catalog.costs,
             budget_tokens=self._settings.budget_tokens,
-            history=history,
         )

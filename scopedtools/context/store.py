@@ -45,6 +45,10 @@ class MemoryStore:
         """Keep a record unless there is one for the key; return the one that is kept."""
         return self._records.setdefault(key, record)
 
+    async def put(self, key: bytes, record: ContextRecord) -> None:
+        """Keep a record in place of the one that there is."""
+        self._records[key] = record
+
     def __len__(self) -> int:
         return len(self._records)
 

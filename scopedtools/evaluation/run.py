@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.view import View
-from scopedtools.context.policy import ViewPolicy, ViewSettings
+from scopedtools.context.policy import ViewPolicy
+from scopedtools.context.settings import ViewSettings
 from scopedtools.context.store import MemoryStore
 from scopedtools.evaluation.data import Ask, Query
 from scopedtools.types import Ranking, Selector, Turn
@@ -90,7 +91,7 @@ async def _followed(parts: _Parts, query: Query) -> AsyncIterator[Outcome]:
     shown: View | None = None
     for turn, ask in enumerate(query.asks):
         ranking, ms, wall_ms = await _timed(parts, ask.text, history)
-        view = await _shown(parts, ask.text, shown, history)
+        view = await _shown(parts, ask.text, shown, history, dialogue=query.dialogue)
         yield Outcome(
             query=query,
             turn=turn,
@@ -105,9 +106,17 @@ async def _followed(parts: _Parts, query: Query) -> AsyncIterator[Outcome]:
         history = (*history, Turn(ask.text, ask.reply, _ordinals(parts.catalog, ask.called)))
 
 
-async def _shown(parts: _Parts, text: str, shown: View | None, history: Sequence[Turn]) -> View:
-    """Return what a context is shown: seeded where it is shown nothing yet, and grown from then on."""
-    view, _ = await parts.policy.choose(parts.catalog.all, text, shown=shown, history=history)
+async def _shown(
+    parts: _Parts, text: str, shown: View | None, history: Sequence[Turn], *, dialogue: bool
+) -> View:
+    """Return what a context is shown: seeded where it is shown nothing yet, and grown from then on.
+
+    A dialogue is the context of a client that negotiated growth, a single request of one that asks once.
+    """
+    everything = parts.catalog.all
+    if shown is not None:
+        return await parts.policy.grow(everything, shown, text, history)
+    view, _ = await parts.policy.choose(everything, text, grows=dialogue)
     return view
 
 

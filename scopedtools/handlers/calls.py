@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, cast
 
 import msgspec
@@ -48,6 +48,7 @@ class Calls:
         catalog: What there is.
         lists: Tells what a context may use.
         resolver: Tells which context is asking.
+        called: Told about each tool that was called without an error.
         tasks: Runs calls that may become tasks, or ``None`` where none may.
     """
 
@@ -58,12 +59,14 @@ class Calls:
         *,
         lists: Lists,
         resolver: ContextResolver,
+        called: Callable[[Context, int], Awaitable[None]],
         tasks: Tasks | None,
     ) -> None:
         self._hooks = hooks
         self._catalog = catalog
         self._lists = lists
         self._resolver = resolver
+        self._called = called
         self._tasks = tasks
         self._mirrored = {
             row.name: mirrored_parameters(row.input_schema, where=row.name)
@@ -153,11 +156,14 @@ class Calls:
         if tool.task == "required" and not ctx.follows_tasks:
             raise tasks_required()
         try:
-            return await tool.call(ctx, arguments)
+            result = await tool.call(ctx, arguments)
         except ProtocolError:
             raise
         except Exception as error:  # noqa: BLE001 - an author's bug is a failed call, not a broken server
             return text_result(f"{name} failed, reference {log_unexpected(error)}", is_error=True)
+        if not result.is_error:
+            await self._called(ctx, ordinal)
+        return result
 
     async def _complete(self, request: Request) -> Result:
         params = cast("CompleteParams", request.params)

@@ -11,7 +11,7 @@ from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.primitives import Kind
 from scopedtools.catalog.view import View
 from scopedtools.context.context import Context, ContextResolver
-from scopedtools.context.policy import ViewSettings
+from scopedtools.context.settings import ViewSettings
 from scopedtools.exceptions import InvalidParamsError
 from scopedtools.protocol import meta
 from scopedtools.protocol.cursor import decode_cursor, encode_cursor

@@ -21,6 +21,9 @@ EXTENSION: Final = "io.github.scopedtools/context"
 INTENT: Final = "io.github.scopedtools/intent"
 """Request ``_meta``: what the unit of work is about."""
 
+REPLY: Final = "io.github.scopedtools/reply"
+"""Request ``_meta``: what the assistant answered before the intent; counts with it where the view grows."""
+
 VIEW: Final = "io.github.scopedtools/view"
 """Result ``_meta``: what a narrowed list shows, and of how much."""
 
