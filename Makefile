@@ -7,7 +7,7 @@ PORT ?= 8000
 export HF_HUB_OFFLINE ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test conformance check lint types clean
+.PHONY: run test conformance benchmark-selection check lint types clean
 
 run: $(VENV)/.installed
 	$(BIN)/scopedtools serve examples.workbench.server:app --port $(PORT)
@@ -18,6 +18,10 @@ test: $(VENV)/.installed
 # The official suite and its own node come from npm once, into the environment.
 conformance: $(VENV)/.installed
 	$(BIN)/python -m tests.conformance.run
+
+# Every public set that is there, every system; about half an hour. Options: ARGS="--sample 50".
+benchmark-selection: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.selection $(ARGS)
 
 check: lint types
 
@@ -31,7 +35,7 @@ types: $(VENV)/.installed
 # Anew whenever what is to be installed changes.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[embeddings,auth,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[embeddings,auth,bench,dev]'
 	touch $@
 
 clean:
