@@ -22,9 +22,11 @@ class Row:
     inputs: tuple[tuple[str, str], ...] = ()
     group: str = ""
     requires: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
 
     def parameters(self) -> Iterable[Parameter]:
-        return (Parameter(name, description, required=True) for name, description in self.inputs)
+        yield from (Parameter(name, description, required=True) for name, description in self.inputs)
+        yield from map(Parameter, self.options)
 
 
 SHOP = (

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scopedtools.retrieval.text import MAX_CLAUSE_CHARACTERS, MAX_CLAUSES, clauses, texts, words
+from scopedtools.retrieval.text import MAX_CLAUSE_CHARACTERS, MAX_CLAUSES, clauses, terms, texts, words
 from tests.retrieval.rows import Row
 
 
@@ -25,10 +25,45 @@ def test_a_name_is_split_into_words(name: str, expected: str) -> None:
     assert words(name) == expected
 
 
-def test_the_main_text_has_name_description_and_parameter_names() -> None:
+def test_the_main_text_has_name_and_description_and_leaves_out_parameters() -> None:
     row = Row("findBooks", "Find\nbooks.", inputs=(("maxPrice", "in euros"), ("title", "")))
 
-    assert texts(row) == ("find Books: Find books. Parameters: max Price, title",)
+    assert texts(row) == ("find Books: Find books.",)
+
+
+@pytest.mark.parametrize("heading", ["Args:", "Arguments :", "Parameters:", "Params:", "Returns:"])
+def test_the_main_text_ends_where_a_docstring_goes_on_to_its_arguments(heading: str) -> None:
+    row = Row("find_books", f"Find books.\n\n{heading}\n    title: Words of the title.")
+
+    assert texts(row) == ("find books: Find books.",)
+
+
+def test_a_description_that_is_nothing_but_such_a_section_is_kept() -> None:
+    assert texts(Row("count", "Returns: how many there are.")) == ("count: Returns: how many there are.",)
+
+
+def test_a_row_without_a_description_is_known_by_its_parameters() -> None:
+    assert texts(Row("findBooks", inputs=(("maxPrice", "in euros"), ("title", "")))) == (
+        "find Books: Parameters: max Price, title",
+    )
+    assert texts(Row("findBooks", " \n")) == ("find Books:",)
+
+
+def test_words_are_looked_for_in_parameters_and_their_descriptions_too() -> None:
+    row = Row(
+        "findBooks",
+        "Find books. Args: none",
+        title="Library",
+        examples=("what has Le Guin written",),
+        inputs=(("maxPrice", "in euros"), ("title", "")),
+    )
+
+    assert (
+        terms(row).split()
+        == (
+            "find Books (Library): Find books. Args: none max Price in euros title what has Le Guin written"
+        ).split()
+    )
 
 
 def test_a_title_is_used_only_where_it_adds_words() -> None:
