@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
+from typing import Final
 
-from scopedtools.types import Describable, Selector
+from scopedtools.types import Describable, Learner, Selector
+
+_LESSONS: Final = 64
+"""Calls that wait to be learned from, at most."""
+
+_log: Final = logging.getLogger(__name__)
 
 
 class Selection:
@@ -23,6 +30,7 @@ class Selection:
         self._make = make
         self._rows = rows
         self._task: asyncio.Task[Selector] | None = None
+        self._lessons: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Begin to prepare, unless that has begun."""
@@ -39,14 +47,37 @@ class Selection:
         assert self._task is not None  # noqa: S101 - start made it
         return await asyncio.shield(self._task)
 
+    def learner(self) -> Learner | None:
+        """Return the selector if it is ready and learns."""
+        task = self._task
+        if task is None or not task.done() or task.cancelled() or task.exception() is not None:
+            return None
+        selector = task.result()
+        return selector if isinstance(selector, Learner) and selector.learns else None
+
+    def learn(self, learner: Learner, text: str, row: int, *, by: str) -> None:
+        """Have it learn beside the requests; where too much waits to be learned already, not this."""
+        if len(self._lessons) < _LESSONS:
+            lesson = asyncio.create_task(_taught(learner, text, row, by), name="learn from use")
+            self._lessons.add(lesson)
+            lesson.add_done_callback(self._lessons.discard)
+
     async def stop(self) -> None:
-        """Give up a preparation that is under way."""
+        """Give up a preparation that is under way; learn what waits to be learned."""
         task, self._task = self._task, None
         if task is not None and not task.done():
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+        await asyncio.gather(*self._lessons)
 
     async def _prepare(self) -> Selector:
         selector = self._make()
         await selector.prepare(self._rows)
         return selector
+
+
+async def _taught(learner: Learner, text: str, row: int, by: str) -> None:
+    try:
+        await learner.learn(text, row, by=by)
+    except Exception:  # noqa: BLE001 - a call succeeded; that nothing was learned from it is not its fault
+        _log.exception("nothing learned from a call")

@@ -53,6 +53,7 @@ class Client:
         headers: Sent with every request.
         capabilities: What the client declares that it can do, such as ``{"elicitation": {}}``.
         tasks: Follow calls as tasks, where the server makes any.
+        growth: Follow lists that grow.
     """
 
     def __init__(
@@ -65,9 +66,10 @@ class Client:
         headers: dict[str, str] | None = None,
         capabilities: dict[str, Any] | None = None,
         tasks: bool = False,
+        growth: bool = False,
     ) -> None:
         self._target = target
-        settings = {"contextId": context, "intent": intent}
+        settings = {"contextId": context, "intent": intent, "growth": growth or None}
         declared = {key: value for key, value in settings.items() if value is not None}
         extensions = ({meta.EXTENSION: declared} if declared else {}) | ({meta.TASKS: {}} if tasks else {})
         self._capabilities = (capabilities or {}) | ({"extensions": extensions} if extensions else {})

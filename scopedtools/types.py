@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:  # numpy costs tens of milliseconds and only retrieval needs it at run time
     import numpy as np
@@ -200,6 +200,26 @@ class Selector(Protocol):
 
         Returns:
             Chosen rows, best first; the same for the same arguments, in every process.
+        """
+        ...
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """What a `Selector` is besides, if it can learn from the calls of its server."""
+
+    @property
+    def learns(self) -> bool:
+        """Whether it does."""
+        ...
+
+    async def learn(self, text: str, row: int, *, by: str = "") -> None:
+        """Remember that a row was called successfully for a request.
+
+        Args:
+            text: What the unit of work was about.
+            row: Ordinal of the row.
+            by: Opaque name of the caller.
         """
         ...
 

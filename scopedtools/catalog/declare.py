@@ -298,7 +298,12 @@ def tools_from(
         errors=_exceptions(errors),
         annotations={} if read_only is None else {"readOnlyHint": read_only},
     )
-    return Group(tuple((_joined(shared, one), one) for one in functions))
+    notes = tuple(_joined(shared, one) for one in functions)
+    new = {str(note.name).removeprefix(prefix): str(note.name) for note in notes}
+    # Tools of one group name each other as they stand there, without the prefix.
+    required = (tuple(new.get(name, name) for name in note.requires) for note in notes)
+    its = (replace(note, requires=names) for note, names in zip(notes, required, strict=True))
+    return Group(tuple(zip(its, functions, strict=True)))
 
 
 def declarations(owner: type) -> Iterator[tuple[str, Note, Callable[..., Any], bool]]:

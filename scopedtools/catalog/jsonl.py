@@ -19,7 +19,7 @@ class _Line(msgspec.Struct):
     description: str = ""
     id: str | None = None
     server: str | None = None
-    depends_on: tuple[str, ...] = ()
+    depends_on: tuple[str, ...] | None = None
     input_schema: dict[str, Any] | None = None
 
 
@@ -55,6 +55,6 @@ def _tool(path: Path, number: int, line: bytes) -> Tool:
         description=row.description,
         tags=frozenset({row.server} if row.server else ()),
         group=row.server or "",
-        requires=row.depends_on,
+        requires=row.depends_on or (),
         input_schema={"type": "object"} | (row.input_schema or {}),
     )

@@ -134,7 +134,7 @@ def declared_intent(request: Request) -> str | None:
     """Return what the client says its unit of work is about.
 
     Looked for in the settings of our extension, in ``_meta``, in the header ``Mcp-Context-Intent`` and in
-    the query parameter ``intent``, in this order.
+    the query parameter ``intent``, in this order; settings that a session began with come last.
     """
     for said in _intents(request):
         if isinstance(said, str) and (intent := said.strip()):
@@ -143,11 +143,14 @@ def declared_intent(request: Request) -> str | None:
 
 
 def _intents(request: Request) -> Iterator[Any]:
-    yield extension_settings(request.client_capabilities).get("intent")
+    declared = extension_settings(request.client_capabilities).get("intent")
+    if request.revision.stateless:
+        yield declared
     yield request.meta.get(INTENT)
     yield _intent_header(request)
     if request.ingress.query:
         yield query_values(request.ingress.query).get("intent")
+    yield declared
 
 
 def headers_of(request: Request) -> dict[str, str]:

@@ -55,8 +55,14 @@ def additions(
     return tuple(sorted(added))
 
 
+def is_new(turns: Iterable[Turn], text: str) -> bool:
+    """Tell whether an intent is not among the turns; clients send theirs again and again."""
+    text = _short(text)
+    return all(turn.text != text for turn in turns)
+
+
 def said(turns: Iterable[Turn], text: str, reply: str = "") -> tuple[Turn, ...]:
-    """Return the turns of a context after something new was said.
+    """Return the turns of a context after something was said.
 
     Args:
         turns: Those so far, oldest first.
@@ -65,8 +71,11 @@ def said(turns: Iterable[Turn], text: str, reply: str = "") -> tuple[Turn, ...]:
     """
     before = list(turns)
     if before and reply:
-        before[-1] = before[-1]._replace(reply=reply[:_TURN_CHARACTERS])
-    return (*before, Turn(text[:_TURN_CHARACTERS]))[-_TURNS:]
+        before[-1] = before[-1]._replace(reply=_short(reply))
+    turn = Turn(_short(text))
+    # A search that is repeated must not push out what the context is about.
+    repeats = bool(before) and before[-1].text == turn.text
+    return tuple(before) if repeats else (*before, turn)[-_TURNS:]
 
 
 def called(record: ContextRecord, row: int) -> ContextRecord:
@@ -76,3 +85,11 @@ def called(record: ContextRecord, row: int) -> ContextRecord:
     last = record.turns[-1]
     last = last._replace(called=(*last.called, row)[-_CALLS:])
     return record._replace(turns=(*record.turns[:-1], last))
+
+
+def _short(text: str) -> str:
+    """Return a text, or where it is long both its ends: what is new in an intent often stands last."""
+    if len(text) <= _TURN_CHARACTERS:
+        return text
+    half = _TURN_CHARACTERS // 2
+    return f"{text[:half]} … {text[3 - half :]}"

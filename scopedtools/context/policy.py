@@ -12,7 +12,7 @@ from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.primitives import KINDS, Kind
 from scopedtools.catalog.view import View, bits_of
 from scopedtools.context.context import Context
-from scopedtools.context.growth import STEP_ROWS, additions, called, said, seed_rows
+from scopedtools.context.growth import STEP_ROWS, additions, called, is_new, said, seed_rows
 from scopedtools.context.settings import ViewSettings
 from scopedtools.types import ContextRecord, ContextStore, Hit, Selector, Turn
 
@@ -61,7 +61,7 @@ class ViewPolicy:
         Args:
             ctx: The context.
             permitted: The rows that it may use.
-            intent: Tells what it is about; asked only while there is no view of the context.
+            intent: Tells what it is about; asked once, and only while there is no view or the view grows.
         """
         if not any(self.narrows(permitted, kind) for kind in KINDS):
             return permitted
@@ -69,10 +69,8 @@ class ViewPolicy:
             return permitted if self._settings.without_context == "full" else self._default(permitted)
         key = self._key(ctx.key)
         record = await self._recall(key)
-        if record is None:
-            record = await self._seed_once(ctx, key, permitted, intent)
-        elif self.grows(ctx):
-            record = await self._grown_by_intent(ctx, key, record, permitted, intent)
+        if record is None or self.grows(ctx):
+            record = await self._heard(ctx, key, record, permitted, intent)
         if record is None:
             return self._default(permitted)
         kept = View(self._catalog, order=record.rows)
@@ -116,7 +114,7 @@ class ViewPolicy:
             history: What came before, oldest first.
         """
         for kind in KINDS:
-            if self.narrows(permitted, kind):
+            if self.narrows(permitted, kind) and len(shown.of(kind)) < self._settings.rows[kind]:
                 selector = await self._selector()
                 ranking = await selector.search(
                     text, within=permitted.of(kind).bits, limit=STEP_ROWS, history=history
@@ -173,16 +171,26 @@ class ViewPolicy:
             reason = "earlier intent" if self.narrows(permitted, primitive.kind) else "few of its kind"
         return {"name": primitive.name, "reason": reason}
 
-    async def _seed_once(
-        self, ctx: Context, key: bytes, permitted: View, intent: Intent
+    async def _heard(
+        self, ctx: Context, key: bytes, record: ContextRecord | None, permitted: View, intent: Intent
     ) -> ContextRecord | None:
-        """Seed a context; requests that come meanwhile wait for the same seed."""
+        """Return what is kept of a context after it was asked what it is about."""
         text = await intent(ctx)
         if text is None or not text.strip():
-            return None
+            return record
+        if record is None:
+            record = await self._seed_once(key, permitted, text, grows=self.grows(ctx))
+        if record is not None and self.grows(ctx) and is_new(record.turns, text):
+            return await self._grown_by_intent(ctx, key, permitted, text) or record
+        return record
+
+    async def _seed_once(
+        self, key: bytes, permitted: View, intent: str, *, grows: bool
+    ) -> ContextRecord | None:
+        """Seed a context; requests that come meanwhile wait for the same seed."""
         pending = self._seeding.get(key)
         if pending is None:
-            pending = asyncio.ensure_future(self._seed(key, permitted, text, grows=self.grows(ctx)))
+            pending = asyncio.ensure_future(self._seed(key, permitted, intent, grows=grows))
             self._seeding[key] = pending
             pending.add_done_callback(lambda _: self._seeding.pop(key, None))
         # A client that goes away must not take the seed of the others with it.
@@ -201,26 +209,22 @@ class ViewPolicy:
             return record
 
     async def _grown_by_intent(
-        self, ctx: Context, key: bytes, record: ContextRecord, permitted: View, intent: Intent
-    ) -> ContextRecord:
-        text = await intent(ctx)
-        if text is None or not text.strip():
-            return record
-        async with self._lock(key):
-            record = await self._recall(key) or record
-            turns = said(record.turns, text, ctx.reply)
-            if record.turns and record.turns[-1].text == turns[-1].text:
-                return record
-            shown = View(self._catalog, order=record.rows)
-            history = turns[:-1]
-            try:
-                grown = await self.grow(permitted, shown, text, history)
-            except Exception:  # noqa: BLE001 - selection fails open: what was shown stays
-                _log.exception("selection failed, a view does not grow")
-                return record
-            record = record._replace(rows=grown.order, turns=turns)
-            await self._keep(key, record)
-            return record
+        self, ctx: Context, key: bytes, permitted: View, text: str
+    ) -> ContextRecord | None:
+        """Return what is kept of a context after it grew by a new intent, or ``None`` where that failed."""
+        try:
+            await self._selector()  # takes long at the start, and calls in the context wait for the lock
+            async with self._lock(key):
+                record = await self._recall(key)
+                if record is None or not is_new(record.turns, text):
+                    return record
+                turns = said(record.turns, text, ctx.reply)
+                shown = View(self._catalog, order=record.rows)
+                grown = await self.grow(permitted, shown, text, turns[:-1])
+                return await self._keep(key, record, record._replace(rows=grown.order, turns=turns))
+        except Exception:  # noqa: BLE001 - selection fails open: what was shown stays
+            _log.exception("selection failed, a view does not grow")
+            return None
 
     async def _change(self, ctx: Context, change: Callable[[ContextRecord], ContextRecord]) -> None:
         """Change what is kept of a context that grows, if anything is."""
@@ -230,29 +234,35 @@ class ViewPolicy:
         async with self._lock(key):
             record = await self._recall(key)
             if record is not None:
-                await self._keep(key, change(record))
+                await self._keep(key, record, change(record))
 
     def _lock(self, key: bytes) -> asyncio.Lock:
         # One change of a context at a time, or one of two would be lost and a row that was shown with it.
         return self._changing.setdefault(key, asyncio.Lock())
 
-    async def _keep(self, key: bytes, record: ContextRecord) -> None:
+    async def _keep(self, key: bytes, record: ContextRecord, changed: ContextRecord) -> ContextRecord:
+        """Keep what a context has become; return what is kept, since nothing else may be listed."""
         try:
-            await self._store.put(key, record)
+            await self._store.put(key, changed)
         except Exception:  # noqa: BLE001 - the view is as it was, and search leads to every tool
             _log.exception("the context store failed, a view does not grow")
+            return record
+        return changed
 
     def _key(self, key: bytes) -> bytes:
         # A record is of one catalog: while a new one is rolled out, servers of both share the store.
         return key + bytes.fromhex(self._catalog.version)
 
     def _with_hits(self, shown: View, kind: Kind, hits: Sequence[Hit]) -> View:
+        listed, costs = shown.of(kind), self._catalog.costs
+        # Pins take rows, but nothing of the budget: that is for what is chosen.
+        pins = sum(costs[row] for row in (listed & self._catalog.pinned).order)
         added = additions(
             hits,
-            shown.of(kind).order,
+            listed.order,
             limit=self._settings.rows[kind],
-            costs=self._catalog.costs,
-            budget_tokens=self._settings.budget_tokens,
+            costs=costs,
+            budget_tokens=self._settings.budget_tokens + pins,
         )
         return shown.then(View(self._catalog, order=added)) if added else shown
 

@@ -58,20 +58,18 @@ def hear(text: str, history: Sequence[Turn] = ()) -> Heard | None:
         history: What came before, oldest first.
 
     Returns:
-        What to look for; ``None`` where there is nothing but blanks.
+        What to look for; ``None`` where nothing but blanks is said now.
     """
     now = _utterance(text, 1.0)
-    earlier = list(reversed(history))[:MEMORY_TURNS]
-    said = [now, *(one for age, turn in enumerate(earlier, start=1) for one in _turn(turn, age))]
-    heard = tuple(one for one in said if one is not None)
-    if not heard:
+    if now is None:
         return None
-    first = heard[0]._replace(searched=len(heard[0].parts)) if now is not None else heard[0]
+    earlier = list(reversed(history))[:MEMORY_TURNS]
+    past = (one for age, turn in enumerate(earlier, start=1) for one in _turn(turn, age) if one is not None)
     called: dict[int, float] = {}
     for age, turn in enumerate(earlier):
         for row in turn.called:
             called.setdefault(row, _CALL_DECAY**age)
-    return Heard((first, *heard[1:]), called)
+    return Heard((now._replace(searched=len(now.parts)), *past), called)
 
 
 def _turn(turn: Turn, age: int) -> tuple[Utterance | None, Utterance | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 from typing import Any, Final
 
@@ -32,7 +32,9 @@ def tokens(text: str) -> list[str]:
     stop words, 72.5 with endings cut off as well. Chinese and Japanese give pairs of characters.
     """
     common = _stop_words()
-    found = (word for word in _WORD.findall(text.lower()) if word not in common)
+    found = [word for word in _WORD.findall(text.lower()) if word not in common]
+    if not _UNSPACED.search(text):
+        return [stem(word) for word in found]
     return [term for word in found for term in _terms(word)]
 
 
@@ -65,41 +67,68 @@ class LexicalIndex:
         vocabulary = {token: i for i, token in enumerate(sorted({token for row in found for token in row}))}
         if not vocabulary:
             return cls(None, len(texts))
-        model = _bm25s().BM25(backend="numpy", csc_backend="numpy")
+        # int64, as numpy wants indices: with int32 it converts them in each request.
+        model = _bm25s().BM25(backend="numpy", csc_backend="numpy", int_dtype="int64")
         ids = [[vocabulary[token] for token in row] for row in found]
         model.index((ids, vocabulary), show_progress=False)
         return cls(model, len(texts))
 
     def scores(self, text: str) -> npt.NDArray[np.float32]:
         """Score every row for a query; float32, shape ``(rows,)``, 0 where no word is shared."""
-        found = [] if self._model is None else self._known(text)
-        if not found:
-            return np.zeros(self.rows, dtype=np.float32)
-        scores: npt.NDArray[np.float32] = self._model.get_scores_from_ids(found)
+        scores: npt.NDArray[np.float32] = self.matrix([text])[0]
         return scores
 
-    def coverage(self, text: str) -> npt.NDArray[np.float64]:
+    def matrix(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Score every row for each query; float32, shape ``(len(texts), rows)``."""
+        scores = np.zeros((len(texts), self.rows), dtype=np.float32)
+        if self._model is None:
+            return scores
+        matrix = self._model.scores
+        bounds, rows, values = matrix["indptr"], matrix["indices"], matrix["data"]
+        # What bm25s' own `get_scores_from_ids` does, without its checks and its array for each query.
+        for text, mine in zip(texts, scores, strict=True):
+            for term in self._known(text):
+                having = slice(bounds[term], bounds[term + 1])
+                np.add.at(mine, rows[having], values[having])
+        return scores
+
+    def coverage(self, text: str, rows: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.float64]:
         """Return how much of a query each row's words cover, rare words counting more.
 
+        Args:
+            text: The query.
+            rows: Which rows, shape ``(m,)``; all of them by default.
+
         Returns:
-            float64, shape ``(rows,)``, in 0..1: unlike a BM25 score, comparable between queries.
+            float64, shape ``(m,)``, in 0..1: unlike a BM25 score, comparable between queries.
         """
-        covered = np.zeros(self.rows, dtype=np.float64)
+        wanted = np.arange(self.rows) if rows is None else rows
+        covered = np.zeros(len(wanted), dtype=np.float64)
         total = 0.0
-        for token in dict.fromkeys(tokens(text)):
-            rows = self._rows_with(token)
-            rarity = math.log1p((self.rows - len(rows) + 0.5) / (len(rows) + 0.5))
-            covered[rows] += rarity
+        for having, rarity in self._rarities(text):
+            # Looked up, not marked: a few rows are asked for, and a common word stands in thousands.
+            if len(having):
+                covered[having.take(np.searchsorted(having, wanted), mode="clip") == wanted] += rarity
             total += rarity
         return covered / total if total else covered
 
-    def _rows_with(self, token: str) -> npt.NDArray[np.int32]:
+    def rarity(self, text: str) -> float:
+        """Return how rare the words of a query are together, those that no row has included."""
+        return sum(rarity for _, rarity in self._rarities(text))
+
+    def _rarities(self, text: str) -> Iterator[tuple[npt.NDArray[np.int64], float]]:
+        """Yield for each distinct word of a query the rows that have it, ascending, and how rare it is."""
+        for token in dict.fromkeys(tokens(text)):
+            rows = self._rows_with(token)
+            yield rows, math.log1p((self.rows - len(rows) + 0.5) / (len(rows) + 0.5))
+
+    def _rows_with(self, token: str) -> npt.NDArray[np.int64]:
         term = None if self._model is None else self._model.vocab_dict.get(token)
         if term is None:
-            return np.empty(0, dtype=np.int32)
+            return np.empty(0, dtype=np.int64)
         matrix = self._model.scores
         start, end = matrix["indptr"][term : term + 2]
-        rows: npt.NDArray[np.int32] = matrix["indices"][start:end]
+        rows: npt.NDArray[np.int64] = matrix["indices"][start:end]
         return rows
 
     def _known(self, text: str) -> list[int]:

@@ -62,7 +62,7 @@ class EncoderThread:
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
         """Encode descriptions and wait for them; float32, shape ``(len(texts), dimensions)``, unit rows."""
-        return self._thread.submit(self._encoder.encode_documents, texts).result()
+        return _checked(self._thread.submit(self._encoder.encode_documents, texts).result(), len(texts))
 
     async def vectors(self, texts: tuple[str, ...]) -> Vectors:
         """Return the vectors of one request's texts; float32, shape ``(len(texts), dimensions)``, read-only.

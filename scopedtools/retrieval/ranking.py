@@ -1,38 +1,38 @@
-"""Ranks scored rows, with the rows that others need, and decides whether any of them serves."""
+"""Ranks scored rows, with the rows that others need."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Final
+import heapq
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from scopedtools.retrieval.index import Index
 from scopedtools.retrieval.relations import Relations
 from scopedtools.retrieval.scoring import Scored
 from scopedtools.retrieval.vectors import members
 from scopedtools.types import Hit, Rows
-
-MIN_EVIDENCE: Final = 0.35
-"""Evidence from which a request counts as served: the best cosine and a fifth of the best coverage.
-
-Measured with all-MiniLM-L6-v2 on up to 100 requests of each of eight sets, means of the sets, and chosen on
-the same sets. Of requests whose tools are there, 7.6 % fall below (0 to 29 %). Of requests of the other seven
-sets, 36 % pass at narrow catalogs (54 to 527 tools of a field or two), 58 % at all; general catalogs do serve
-some of them. Of requests whose very tools were taken out, 88 % pass, since those beside them stay. So it
-catches what is off the subject, not that the one right tool is missing. It holds for this encoder only.
-"""
-
-MIN_COVERAGE: Final = 0.1
-"""The same for words alone, on the best coverage: 6.9 % fall below, 64 % of other sets' requests pass."""
-
-_COVERAGE_WEIGHT: Final = 0.2
 
 _LED: Final = 0.9
 """What a row that finds the ID that a better row takes scores of that row's score."""
 
 _LEADERS: Final = 5
 """Best rows whose finders are lifted."""
+
+
+class _Place(NamedTuple):
+    """Where a row stands, and for whose sake.
+
+    Attributes:
+        score: Its score.
+        row: Its ordinal.
+        needed_by: The row that it stands here for, or ``None`` where it stands here by itself.
+    """
+
+    score: float
+    row: int
+    needed_by: int | None = None
 
 
 def rank(scored: Scored, relations: Relations, within: Rows) -> Iterator[Hit]:
@@ -45,28 +45,26 @@ def rank(scored: Scored, relations: Relations, within: Rows) -> Iterator[Hit]:
         relations: Relations of all rows.
         within: Rows that may be found; what is required is only shown to those who may use it.
     """
-    hits = [_hit(scored, position) for position in scored.order()]
     permitted = members(within, len(relations.required))
+    order = scored.order()
+    own = [
+        _Place(score, row)
+        for score, row in zip(scored.total[order].tolist(), scored.rows[order].tolist(), strict=True)
+    ]
+    position = {place.row: at for place, at in zip(own, order, strict=True)}
     seen: set[int] = set()
-    for hit in _lifted(hits, relations):
-        for row in relations.closure(hit.row):
+    for place in _lifted(own, relations, permitted):
+        for row in relations.closure(place.row):
             if row not in seen and permitted[row]:
                 seen.add(row)
-                yield hit if row == hit.row else _led(hit, row, hit.score)
-
-
-def served(index: Index, scored: Scored) -> bool:
-    """Tell whether the best candidate is likely to serve the request; see ``MIN_EVIDENCE``."""
-    if not scored.rows.size:
-        return False
-    coverage = float(index.lexical.coverage(scored.parts[0])[scored.rows].max())
-    if not scored.vector.any():
-        return coverage >= MIN_COVERAGE
-    return float(scored.vector.max()) + _COVERAGE_WEIGHT * coverage >= MIN_EVIDENCE
+                needed_by = place.needed_by if row == place.row else place.row
+                yield _hit(scored, position, place._replace(row=row, needed_by=needed_by))
 
 
 def choose(hits: Iterator[Hit], *, limit: int, costs: Sequence[int], budget_tokens: int) -> tuple[Hit, ...]:
     """Choose the best rows that fit into a budget; those that do not fit into what is left are passed over.
+
+    At the edge a row may come without what it requires: search leads there.
 
     Args:
         hits: Rows, best first.
@@ -85,30 +83,47 @@ def choose(hits: Iterator[Hit], *, limit: int, costs: Sequence[int], budget_toke
     return tuple(chosen)
 
 
-def _lifted(hits: Sequence[Hit], relations: Relations) -> list[Hit]:
-    best = {hit.row: hit for hit in hits}
-    for hit in hits[:_LEADERS]:
-        for finder in relations.finders[hit.row]:
-            have = best.get(finder)
-            least = _LED * hit.score
-            if have is None or have.score < least:
-                best[finder] = _led(have or hit, finder, least)._replace(needed_by=hit.row)
-    return sorted(best.values(), key=lambda hit: (-hit.score, hit.row))
+def _lifted(
+    own: Sequence[_Place], relations: Relations, permitted: npt.NDArray[np.bool_]
+) -> Iterable[_Place]:
+    """Lift the finders of the best rows, each unless it stands higher by itself."""
+    lifted: dict[int, _Place] = {}
+    for leader in own[:_LEADERS]:
+        for finders in relations.finders[leader.row]:
+            finder = next((row for row in finders if permitted[row]), None)
+            if finder is not None:
+                # Leaders come by falling score: the first lifts highest.
+                lifted.setdefault(finder, _Place(_LED * leader.score, finder, leader.row))
+    standing = {place.row: place.score for place in own if place.row in lifted}
+    lifted = {row: place for row, place in lifted.items() if place.score > standing.get(row, 0.0)}
+    rest = (place for place in own if place.row not in lifted)
+    return heapq.merge(rest, sorted(lifted.values(), key=_rank), key=_rank)
 
 
-def _led(hit: Hit, row: int, score: float) -> Hit:
-    """Return the hit of a row that stands here for another's sake."""
-    if hit.row == row:
-        return hit._replace(score=score)
-    return Hit(row, score, vector=0.0, lexical=0.0, clause=hit.clause, needed_by=hit.row)
+def _rank(place: _Place) -> tuple[float, int]:
+    return -place.score, place.row
 
 
-def _hit(scored: Scored, position: int) -> Hit:
-    part = int(np.argmax(scored.fused[:, position]))
+def _hit(scored: Scored, position: Mapping[int, int], place: _Place) -> Hit:
+    """Say why a row stands where it does; of one that is no candidate, only for whose sake."""
+    at = position.get(place.row)
+    if at is None:
+        leader = position.get(place.needed_by) if place.needed_by is not None else None
+        clause = scored.parts[_part(scored, leader) if leader is not None else 0]
+        return Hit(place.row, place.score, 0.0, 0.0, clause, place.needed_by)
+    part = _part(scored, at)
     return Hit(
-        row=int(scored.rows[position]),
-        score=float(scored.total[position]),
-        vector=float(scored.vector[:, position].max()),
-        lexical=float(scored.lexical[part, position]),
+        row=place.row,
+        score=place.score,
+        vector=float(scored.vector[:, at].max()),
+        lexical=float(scored.lexical[part, at]),
         clause=scored.parts[part],
+        needed_by=place.needed_by,
     )
+
+
+def _part(scored: Scored, position: int) -> int:
+    """Return the part that a row fits best; a clause says more than the whole where both fit as well."""
+    fused = scored.fused[:, position]
+    clause = 1 + int(np.argmax(fused[1:])) if len(fused) > 1 else 0
+    return clause if fused[clause] >= fused[0] else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -13,10 +13,19 @@ from scopedtools.retrieval.lexical import stem
 from scopedtools.retrieval.text import words
 from scopedtools.types import Describable
 
+_SEARCH: Final = stem("search")
 _SEARCHES: Final = frozenset(map(stem, ("search", "find", "list", "lookup", "query", "discover")))
 _FINDS: Final = _SEARCHES | frozenset(map(stem, ("get", "fetch", "all")))
+_CHANGES: Final = frozenset(
+    map(stem, ("add", "cancel", "create", "delete", "edit", "insert", "patch", "post", "put", "remove"))
+) | frozenset(map(stem, ("send", "set", "update")))
 
 _PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
+_BRACES: Final = re.compile(r"[{}]")
+_IDS: Final = ("id", "ids", "Id", "Ids", "ID", "IDs")
+
+_FINDERS: Final = 3
+"""Finders kept of one thing: whoever may not use the best gets the next."""
 
 
 class Relations(NamedTuple):
@@ -25,12 +34,12 @@ class Relations(NamedTuple):
     Attributes:
         groups: Number of each row's group, int32, shape ``(rows,)``; -1 where it belongs to none.
         required: For each row, the rows that it says it requires.
-        finders: For each row, the rows that find what its arguments name by an ID.
+        finders: For each row, and each thing that it takes the ID of, the rows that find it, best first.
     """
 
     groups: npt.NDArray[np.int32]
     required: tuple[tuple[int, ...], ...]
-    finders: tuple[tuple[int, ...], ...]
+    finders: tuple[tuple[tuple[int, ...], ...], ...]
 
     def closure(self, row: int) -> Iterator[int]:
         """Yield a row, then all that it requires, directly or not, each once."""
@@ -44,75 +53,91 @@ class Relations(NamedTuple):
                 left.extend(reversed(self.required[one]))
 
 
-class _Shape(NamedTuple):
-    """A row as far as finders are concerned.
+class _Search(NamedTuple):
+    """A row that may find things.
 
     Attributes:
-        group: Its group.
+        row: Its ordinal.
         words: Stems of the words of its name.
-        things: What it needs the IDs of.
+        things: What it needs the IDs of itself.
     """
 
-    group: str
+    row: int
     words: frozenset[str]
     things: frozenset[str]
+
+    def finds(self, thing: str) -> bool:
+        """Tell whether it finds a thing: by its name, without knowing one and without changing any."""
+        changes = bool(self.words & _CHANGES) and _SEARCH not in self.words
+        return bool((self.words - {thing}) & _FINDS) and thing not in self.things and not changes
+
+    @property
+    def plainness(self) -> tuple[bool, int, int]:
+        """What the plainest search for a thing has least of."""
+        return not self.words & _SEARCHES, len(self.words), self.row
 
 
 def relate(rows: Sequence[Describable]) -> Relations:
     """Read the relations of a catalog's rows. Names of rows that are not in the catalog mean nothing."""
-    numbers = {
+    groups = {
         group: number for number, group in enumerate(dict.fromkeys(row.group for row in rows if row.group))
     }
-    first = {row.name: ordinal for ordinal, row in reversed(list(enumerate(rows)))}
+    named: dict[str, list[int]] = {}
+    for ordinal, row in enumerate(rows):
+        named.setdefault(row.name, []).append(ordinal)
     return Relations(
-        groups=np.array([numbers.get(row.group, -1) for row in rows], dtype=np.int32),
+        groups=np.array([groups.get(row.group, -1) for row in rows], dtype=np.int32),
+        # Kinds may share a name: all that have it, and permission keeps them apart.
         required=tuple(
-            tuple(first[name] for name in dict.fromkeys(row.requires) if name in first) for row in rows
+            tuple(one for name in dict.fromkeys(row.requires) for one in named.get(name, ())) for row in rows
         ),
-        finders=_finders([_shape(row) for row in rows]),
+        finders=_finders(rows),
     )
 
 
-def _shape(row: Describable) -> _Shape:
-    required = (parameter.name for parameter in row.parameters() if parameter.required)
+def _finders(rows: Sequence[Describable]) -> tuple[tuple[tuple[int, ...], ...], ...]:
+    """Find, for each ID that a row takes, the rows of its group that most plainly search for its thing."""
+    things = [_things(row) for row in rows]
+    wanted = {(row.group, thing) for row, own in zip(rows, things, strict=True) for thing in own}
+    groups = {group for group, _ in wanted}
+    by_word: dict[tuple[str, str], list[_Search]] = {}
+    for ordinal, (row, own) in enumerate(zip(rows, things, strict=True)):
+        # Words are costly to cut, and most groups take no IDs.
+        if row.group in groups:
+            search = _Search(ordinal, _words(row), own)
+            for word in search.words:
+                by_word.setdefault((row.group, word), []).append(search)
+    best = {key: _plainest(by_word.get(key, ()), key[1]) for key in wanted}
+    return tuple(
+        tuple(
+            found
+            for thing in sorted(own)
+            if (found := tuple(one for one in best[row.group, thing] if one != ordinal))
+        )
+        for ordinal, (row, own) in enumerate(zip(rows, things, strict=True))
+    )
+
+
+def _plainest(searches: Iterable[_Search], thing: str) -> tuple[int, ...]:
+    able = sorted((one for one in searches if one.finds(thing)), key=lambda one: one.plainness)
+    return tuple(one.row for one in able[:_FINDERS])
+
+
+def _things(row: Describable) -> frozenset[str]:
+    """Return what a row names by an ID, as stems: ``movi`` for ``movie_id``."""
+    required = (one.name for one in row.parameters() if one.required and one.name.endswith(_IDS))
     # APIs that were described path by path have their IDs in their names: ``GET /movie/{movie_id}/credits``.
     named = (*_PLACEHOLDER.findall(row.name), *_PLACEHOLDER.findall(row.title or ""), *required)
-    own = words(_named(row)).replace("{", " ").replace("}", " ").split()
-    things = frozenset(thing for thing in map(_thing, named) if thing)
-    return _Shape(row.group, frozenset(stem(word.lower()) for word in own), things)
-
-
-def _named(row: Describable) -> str:
-    # Where the name is an ID in a joint catalog, the title is what the row is called at home.
-    return row.title or row.name
+    return frozenset(thing for thing in map(_thing, named) if thing)
 
 
 def _thing(parameter: str) -> str:
-    """Return what a parameter names by an ID, as a stem: ``movi`` for ``movie_id``; or ``""``."""
     parts = words(parameter).lower().split()
     return stem(parts[-2]) if len(parts) > 1 and parts[-1] in ("id", "ids") else ""
 
 
-def _finders(shapes: Sequence[_Shape]) -> tuple[tuple[int, ...], ...]:
-    """Find, for each ID that a row takes, the row of its group that most plainly searches for its thing."""
-    finding: dict[tuple[str, str], list[int]] = {}
-    for ordinal, shape in enumerate(shapes):
-        if shape.words & _FINDS:
-            for word in shape.words:
-                finding.setdefault((shape.group, word), []).append(ordinal)
-    best: dict[tuple[str, str], int | None] = {}
-    for group, thing in {(shape.group, thing) for shape in shapes for thing in shape.things}:
-        able = [row for row in finding.get((group, thing), ()) if thing not in shapes[row].things]
-        best[group, thing] = min(able, key=lambda row: _plainness(shapes[row], row), default=None)
-    return tuple(
-        tuple(
-            finder
-            for thing in sorted(shape.things)
-            if (finder := best[shape.group, thing]) is not None and finder != ordinal
-        )
-        for ordinal, shape in enumerate(shapes)
-    )
-
-
-def _plainness(shape: _Shape, row: int) -> tuple[bool, int, int]:
-    return not shape.words & _SEARCHES, len(shape.words), row
+def _words(row: Describable) -> frozenset[str]:
+    # Where the name is made of a server's and of the tool's own, which is the title then, the server's words
+    # say nothing about the tool. Any other title is for people.
+    own = row.title if row.title and row.name.endswith(row.title) else row.name
+    return frozenset(stem(word.lower()) for word in words(_BRACES.sub(" ", own)).split())

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from scopedtools.retrieval.heard import Heard, Utterance
 from scopedtools.retrieval.index import Index
-from scopedtools.retrieval.vectors import Ordinals, members
+from scopedtools.retrieval.learned import Learned
+from scopedtools.retrieval.vectors import Ordinals, highest, members
 from scopedtools.types import Rows
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def score(
     *,
     k: int,
     dense_weight: float,
+    learned: Learned | None = None,
 ) -> Scored:
     """Score the permitted rows that anything heard finds by its vector or by its words.
 
@@ -84,22 +86,33 @@ def score(
         within: Rows that may be found.
         k: Candidates that each part adds by vectors, and by words.
         dense_weight: Weight of the vectors in 0..1; the words get the rest.
+        learned: What the uses of rows teach, or ``None``.
     """
+    # Of a larger catalog, or of one that is no more.
+    heard = heard._replace(called={row: w for row, w in heard.called.items() if 0 <= row < len(index.rows)})
     permitted = members(within, len(index.rows))
-    bm25 = np.stack([index.lexical.scores(part) for part in heard.texts]).astype(np.float64)
-    bm25[:, ~permitted] = 0.0
-    rows = _candidates(index, heard, vectors, bm25, within=within, k=k)
+    bm25 = index.lexical.matrix(heard.texts)
+    if learned is not None:
+        learned.add_words(heard.texts, bm25)
+    if not permitted.all():
+        bm25 *= permitted
+    rows = _candidates(index, heard, vectors, bm25, permitted=permitted, k=k, learned=learned)
     spans = list(pairwise(accumulate((one.searched for one in heard.utterances), initial=0)))
-    lexical = _scaled(bm25[:, rows], bm25.max(axis=1, initial=0.0))
-    words = _weighted(lexical, bm25.max(axis=1, initial=0.0), spans, heard.utterances)
+    most = bm25.max(axis=1, initial=0.0).astype(np.float64)
+    lexical = _scaled(bm25[:, rows].astype(np.float64), most)
+    words = _weighted(lexical, most, spans, heard.utterances)
     if vectors is None or index.vectors is None:
         cosines, fused = np.zeros_like(words), words
     else:
         # Unrelated texts have a cosine of 0: as good a floor as the worst row's, which is not known here.
         cosines = index.vectors.scores(vectors, rows)
+        if learned is not None:
+            cosines = learned.cosine(vectors, rows, cosines)
         best = cosines.max(axis=1, initial=0.0)
         meaning = _weighted(_scaled(np.maximum(cosines, 0.0), best), best, spans, heard.utterances)
         fused = dense_weight * meaning + (1.0 - dense_weight) * words
+        if learned is not None:
+            fused = learned.votes(vectors, rows, fused, heard.utterances[0].searched)
     total = _total(fused, spans, heard.utterances)
     if heard.called:
         total = _with_calls(index, rows, total, heard.called)
@@ -110,30 +123,36 @@ def _candidates(
     index: Index,
     heard: Heard,
     vectors: Vectors | None,
-    bm25: Matrix,
+    bm25: npt.NDArray[np.float32],
     *,
-    within: Rows,
+    permitted: npt.NDArray[np.bool_],
     k: int,
+    learned: Learned | None,
 ) -> Ordinals:
     """Return the rows that any part of what is said now finds, or all that came before it together."""
     now = heard.utterances[0].searched
-    weights = np.array([one.weight for one in heard.utterances[1:]])
+    weights = np.array([one.weight for one in heard.utterances[1:]], dtype=np.float32)
     found = [_top(scores, k) for scores in bm25[:now]]
     if len(weights):
-        found.append(_top(weights @ bm25[now:], k))
+        # Not `@`: BLAS would start threads of its own, which fight over the cores under load.
+        found.append(_top(np.einsum("p,pn->n", weights, bm25[now:]), k))
     if vectors is not None and index.vectors is not None:
-        queries = list(vectors[:now])
+        queries = vectors[:now]
         if len(weights):
-            queries.append(_unit(weights.astype(np.float32) @ vectors[now:]))
-        found += [index.vectors.search(query, within, k)[0] for query in queries]
+            queries = np.vstack([queries, _unit(weights @ vectors[now:])])
+        found += index.vectors.nearest(queries, permitted, k)
+        if learned is not None:
+            found += learned.nearest(queries, permitted, k)
     if heard.called:
-        found.append(_of_groups(index, heard.called, within))
-    return np.unique(np.concatenate(found))
+        found.append(_of_groups(index, heard.called, permitted))
+    # Marked, not sorted: parts find many rows in common.
+    either = np.zeros(len(permitted), dtype=np.bool_)
+    either[np.concatenate(found)] = True
+    return np.flatnonzero(either)
 
 
-def _of_groups(index: Index, called: Mapping[int, float], within: Rows) -> Ordinals:
+def _of_groups(index: Index, called: Mapping[int, float], permitted: npt.NDArray[np.bool_]) -> Ordinals:
     groups = index.relations.groups
-    permitted = members(within, len(groups))
     mine = np.unique(groups[list(called)])
     rows = np.flatnonzero(np.isin(groups, mine[mine >= 0]) & permitted)
     return rows[:_MOST_OF_GROUP]
@@ -158,12 +177,12 @@ def _total(
     fused: Matrix, spans: Sequence[tuple[int, int]], utterances: Sequence[Utterance]
 ) -> npt.NDArray[np.float64]:
     said = np.stack(list(_by_utterance(fused, spans)))
-    best: npt.NDArray[np.float64] = said.max(axis=0)
-    if len(said) == 1:
-        return best
-    mean = said.sum(axis=0) / sum(one.weight for one in utterances)
-    total: npt.NDArray[np.float64] = (1 - _MEAN_WEIGHT) * best + _MEAN_WEIGHT * mean
-    return total.clip(0.0, 1.0)
+    total: npt.NDArray[np.float64] = said.max(axis=0)
+    if len(said) > 1:
+        mean = said.sum(axis=0) / sum(one.weight for one in utterances)
+        total = (1 - _MEAN_WEIGHT) * total + _MEAN_WEIGHT * mean
+    # Over 1 is what uses vote for, and where an older turn fits better than what is said now, the mean.
+    return total / max(1.0, float(total.max(initial=0.0)))
 
 
 def _by_utterance(fused: Matrix, spans: Sequence[tuple[int, int]]) -> Iterator[npt.NDArray[np.float64]]:
@@ -187,15 +206,10 @@ def _with_calls(
     return total / (1 + _GROUP_WEIGHT + _LIKENESS_WEIGHT)
 
 
-def _top(scores: npt.NDArray[np.float64], k: int) -> Ordinals:
+def _top(scores: npt.NDArray[np.float32], k: int) -> Ordinals:
     """Return the ``k`` rows with the highest scores above 0, the lower row where scores are equal."""
-    rows = np.flatnonzero(scores)
-    if len(rows) > k:
-        # Everything from the k-th score up: partition alone leaves equal scores in an arbitrary order.
-        edge = np.partition(scores[rows], -k)[-k]
-        rows = rows[scores[rows] >= edge]
-        rows = rows[np.lexsort((rows, -scores[rows]))[:k]]
-    return rows
+    rows = highest(scores, k)
+    return rows[scores[rows] > 0]
 
 
 def _unit(vector: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

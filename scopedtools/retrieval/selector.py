@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -14,10 +15,12 @@ from anyio import to_thread
 
 from scopedtools.exceptions import IndexMismatchError
 from scopedtools.retrieval.encoders import SentenceTransformerEncoder
+from scopedtools.retrieval.evidence import Judge, plain_requests
 from scopedtools.retrieval.heard import Heard, hear
 from scopedtools.retrieval.index import Index, known_vectors
+from scopedtools.retrieval.learning import Learning
 from scopedtools.retrieval.queries import EncoderThread
-from scopedtools.retrieval.ranking import choose, rank, served
+from scopedtools.retrieval.ranking import choose, rank
 from scopedtools.retrieval.scoring import Scored, score
 from scopedtools.types import Describable, Encoder, Hit, Ranking, Rows, Turn
 
@@ -28,6 +31,7 @@ CANDIDATES: Final = 100
 """Rows that each part of a request adds by vectors and by words, at least."""
 
 _Answer = TypeVar("_Answer")
+_Conclude = Callable[[Judge, Heard, Scored], _Answer]
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +46,8 @@ class HybridSelector:
         index_dir: Folder where the index is kept between runs; without one it is built at each start.
         dense_weight: Weight of the vectors in 0..1; the words get the rest.
         cached_queries: Most requests whose vectors are kept.
+        learning: Lets it learn from the calls of its server; without, it never changes.
+        abstain: Whether `Ranking.fits` may be false where rows were found; measured with the default encoder.
 
     Raises:
         ValueError: ``dense_weight`` is not in 0..1.
@@ -54,19 +60,23 @@ class HybridSelector:
         index_dir: Path | str | None = None,
         dense_weight: float = 0.7,
         cached_queries: int = 1024,
+        learning: Learning | None = None,
+        abstain: bool = True,
     ) -> None:
         if not 0.0 <= dense_weight <= 1.0:
             raise ValueError(f"dense_weight must be in 0..1, got {dense_weight}")
         self._encoder = EncoderThread(encoder or SentenceTransformerEncoder(), cached=cached_queries)
         self._folder = None if index_dir is None else Path(index_dir)
         self._dense_weight = dense_weight
-        self._index: Index | None = None
+        self._learning = learning
+        self._abstain = abstain
+        self._judge: Judge | None = None
         self._failing = False
 
     @property
     def index(self) -> Index | None:
         """The index that answers now: of words alone while vectors are being made, ``None`` before."""
-        return self._index
+        return None if self._judge is None else self._judge.index
 
     async def prepare(self, rows: Sequence[Describable]) -> None:
         """Load the saved index of these rows, or build and save it; load the encoder.
@@ -94,12 +104,12 @@ class HybridSelector:
             RuntimeError: ``prepare`` has not been called.
         """
 
-        def ranked(index: Index, scored: Scored) -> Ranking:
-            hits = islice(rank(scored, index.relations, within), limit)
-            return Ranking(tuple(hits), fits=served(index, scored))
+        def ranked(judge: Judge, heard: Heard, scored: Scored) -> Ranking:
+            hits = tuple(islice(rank(scored, judge.index.relations, within), limit))
+            fits = not self._abstain or judge.serves(heard, scored, within)
+            return Ranking(hits, fits=bool(hits) and fits)
 
-        heard = hear(text, history)
-        return await self._scored(heard, within, limit, ranked) or Ranking((), fits=False)
+        return await self._scored(hear(text, history), within, limit, ranked) or Ranking((), fits=False)
 
     async def select(
         self,
@@ -117,27 +127,55 @@ class HybridSelector:
             RuntimeError: ``prepare`` has not been called.
         """
 
-        def chosen(index: Index, scored: Scored) -> tuple[Hit, ...]:
-            hits = rank(scored, index.relations, within)
+        def chosen(judge: Judge, _heard: Heard, scored: Scored) -> tuple[Hit, ...]:
+            hits = rank(scored, judge.index.relations, within)
             return choose(hits, limit=limit, costs=costs, budget_tokens=budget_tokens)
 
         return await self._scored(hear(intent, history), within, limit, chosen) or ()
 
+    @property
+    def learns(self) -> bool:
+        """Whether it was given `Learning`."""
+        return self._learning is not None
+
+    async def learn(self, text: str, row: int, *, by: str = "") -> None:
+        """Remember that a row was called successfully for a request; nothing where it does not learn.
+
+        Args:
+            text: The request.
+            row: Ordinal of the row.
+            by: Opaque name of the caller, a digest rather than an identity.
+        """
+        learning, judge, heard = self._learning, self._judge, hear(text)
+        if learning is None or judge is None or heard is None:
+            return
+        vectors = await self._vectors(judge.index, heard)
+        if vectors is not None:
+            await to_thread.run_sync(partial(learning.record, judge.index, row, heard, vectors, by=by))
+
     async def _scored(
-        self, heard: Heard | None, within: Rows, limit: int, conclude: Callable[[Index, Scored], _Answer]
+        self, heard: Heard | None, within: Rows, limit: int, conclude: _Conclude[_Answer]
     ) -> _Answer | None:
         """Score rows in a worker thread and conclude there; ``None`` where there is nothing to look for."""
-        index = self._index
-        if index is None:
+        judge = self._judge
+        if judge is None:
             raise RuntimeError("the selector is not ready; await prepare(rows) first")
         if heard is None or not within or limit < 1:
             return None
-        vectors = await self._vectors(index, heard)
+        vectors = await self._vectors(judge.index, heard)
         k = max(CANDIDATES, 2 * limit)
 
         def answer() -> _Answer:
-            scored = score(index, heard, vectors, within, k=k, dense_weight=self._dense_weight)
-            return conclude(index, scored)
+            scored = score(
+                judge.index,
+                heard,
+                vectors,
+                within,
+                k=k,
+                dense_weight=self._dense_weight,
+                learned=None if self._learning is None else self._learning.learned,
+            )
+            return conclude(judge, heard, scored)
 
         return await to_thread.run_sync(answer)
 
@@ -148,11 +186,8 @@ class HybridSelector:
             found = [await self._encoder.vectors(one.parts) for one in heard.utterances]
         except Exception:  # noqa: BLE001 - logged below
             # Whatever a model raises, a request is answered. Told once, not with every request.
-            _log.log(
-                logging.DEBUG if self._failing else logging.ERROR,
-                "encoder failed; words alone answer",
-                exc_info=True,
-            )
+            level = logging.DEBUG if self._failing else logging.ERROR
+            _log.log(level, "encoder failed; words alone answer", exc_info=True)
             self._failing = True
             return None
         self._failing = False
@@ -161,10 +196,15 @@ class HybridSelector:
         )
 
     def _prepare(self, rows: Sequence[Describable], given_up: threading.Event) -> None:
-        self._index = words = Index.build(rows, None)
+        words = Index.build(rows, None)
+        self._judge = Judge(words)
         try:
             self._encoder.load()
-            self._index = self._saved(words) or self._built(words)
+            plain = self._encoder.encode_queries(plain_requests()) if self._abstain else None
+            index = self._saved(words) or self._built(words)
+            if self._learning is not None:
+                self._learning.begin(index)
+            self._judge = Judge(index, plain)
         except Exception:  # noqa: BLE001 - logged with its traceback
             # A missing package, missing weights, a broken model: words answer, and the log says why. A
             # server that stops meanwhile takes the encoder's thread away, which is nobody's fault.

@@ -1,4 +1,4 @@
-"""Exact inner product over unit vectors, several to a row, restricted to permitted rows. FAISS inside."""
+"""Inner products of unit vectors, several to a row, restricted to permitted rows. FAISS inside."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from scopedtools.retrieval.sketch import Sketch, faiss_on_one_thread
 from scopedtools.types import Rows
 
 if TYPE_CHECKING:
@@ -18,6 +19,18 @@ Scores = npt.NDArray[np.float64]
 
 DECIMALS: Final = 6
 """Scores are rounded to these decimals: far above the noise of float32 sums, far below what matters."""
+
+EXACT: Final = 4096
+"""Among up to so many permitted vectors all are compared, in 2 ms for ten queries; see ``Sketch`` beyond."""
+
+_SPARE: Final = 8
+"""Vectors fetched beyond those asked for, so that the order of equal scores is ours at the edge."""
+
+_PRODUCT: Final = 1 << 18
+"""Multiplications in one product from which OpenBLAS starts threads."""
+
+_PORTION: Final = 4096
+"""Vectors that are compared with many queries at once; bounds what that takes of memory."""
 
 
 def members(within: Rows, n: int) -> npt.NDArray[np.bool_]:
@@ -44,11 +57,12 @@ class VectorIndex:
         self._row_of = row_of
         self._starts = np.flatnonzero(np.diff(row_of, prepend=-1))
         self._counts = np.diff(self._starts, append=len(row_of))
+        self._sketch = Sketch(index) if len(row_of) > EXACT else None
 
     @classmethod
     def build(cls, vectors: Vectors, row_of: Ordinals) -> VectorIndex:
         """Index vectors: float32, shape ``(n, d)``, unit rows; vector *i* belongs to ``row_of[i]``."""
-        faiss = _faiss()
+        faiss = faiss_on_one_thread()
         index = faiss.IndexFlatIP(vectors.shape[1])
         index.add(np.ascontiguousarray(vectors, dtype=np.float32))
         return cls(index, row_of)
@@ -56,13 +70,13 @@ class VectorIndex:
     @classmethod
     def load(cls, path: Path, row_of: Ordinals) -> VectorIndex:
         """Map a saved index into memory, so that processes share it; the file must never change."""
-        faiss = _faiss()
+        faiss = faiss_on_one_thread()
         # IO_FLAG_MMAP has no effect on flat indexes; this one maps them.
         return cls(faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC), row_of)
 
     def save(self, path: Path) -> None:
         """Write the vectors to a file that does not exist yet."""
-        faiss = _faiss()
+        faiss = faiss_on_one_thread()
         faiss.write_index(self._index, str(path))
 
     def __len__(self) -> int:
@@ -81,13 +95,13 @@ class VectorIndex:
     @property
     def vectors(self) -> Vectors:
         """All vectors, float32, shape ``(n, d)``: a view of the index, not to be written to."""
-        faiss = _faiss()
+        faiss = faiss_on_one_thread()
         n, d = self._index.ntotal, self._index.d
         view: Vectors = faiss.rev_swig_ptr(self._index.get_xb(), n * d).reshape(n, d)
         return view
 
     def search(self, query: npt.NDArray[np.float32], within: Rows, k: int) -> tuple[Ordinals, Scores]:
-        """Find the ``k`` permitted rows nearest to a query.
+        """Find the ``k`` permitted rows nearest to a query; see ``nearest``.
 
         Args:
             query: float32, shape ``(d,)``, unit length.
@@ -97,21 +111,40 @@ class VectorIndex:
         Returns:
             Rows (distinct) and their scores, each of shape ``(<=k,)``, by falling score, then rising row.
         """
-        permitted = members(within, self.rows)
+        (rows,) = self.nearest(query[np.newaxis], members(within, self.rows), k)
+        scores = self.scores(query[np.newaxis], rows)[0]
+        order = np.lexsort((rows, -scores))
+        return rows[order], scores[order]
+
+    def nearest(self, queries: Vectors, permitted: npt.NDArray[np.bool_], k: int) -> list[Ordinals]:
+        """Find the ``k`` permitted rows nearest to each query, all queries at once.
+
+        Exact among up to ``EXACT`` permitted vectors, and of equal scores the lower row. Beyond, codes say
+        which vectors are compared, and a few of the last rows may be missed; see ``Sketch``.
+
+        Args:
+            queries: float32, shape ``(q, d)``, unit rows.
+            permitted: Rows that may be found, shape ``(rows,)``.
+            k: Most rows to find.
+
+        Returns:
+            For each query its rows, distinct, in no order, of shape ``(<=k,)``.
+        """
         mask = permitted[self._row_of]
         available = int(np.count_nonzero(mask))
-        fetch = min(k + 8, available)
-        while fetch:
-            ids, nearest = self._nearest(query, mask, fetch, everything=available == len(mask))
-            rows = np.unique(self._row_of[ids])
-            # Exact only once no unseen vector can reach the k-th row: rows with several vectors and rows
-            # that tie at the edge both need a longer fetch.
-            scores = self.scores(query[np.newaxis], rows)[0]
-            order = np.lexsort((rows, -scores))[:k]
-            if fetch == available or (len(rows) > k and scores[order[-1]] > nearest[-1] + 10.0**-DECIMALS):
-                return rows[order], scores[order]
+        if self._sketch is None or available <= EXACT:
+            rows = np.flatnonzero(permitted)
+            if len(rows) <= k:
+                return [rows] * len(queries)
+            return [rows[highest(scores, k)] for scores in self.scores(queries, rows)]
+        fetch = min(k + _SPARE, available)
+        while True:
+            ids, products = self._sketch.search(queries, mask, fetch)
+            found = [self._rows_of(*one, k) for one in zip(ids, products, strict=True)]
+            # Where rows have several vectors, as many vectors are fewer rows.
+            if fetch == available or all(len(rows) == k for rows in found):
+                return found
             fetch = min(2 * fetch, available)
-        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float64)
 
     def scores(self, queries: Vectors, rows: Ordinals) -> Scores:
         """Score rows exactly: the inner product of each query and the best vector of each row.
@@ -130,39 +163,78 @@ class VectorIndex:
         counts = self._counts[rows]
         first = np.cumsum(counts) - counts
         ids = np.repeat(self._starts[rows] - first, counts) + np.arange(counts.sum())
-        products = _products(queries, self.vectors[ids])
-        best: Scores = np.maximum.reduceat(products, first, axis=1)
+        products = _products(queries, self.vectors, ids)
+        if len(ids) > len(rows):
+            products = np.maximum.reduceat(products, first, axis=1)
+        return np.round(products, DECIMALS)
+
+    def best(self, queries: Vectors, within: Rows) -> Scores:
+        """Return the score of the permitted row nearest to each of many queries.
+
+        Args:
+            queries: float32, shape ``(q, d)``, unit rows.
+            within: Rows that may be found.
+
+        Returns:
+            float64, shape ``(q,)``; 0 where no row scores more.
+        """
+        ids = np.flatnonzero(members(within, self.rows)[self._row_of])
+        best = np.zeros(len(queries), dtype=np.float64)
+        for start in range(0, len(ids), _PORTION):
+            # `@`, although BLAS may start threads: seven times faster, and not done for every request.
+            products = queries @ self.vectors[ids[start : start + _PORTION]].T
+            np.maximum(best, products.max(axis=1), out=best)
         return np.round(best, DECIMALS)
 
     def likeness(self, some: Ordinals, rows: Ordinals) -> Scores:
         """Compare rows with each other by their first vectors; float64, shape ``(len(some), len(rows))``."""
         theirs = self.vectors[self._starts[some]]
-        return np.round(_products(theirs, self.vectors[self._starts[rows]]), DECIMALS)
+        return np.round(_products(theirs, self.vectors, self._starts[rows]), DECIMALS)
 
-    def _nearest(
-        self, query: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_], k: int, *, everything: bool
-    ) -> tuple[Ordinals, npt.NDArray[np.float32]]:
-        """Return ids and scores of the ``k`` nearest permitted vectors; there must be that many."""
-        faiss = _faiss()
-        # Counts for the calling thread alone. Requests run in parallel already.
-        faiss.omp_set_num_threads(1)
-        if everything:
-            scores, ids = self._index.search(query[np.newaxis], k)
-            return ids[0], scores[0]
-        # The selector takes a count of bytes and borrows the buffer, which must outlive the search.
-        bitmap = np.packbits(mask, bitorder="little")
-        selector = faiss.IDSelectorBitmap(len(bitmap), faiss.swig_ptr(bitmap))
-        scores, ids = self._index.search(query[np.newaxis], k, params=faiss.SearchParameters(sel=selector))
-        return ids[0], scores[0]
+    def _rows_of(self, ids: Ordinals, products: npt.NDArray[np.float32], k: int) -> Ordinals:
+        """Return the ``k`` best rows of the vectors that were found."""
+        rows = self._row_of[ids]
+        rows = rows[np.lexsort((rows, -np.round(products, DECIMALS)))]
+        if self.rows < len(self):
+            _, first = np.unique(rows, return_index=True)
+            rows = rows[np.sort(first)]
+        return rows[:k]
 
 
-def _products(some: Vectors, others: Vectors) -> Scores:
-    # Not `@`: BLAS would start threads of its own, which fight over the cores under load.
-    products: Scores = np.einsum("qd,md->qm", some.astype(np.float64), others.astype(np.float64))
-    return products
+def highest(scores: npt.NDArray[np.floating], k: int) -> Ordinals:
+    """Return the positions of the ``k`` highest scores in no order; of equal ones the lower position."""
+    if len(scores) <= k:
+        return np.arange(len(scores))
+    near = _near(scores, k)
+    edge = np.partition(scores[near], -k)[-k]
+    above = near[scores[near] > edge]
+    return np.concatenate([above, near[scores[near] == edge][: k - len(above)]])
 
 
-def _faiss() -> Any:
-    import faiss  # noqa: PLC0415 - a quarter of a second, paid only where there are vectors
+def _near(scores: npt.NDArray[np.floating], k: int) -> Ordinals:
+    """Return the positions, rising, of a few scores that have the ``k`` highest among them."""
+    # At least k scores reach the k-th of the best of each group. Ten times as fast as one partition of all,
+    # which scores that are mostly equal slow down.
+    groups = 8 * k
+    size = len(scores) // groups
+    if size < 2:
+        return np.arange(len(scores))
+    highest_each = scores[: size * groups].reshape(size, groups).max(axis=0)
+    return np.flatnonzero(scores >= np.partition(highest_each, -k)[-k])
 
-    return faiss
+
+def _products(some: Vectors, vectors: Vectors, ids: Ordinals) -> Scores:
+    """Multiply some vectors with those of these numbers, in float64; shape ``(len(some), len(ids))``.
+
+    In small products: large ones make OpenBLAS start threads, which fight over the cores under load. Small
+    ones also stay in the cache, and take a third of the time of ``einsum``, which never starts any.
+    """
+    # Two at least: with a single vector numpy calls gemv, which starts threads far earlier.
+    left = np.zeros((max(2, len(some)), some.shape[1]))
+    left[: len(some)] = some
+    step = max(1, _PRODUCT // left.size)
+    products = np.empty((len(left), len(ids)))
+    for start in range(0, len(ids), step):
+        portion = vectors[ids[start : start + step]].astype(np.float64)
+        products[:, start : start + step] = left @ portion.T
+    return products[: len(some)]

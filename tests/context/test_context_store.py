@@ -116,3 +116,37 @@ async def test_the_least_recently_used_record_goes_first() -> None:
 def test_a_store_that_could_keep_nothing_is_refused(options: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="got"):
         MemoryStore(**options)  # type: ignore[arg-type]
+
+
+async def test_a_record_can_be_replaced_and_added_by_that() -> None:
+    store = MemoryStore()
+    await store.put(b"a", record(1))
+    assert await store.add(b"a", record(2)) == record(1)
+    await store.put(b"a", record(3))
+    assert await store.get(b"a") == record(3)
+    assert await store.get(b"b") is None
+    assert len(store) == 1
+
+
+async def test_a_record_lives_from_when_it_was_replaced() -> None:
+    clock = Clock()
+    store = MemoryStore(ttl_s=10, clock=clock)
+    await store.add(b"a", record(1))
+    clock.now_s = 9.0
+    await store.put(b"a", record(2))
+    clock.now_s = 18.9
+    assert await store.get(b"a") == record(2)
+    clock.now_s = 29.0
+    assert await store.get(b"a") is None
+    await store.put(b"a", record(3))
+    assert await store.get(b"a") == record(3)
+
+
+async def test_a_record_that_is_replaced_counts_as_used() -> None:
+    store = MemoryStore(max_contexts=2)
+    await store.add(b"a", record(1))
+    await store.add(b"b", record(2))
+    await store.put(b"a", record(3))
+    await store.put(b"c", record(4))
+    assert [await store.get(name) is not None for name in (b"a", b"b", b"c")] == [True, False, True]
+    assert len(store) == 2

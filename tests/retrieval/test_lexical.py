@@ -2,6 +2,8 @@ import logging
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scopedtools.retrieval.lexical import LexicalIndex, tokens
 
@@ -69,3 +71,29 @@ def test_coverage_is_the_share_of_a_querys_words_with_rare_words_counting_more()
     assert rare == [0.0, 0.0, 1.0]
     assert 0.0 < unknown[2] < 1.0
     assert index.coverage("").tolist() == [0.0, 0.0, 0.0]
+
+
+WORDS = ["get", "a", "book", "order", "weather", "city", "film", "river", "wooden", "table"]
+
+
+@given(
+    texts=st.lists(st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join), max_size=12),
+    queries=st.lists(st.lists(st.sampled_from(WORDS), max_size=5).map(" ".join), max_size=4),
+)
+def test_queries_score_as_bm25s_scores_them(texts: list[str], queries: list[str]) -> None:
+    index = LexicalIndex.build(texts)
+
+    matrix = index.matrix(queries)
+
+    assert matrix.shape == (len(queries), len(texts))
+    assert matrix.dtype == np.float32
+    for query, scores in zip(queries, matrix, strict=True):
+        assert index.scores(query).tolist() == scores.tolist()
+        if known := [word for word in tokens(query) if any(word in tokens(text) for text in texts)]:
+            assert scores.tolist() == pytest.approx(index._model.get_scores(known).tolist(), rel=1e-5)
+        else:
+            assert not scores.any()
+
+
+def test_a_text_in_both_kinds_of_script_gives_words_and_pairs() -> None:
+    assert tokens("weather in 北京市, orders") == ["weather", "北京", "京市", "order"]
