@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -47,20 +48,26 @@ class Selection:
         assert self._task is not None  # noqa: S101 - start made it
         return await asyncio.shield(self._task)
 
-    def learner(self) -> Learner | None:
-        """Return the selector if it is ready and learns."""
-        task = self._task
-        if task is None or not task.done() or task.cancelled() or task.exception() is not None:
-            return None
-        selector = task.result()
-        return selector if isinstance(selector, Learner) and selector.learns else None
+    @property
+    def learns(self) -> bool:
+        """Whether the selector is ready and learns from calls."""
+        return self._learner() is not None
 
-    def learn(self, learner: Learner, text: str, row: int, *, by: str) -> None:
-        """Have it learn beside the requests; where too much waits to be learned already, not this."""
-        if len(self._lessons) < _LESSONS:
-            lesson = asyncio.create_task(_taught(learner, text, row, by), name="learn from use")
-            self._lessons.add(lesson)
-            lesson.add_done_callback(self._lessons.discard)
+    def learn(self, text: str | None, row: int, *, by: str) -> None:
+        """Have the selector learn beside the requests; where too much waits to be learned already, not this.
+
+        Args:
+            text: What the unit of work was about, if that is known.
+            row: Ordinal of the row that was called.
+            by: Name of the caller; the selector gets a digest.
+        """
+        learner = self._learner()
+        if learner is None or not text or len(self._lessons) >= _LESSONS:
+            return
+        caller = hashlib.blake2b(by.encode(), digest_size=8).hexdigest()
+        lesson = asyncio.create_task(_taught(learner, text, row, caller), name="learn from use")
+        self._lessons.add(lesson)
+        lesson.add_done_callback(self._lessons.discard)
 
     async def stop(self) -> None:
         """Give up a preparation that is under way; learn what waits to be learned."""
@@ -69,6 +76,13 @@ class Selection:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         await asyncio.gather(*self._lessons)
+
+    def _learner(self) -> Learner | None:
+        task = self._task
+        if task is None or not task.done() or task.cancelled() or task.exception() is not None:
+            return None
+        selector = task.result()
+        return selector if isinstance(selector, Learner) and selector.learns else None
 
     async def _prepare(self) -> Selector:
         selector = self._make()

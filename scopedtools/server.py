@@ -158,12 +158,7 @@ class ScopedServer:
             explain=self._explain,
         )
         self._calls = Calls(
-            self,
-            self.catalog,
-            lists=self._lists,
-            resolver=resolver,
-            called=self._policy.called,
-            tasks=offered,
+            self, self.catalog, lists=self._lists, resolver=resolver, called=self._called, tasks=offered
         )
         self._listeners = Listeners(self._lists.revision)
         connections = Connections(
@@ -353,8 +348,6 @@ class ScopedServer:
             if self._holders == 0:
                 await self._running.__aexit__(kind, error, trace)
 
-    # Inside
-
     async def _start(self) -> AsyncExitStack:
         async with AsyncExitStack() as started:
             self._listeners.begin()
@@ -389,6 +382,11 @@ class ScopedServer:
                 settings.list_ttl_ms if fixed else 0, "private" if authorized or not fixed else "public"
             ),
         )
+
+    async def _called(self, ctx: Context, row: int) -> None:
+        await self._policy.called(ctx, row)
+        if self._selection.learns and ctx.key is not None and self.catalog.rows[row].name not in SEARCH_TOOLS:
+            self._selection.learn(await self.intent(ctx), row, by=ctx.principal.name)
 
     async def _explain(self, ctx: Context, permitted: View, shown: View) -> list[dict[str, Any]]:
         return await self._policy.explain(permitted, shown, await self.intent(ctx))

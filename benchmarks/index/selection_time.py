@@ -6,9 +6,9 @@ Searches as a server does, through ``HybridSelector.search``, one after the othe
 cached. CPU milliseconds are of the whole process: threads that a library starts would show as more CPU than
 wall time, and other load shows as more wall than CPU time.
 
-Catalogs and requests are ToolBench's and, for 5,194 rows, real MCP tools, from ``$SCOPEDTOOLS_DATA``; where they
-are missing, made-up ones of about the same lengths. Vectors are sums of a fixed random vector for each word:
-what is near shares words, as with an encoder, and 45,000 rows need no model.
+Catalogs and requests are ToolBench's and, for 5,194 rows, real MCP tools, from ``$SCOPEDTOOLS_DATA``; where
+they are missing, made-up ones of about the same lengths. Vectors are sums of a fixed random vector for each
+word: what is near shares words, as with an encoder, and 45,000 rows need no model.
 """
 
 from __future__ import annotations

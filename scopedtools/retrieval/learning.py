@@ -29,7 +29,7 @@ class Learning:
 
     Give it to `HybridSelector`. Everybody's calls teach everybody; one caller teaches a row at most
     ``per_caller`` requests. What is kept of a request is its vector and its terms. New contexts are then shown
-    what fits by what was called before them: replicas list the same only as far as they learned the same.
+    what earlier calls speak for: replicas list the same only as far as they learned the same.
 
     Args:
         path: File where it is kept between runs; readable by its owner alone.

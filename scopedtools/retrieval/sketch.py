@@ -32,7 +32,8 @@ class Sketch:
     """
 
     def __init__(self, exact: Any) -> None:
-        faiss = faiss_on_one_thread()
+        faiss = load_faiss()
+        faiss.omp_set_num_threads(1)
         n, d = exact.ntotal, exact.d
         vectors = faiss.rev_swig_ptr(exact.get_xb(), n * d).reshape(n, d)
         pieces = d // 2 if d % 2 == 0 else d
@@ -57,7 +58,9 @@ class Sketch:
         Returns:
             Numbers of vectors and their inner products, both of shape ``(q, k)``, best first.
         """
-        faiss = faiss_on_one_thread()
+        faiss = load_faiss()
+        # Counts for the calling thread alone. Requests run in parallel already.
+        faiss.omp_set_num_threads(1)
         # The selector takes a count of bytes and borrows the buffer, which must outlive the search.
         bitmap = None if mask.all() else np.packbits(mask, bitorder="little")
         among = None if bitmap is None else faiss.IDSelectorBitmap(len(bitmap), faiss.swig_ptr(bitmap))
@@ -72,9 +75,8 @@ class Sketch:
         return ids, scores
 
 
-def faiss_on_one_thread() -> Any:
-    """Return FAISS, told to stay on the calling thread: requests run in parallel already."""
-    import faiss  # noqa: PLC0415 - a quarter of a second, paid only where there are vectors
+def load_faiss() -> Any:
+    """Import FAISS, which takes a quarter of a second: paid only where there are vectors."""
+    import faiss  # noqa: PLC0415 - see above
 
-    faiss.omp_set_num_threads(1)
     return faiss

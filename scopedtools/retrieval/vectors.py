@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from scopedtools.retrieval.sketch import Sketch, faiss_on_one_thread
+from scopedtools.retrieval.sketch import Sketch, load_faiss
 from scopedtools.types import Rows
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class VectorIndex:
     @classmethod
     def build(cls, vectors: Vectors, row_of: Ordinals) -> VectorIndex:
         """Index vectors: float32, shape ``(n, d)``, unit rows; vector *i* belongs to ``row_of[i]``."""
-        faiss = faiss_on_one_thread()
+        faiss = load_faiss()
         index = faiss.IndexFlatIP(vectors.shape[1])
         index.add(np.ascontiguousarray(vectors, dtype=np.float32))
         return cls(index, row_of)
@@ -70,13 +70,13 @@ class VectorIndex:
     @classmethod
     def load(cls, path: Path, row_of: Ordinals) -> VectorIndex:
         """Map a saved index into memory, so that processes share it; the file must never change."""
-        faiss = faiss_on_one_thread()
+        faiss = load_faiss()
         # IO_FLAG_MMAP has no effect on flat indexes; this one maps them.
         return cls(faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC), row_of)
 
     def save(self, path: Path) -> None:
         """Write the vectors to a file that does not exist yet."""
-        faiss = faiss_on_one_thread()
+        faiss = load_faiss()
         faiss.write_index(self._index, str(path))
 
     def __len__(self) -> int:
@@ -95,7 +95,7 @@ class VectorIndex:
     @property
     def vectors(self) -> Vectors:
         """All vectors, float32, shape ``(n, d)``: a view of the index, not to be written to."""
-        faiss = faiss_on_one_thread()
+        faiss = load_faiss()
         n, d = self._index.ntotal, self._index.d
         view: Vectors = faiss.rev_swig_ptr(self._index.get_xb(), n * d).reshape(n, d)
         return view

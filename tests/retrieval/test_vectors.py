@@ -122,7 +122,7 @@ def test_among_many_vectors_nearly_all_of_the_nearest_permitted_rows_are_found(
 ) -> None:
     permitted = np.random.default_rng(5).random(LARGE) < share
     # Each query lies in one of the heaps.
-    queries = large.vectors[::300] + made(1, 384) / np.float32(100)
+    queries = (large.vectors[::300] + made(1, 384) / 100).astype(np.float32)
     rows = np.flatnonzero(permitted)
     near = [set(rows[np.argsort(-scores)[:50]].tolist()) for scores in queries @ large.vectors[rows].T]
 

@@ -1,0 +1,85 @@
+"""A server whose selector learns: what one context called comes sooner in the next."""
+
+from __future__ import annotations
+
+import pytest
+
+from scopedtools import ScopedServer, ToolError, ViewSettings, tool
+from scopedtools.retrieval import HashingEncoder, HybridSelector
+from scopedtools.retrieval.learning import Learning
+from scopedtools.testing import Client
+
+pytestmark = pytest.mark.anyio
+
+SAID = "the quarterly thing for the board"
+
+
+class Office(ScopedServer):
+    @tool
+    def render_slides(self) -> str:
+        """Turn an outline into a presentation."""
+        return "done"
+
+    @tool
+    def book_room(self) -> str:
+        """Reserve a meeting room."""
+        return "done"
+
+    @tool
+    def order_lunch(self) -> str:
+        """Order food for a meeting."""
+        raise ToolError("closed")
+
+    @tool
+    def print_badges(self) -> str:
+        """Print badges of the board for visitors."""
+        return "done"
+
+
+def office(learning: Learning | None) -> Office:
+    selector = HybridSelector(HashingEncoder(), learning=learning)
+    return Office(selector=selector, views=ViewSettings(whole_rows=0, rows={"tool": 1}))
+
+
+async def shown(server: Office, context: str) -> str:
+    async with Client(server, context=context, intent=SAID) as client:
+        return (await client.list_tools())[-1]["name"]
+
+
+async def used(server: Office, name: str, *, times: int = 6) -> None:
+    for number in range(times):
+        async with Client(server, context=f"{name} {number}", intent=SAID) as client:
+            await client.list_tools()
+            await client.call_tool(name)
+
+
+async def test_what_contexts_called_is_shown_to_the_next_with_the_same_need() -> None:
+    server = office(Learning())
+    async with server:
+        assert await shown(server, "before") == "print_badges"
+        await used(server, "render_slides")
+    async with server:
+        assert await shown(server, "after") == "render_slides"
+
+
+async def test_without_learning_calls_change_nothing() -> None:
+    server = office(None)
+    async with server:
+        await used(server, "render_slides")
+        assert await shown(server, "after") == "print_badges"
+
+
+async def test_a_call_that_failed_teaches_nothing() -> None:
+    server = office(Learning())
+    async with server:
+        await used(server, "order_lunch")
+    async with server:
+        assert await shown(server, "after") == "print_badges"
+
+
+async def test_a_context_that_was_shown_its_view_keeps_it() -> None:
+    server = office(Learning())
+    async with server:
+        await shown(server, "before")
+        await used(server, "render_slides")
+        assert await shown(server, "before") == "print_badges"
