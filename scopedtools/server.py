@@ -44,7 +44,7 @@ from scopedtools.transports.hosts import HostPolicy
 from scopedtools.transports.http import HttpTransport
 from scopedtools.transports.sessions import Sessions
 from scopedtools.transports.stdio import serve_stdio
-from scopedtools.types import ContextStore, Ranking, Selector, TaskStore, TokenVerifier
+from scopedtools.types import ANONYMOUS, ContextStore, Ranking, Selector, TaskStore, TokenVerifier
 
 SECRET_VARIABLE: Final = "SCOPEDTOOLS_SECRET"  # noqa: S105 - where it is found, not what it is
 """Environment variable that ``secret`` is taken from where it is not given."""
@@ -386,7 +386,9 @@ class ScopedServer:
     async def _called(self, ctx: Context, row: int) -> None:
         await self._policy.called(ctx, row)
         if self._selection.learns and ctx.key is not None and self.catalog.rows[row].name not in SEARCH_TOOLS:
-            self._selection.learn(await self.intent(ctx), row, by=ctx.principal.name)
+            # Where nobody has a name, each context counts as somebody.
+            caller = ctx.principal.name if ctx.principal != ANONYMOUS else ctx.key.hex()
+            self._selection.learn(await self.intent(ctx), row, by=caller)
 
     async def _explain(self, ctx: Context, permitted: View, shown: View) -> list[dict[str, Any]]:
         return await self._policy.explain(permitted, shown, await self.intent(ctx))

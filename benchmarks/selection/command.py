@@ -23,7 +23,9 @@ from scopedtools.types import Encoder
 
 DATA: Final = "../shared/data"
 OUT: Final = Path(__file__).parent / "results"
-PARTS: Final = ("ranking", "needle", "abstention")
+PARTS: Final = ("ranking", "needle", "abstention", "learning")
+USUAL_PARTS: Final = PARTS[:3]
+"""Those that are run by default; learning curves take minutes for each set."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -71,7 +73,8 @@ def _options(arguments: Sequence[str]) -> Options:
         "--sets", default=default, help=f"names, or {', '.join(GROUPS)}; {default} by default"
     )
     parser.add_argument("--systems", default=",".join(SYSTEMS), help="names; all by default")
-    parser.add_argument("--parts", default=",".join(PARTS), help="names; all by default")
+    usual = ",".join(USUAL_PARTS)
+    parser.add_argument("--parts", default=usual, help=f"of {', '.join(PARTS)}; {usual} by default")
     parser.add_argument(
         "--sample", type=int, default=300, help="most requests of a set, 0 for all; 300 by default"
     )

@@ -26,6 +26,8 @@ class _Axes(NamedTuple):
     title: str
     x: str
     y: str
+    zero: bool = False
+    """Whether x begins at 0."""
 
 
 def draw(results: Results, folder: Path) -> list[str]:
@@ -35,7 +37,7 @@ def draw(results: Results, folder: Path) -> list[str]:
     except ModuleNotFoundError:
         return []
     matplotlib.use("Agg")
-    return [*_curves(results, folder), *_sizes(results, folder)]
+    return [*_curves(results, folder), *_sizes(results, folder), *_lessons(results, folder)]
 
 
 def _curves(results: Results, folder: Path) -> Iterator[str]:
@@ -119,6 +121,27 @@ def _sizes(results: Results, folder: Path) -> Iterator[str]:
             yield _plot(lines, axes, folder / f"size-{source}-{name.replace('@', '')}.png")
 
 
+def _lessons(results: Results, folder: Path) -> Iterator[str]:
+    for name in dict.fromkeys(one.set for one in results.lessons):
+        lessons = [one for one in results.lessons if one.set == name]
+        for attribute, measure in (("hit", "hit@1"), ("recall", "recall@5")):
+            lines = [
+                _Line(
+                    traffic,
+                    [one.uses for one in lessons if one.traffic == traffic],
+                    [getattr(one, attribute).value * 100 for one in lessons if one.traffic == traffic],
+                )
+                for traffic in dict.fromkeys(one.traffic for one in lessons)
+            ]
+            axes = _Axes(
+                f"{measure} after calls that were learned from, {name}",
+                "calls of each tool (mean)",
+                f"{measure} (%)",
+                zero=True,
+            )
+            yield _plot(lines, axes, folder / f"learning-{name}-{measure.replace('@', '')}.png")
+
+
 def _mean(cells: Sequence[Cell], measure: str) -> float:
     return float(np.mean([cell.means[measure].value for cell in cells])) * 100
 
@@ -152,8 +175,12 @@ def _look(place: int, line: _Line) -> dict[str, Any]:
 def _dress(axes: Any, labels: _Axes) -> None:
     from matplotlib import ticker  # noqa: PLC0415 - an extra, and slow to import
 
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    if labels.zero:
+        axes.set_xscale("symlog", linthresh=1)
+        axes.xaxis.set_major_locator(ticker.FixedLocator((0, 1, 2, 5, 10, 20)))
+    else:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
     axes.xaxis.set_minor_formatter(ticker.NullFormatter())
     axes.set_title(labels.title)

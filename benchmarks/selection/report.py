@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.selection.published import PUBLISHED, Published
-from benchmarks.selection.results import Needle, Results
+from benchmarks.selection.results import Lesson, Needle, Results
 from benchmarks.selection.sets import GROUPS
 from benchmarks.selection.systems import SYSTEMS
 from benchmarks.selection.tables import cell_of, groups_of, mean_of, over_sets, percent, systems_of, table
@@ -43,6 +43,7 @@ def _sections(results: Results, plots: Sequence[str]) -> Iterator[str]:
     yield from _views(results)
     yield from _needles(results)
     yield from _abstentions(results)
+    yield from _lessons(results)
     yield from _times(results)
     yield from _published(results)
     if plots:
@@ -174,6 +175,37 @@ def _mean_abstention(results: Results, system: str) -> str:
     found = [one for one in results.abstentions if one.system == system and one.set in single]
     refused, lost = over_sets([one.refused for one in found]), over_sets([one.lost for one in found])
     return f"{percent(refused)} / {percent(lost)}"
+
+
+def _lessons(results: Results) -> Iterator[str]:
+    if not results.lessons:
+        return
+    yield "## Learning from use: hit@1 / recall@5 / nDCG@10 by calls of each tool\n"
+    yield (
+        "Learned from half of the requests and searched for the others, over several splits. `even`: up to so "
+        "many calls of each tool; `natural`: on average, as the set has them; `wrong`: as even, 20 % of the "
+        "calls are of a wrong tool; `partial`: as natural, 30 % of the tools are never called. `calls`: of "
+        "each tool that the set asks for, on average; there may be no more. `served`: share of the "
+        "requests that are found to be served.\n"
+    )
+    levels = sorted({one.level for one in results.lessons})
+    for name in dict.fromkeys(one.set for one in results.lessons):
+        at = {(one.traffic, one.level): one for one in results.lessons if one.set == name}
+        yield f"{name}:\n"
+        rows = [
+            (head, *(told(at[traffic, level]) for level in levels))
+            for traffic in dict.fromkeys(traffic for traffic, _ in at)
+            for head, told in ((traffic, _lesson_cell), ("", _calls_cell))
+        ]
+        yield table(("calls of each tool", *map(str, levels)), rows)
+
+
+def _lesson_cell(one: Lesson) -> str:
+    return " / ".join(percent(mean, interval=False) for mean in (one.hit, one.recall, one.ndcg))
+
+
+def _calls_cell(one: Lesson) -> str:
+    return f"{one.uses:.1f} calls, {percent(one.fits, interval=False)} served"
 
 
 def _times(results: Results) -> Iterator[str]:

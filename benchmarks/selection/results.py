@@ -101,6 +101,30 @@ class Abstention(msgspec.Struct, frozen=True):
     lost: Mean
 
 
+class Lesson(msgspec.Struct, frozen=True):
+    """One point of a learning curve.
+
+    Attributes:
+        set: Name of the set.
+        traffic: How the calls fell on the tools.
+        level: Calls of each tool that were to be learned.
+        uses: Calls that were learned, for each tool that the set asks for; fewer where there are no more.
+        hit: hit@1 of other requests.
+        recall: recall@5.
+        ndcg: nDCG@10.
+        fits: Share of the requests that were found to be served.
+    """
+
+    set: str
+    traffic: str
+    level: int
+    uses: float
+    hit: Mean
+    recall: Mean
+    ndcg: Mean
+    fits: Mean
+
+
 class Machine(msgspec.Struct, frozen=True):
     """What a run ran on, and how.
 
@@ -133,6 +157,7 @@ class Results(msgspec.Struct, frozen=True):
     cells: tuple[Cell, ...] = ()
     needles: tuple[Needle, ...] = ()
     abstentions: tuple[Abstention, ...] = ()
+    lessons: tuple[Lesson, ...] = ()
     notes: tuple[str, ...] = ()
     """What was left out, and why."""
 

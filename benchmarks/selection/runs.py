@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
 from benchmarks.selection.abstention import abstention
 from benchmarks.selection.fastmcp_system import FastMCPUnavailableError
+from benchmarks.selection.learning import LEVELS, lessons
 from benchmarks.selection.machine import encode_ms
 from benchmarks.selection.measure import facts, measure, outcomes_of, warm, write_lines
 from benchmarks.selection.needle import points
@@ -28,7 +30,7 @@ class Options(NamedTuple):
     Attributes:
         sets: Names of sets.
         systems: Names of systems.
-        parts: ``ranking``, ``needle``, ``abstention``, or some of them.
+        parts: ``ranking``, ``needle``, ``abstention``, ``learning``, or some of them.
         sample: Most requests of a set, 0 for all.
         full: Whether sets are taken without the cuts that keep them quick.
         data: Folder of all sets.
@@ -93,6 +95,8 @@ class Run:
             await self._needle(bench)
         if "abstention" in self._options.parts and not bench.spec.dialogue:
             await self._abstention(bench)
+        if "learning" in self._options.parts and not bench.spec.dialogue:
+            await self._learning(bench)
 
     def _time_encoder(self, bench: Bench) -> None:
         machine = self._results.machine
@@ -145,6 +149,17 @@ class Run:
                 self._results = replace(self._results, abstentions=(*self._results.abstentions, found))
                 refused, lost = found.refused.value * 100, found.lost.value * 100
                 say(f"  abstention {name:12} refused {refused:.1f}  lost {lost:.1f}")
+
+    async def _learning(self, bench: Bench) -> None:
+        spec = bench.spec._replace(most=MappingProxyType({}))
+        everything = load(spec, self._options.data, 0)
+        warm(everything, self._encoder, _progress)
+        found = await lessons(everything, self._encoder, sample=self._options.sample)
+        self._results = replace(self._results, lessons=(*self._results.lessons, *found))
+        say(f"  learning: hit@1 after {', '.join(map(str, LEVELS))} calls of each tool")
+        for traffic in dict.fromkeys(one.traffic for one in found):
+            hits = (f"{100 * one.hit.value:.1f}" for one in found if one.traffic == traffic)
+            say(f"  {traffic:22} {' '.join(hits)}")
 
     def _note(self, note: str) -> None:
         say(note)

@@ -28,8 +28,8 @@ class Learning:
     """Lets a selector learn from successful calls: rows come to fit the requests that they were called for.
 
     Give it to `HybridSelector`. Everybody's calls teach everybody; one caller teaches a row at most
-    ``per_caller`` requests. What is kept of a request is its vector and its terms. New contexts are then shown
-    what earlier calls speak for: replicas list the same only as far as they learned the same.
+    ``per_caller`` requests. What is kept of a request is its vector and its terms. New contexts are shown
+    what earlier calls speak for; replicas list the same only as far as they learned the same.
 
     Args:
         path: File where it is kept between runs; readable by its owner alone.

@@ -93,7 +93,7 @@ def test_where_no_set_is_there_the_command_fails(tmp_path: Path, capsys: pytest.
     [
         (("--sets", "gtx"), "--sets must name some of metatool,"),
         (("--systems", "bm26"), "--systems must name some of ours,"),
-        (("--parts", "judge"), "--parts must name some of ranking, needle, abstention, got judge"),
+        (("--parts", "judge"), "--parts must name some of ranking, needle, abstention, learning, got judge"),
         (("--sample", "-1"), "--sample must be >= 0, got -1"),
     ],
 )
