@@ -3,6 +3,7 @@
 from scopedtools.retrieval.encoders import SentenceTransformerEncoder
 from scopedtools.retrieval.hashing import HashingEncoder
 from scopedtools.retrieval.index import Index, known_vectors, verify
+from scopedtools.retrieval.learning import Learning
 from scopedtools.retrieval.recipe import Recipe
 from scopedtools.retrieval.selector import HybridSelector
 
@@ -10,6 +11,7 @@ __all__ = [
     "HashingEncoder",
     "HybridSelector",
     "Index",
+    "Learning",
     "Recipe",
     "SentenceTransformerEncoder",
     "known_vectors",
