@@ -47,13 +47,10 @@ def rank(scored: Scored, relations: Relations, within: Rows) -> Iterator[Hit]:
     """
     permitted = members(within, len(relations.required))
     order = scored.order()
-    own = [
-        _Place(score, row)
-        for score, row in zip(scored.total[order].tolist(), scored.rows[order].tolist(), strict=True)
-    ]
-    position = {place.row: at for place, at in zip(own, order, strict=True)}
+    rows: list[int] = scored.rows[order].tolist()
+    position = dict(zip(rows, order, strict=True))
     seen: set[int] = set()
-    for place in _lifted(own, relations, permitted):
+    for place in _lifted(rows, scored.total[order].tolist(), relations, permitted):
         for row in relations.closure(place.row):
             if row not in seen and permitted[row]:
                 seen.add(row)
@@ -84,19 +81,20 @@ def choose(hits: Iterator[Hit], *, limit: int, costs: Sequence[int], budget_toke
 
 
 def _lifted(
-    own: Sequence[_Place], relations: Relations, permitted: npt.NDArray[np.bool_]
+    rows: Sequence[int], scores: Sequence[float], relations: Relations, permitted: npt.NDArray[np.bool_]
 ) -> Iterable[_Place]:
     """Lift the finders of the best rows, each unless it stands higher by itself."""
     lifted: dict[int, _Place] = {}
-    for leader in own[:_LEADERS]:
-        for finders in relations.finders[leader.row]:
+    for leader, score in zip(rows[:_LEADERS], scores, strict=False):
+        for finders in relations.finders[leader]:
             finder = next((row for row in finders if permitted[row]), None)
             if finder is not None:
                 # Leaders come by falling score: the first lifts highest.
-                lifted.setdefault(finder, _Place(_LED * leader.score, finder, leader.row))
-    standing = {place.row: place.score for place in own if place.row in lifted}
+                lifted.setdefault(finder, _Place(_LED * score, finder, leader))
+    standing = {row: score for row, score in zip(rows, scores, strict=True) if row in lifted}
     lifted = {row: place for row, place in lifted.items() if place.score > standing.get(row, 0.0)}
-    rest = (place for place in own if place.row not in lifted)
+    # Made as they are asked for: a search shows twenty of a thousand candidates.
+    rest = (_Place(score, row) for row, score in zip(rows, scores, strict=True) if row not in lifted)
     return heapq.merge(rest, sorted(lifted.values(), key=_rank), key=_rank)
 
 

@@ -29,6 +29,9 @@ _SPARE: Final = 8
 _PRODUCT: Final = 1 << 18
 """Multiplications in one product from which OpenBLAS starts threads."""
 
+_ROWS: Final = 128
+"""Vectors in one product at most: memory for more comes from the system each time, page by page."""
+
 _PORTION: Final = 4096
 """Vectors that are compared with many queries at once; bounds what that takes of memory."""
 
@@ -205,22 +208,21 @@ def highest(scores: npt.NDArray[np.floating], k: int) -> Ordinals:
     """Return the positions of the ``k`` highest scores in no order; of equal ones the lower position."""
     if len(scores) <= k:
         return np.arange(len(scores))
-    near = _near(scores, k)
-    edge = np.partition(scores[near], -k)[-k]
-    above = near[scores[near] > edge]
-    return np.concatenate([above, near[scores[near] == edge][: k - len(above)]])
-
-
-def _near(scores: npt.NDArray[np.floating], k: int) -> Ordinals:
-    """Return the positions, rising, of a few scores that have the ``k`` highest among them."""
-    # At least k scores reach the k-th of the best of each group. Ten times as fast as one partition of all,
-    # which scores that are mostly equal slow down.
     groups = 8 * k
     size = len(scores) // groups
     if size < 2:
-        return np.arange(len(scores))
-    highest_each = scores[: size * groups].reshape(size, groups).max(axis=0)
-    return np.flatnonzero(scores >= np.partition(highest_each, -k)[-k])
+        return _first_highest(scores, k)
+    # At least k scores reach the k-th of the best of each group. Ten times as fast as one partition of all,
+    # which scores that are mostly equal slow down.
+    best = scores[: size * groups].reshape(size, groups).max(axis=0)
+    near = np.flatnonzero(scores >= np.partition(best, -k)[-k])
+    return near[_first_highest(scores[near], k)]
+
+
+def _first_highest(scores: npt.NDArray[np.floating], k: int) -> Ordinals:
+    edge = np.partition(scores, -k)[-k]
+    above = np.flatnonzero(scores > edge)
+    return np.concatenate([above, np.flatnonzero(scores == edge)[: k - len(above)]])
 
 
 def _products(some: Vectors, vectors: Vectors, ids: Ordinals) -> Scores:
@@ -232,7 +234,7 @@ def _products(some: Vectors, vectors: Vectors, ids: Ordinals) -> Scores:
     # Two at least: with a single vector numpy calls gemv, which starts threads far earlier.
     left = np.zeros((max(2, len(some)), some.shape[1]))
     left[: len(some)] = some
-    step = max(1, _PRODUCT // left.size)
+    step = min(_ROWS, max(1, _PRODUCT // left.size))
     products = np.empty((len(left), len(ids)))
     for start in range(0, len(ids), step):
         portion = vectors[ids[start : start + step]].astype(np.float64)
