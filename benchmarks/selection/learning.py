@@ -1,8 +1,8 @@
 """Learning curves: what a selector gains from the calls of those who came before.
 
-Half of a set's requests are made, each followed by the calls that it needs, which the selector learns from as a
-server's selector does; the other half is searched for. More and more calls are learned, over several splits.
-What is learned goes through `HybridSelector.learn`, so it lags behind as much as it does in a server.
+Half of a set's requests are made, each followed by the calls that it needs; the other half is searched for.
+More and more calls are learned, over several splits, through `HybridSelector.learn`: it lags behind as much
+as it does in a server.
 """
 
 from __future__ import annotations
@@ -108,8 +108,8 @@ def _partial(course: _Course, draw: random.Random) -> list[list[_Use]]:
 TRAFFIC: Final[Mapping[str, _Draw]] = MappingProxyType(
     {"even": _even, "natural": _natural, "wrong": _wrong, "partial": _partial}
 )
-"""How calls fall on tools: as many of each as there are up to the level; as the set has them; as many of each,
-a fifth of them of a wrong tool; as the set has them, with a share of the tools never called."""
+"""How calls fall on tools: evenly, as far as there are so many; as the set has them; evenly, a fifth of them
+of a wrong tool; as the set has them, with a share of the tools never called."""
 
 UNUSED: Final = "partial: never called"
 """The searches of the partial traffic that need none but the tools that are never called."""

@@ -177,7 +177,7 @@ def _dress(axes: Any, labels: _Axes) -> None:
 
     if labels.zero:
         axes.set_xscale("symlog", linthresh=1)
-        axes.xaxis.set_major_locator(ticker.FixedLocator((0, 1, 2, 5, 10, 20)))
+        axes.xaxis.set_major_locator(ticker.FixedLocator((0, 0.5, 1, 2, 5, 10, 20)))
     else:
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))

@@ -182,10 +182,10 @@ def _lessons(results: Results) -> Iterator[str]:
         return
     yield "## Learning from use: hit@1 / recall@5 / nDCG@10 by calls of each tool\n"
     yield (
-        "Learned from half of the requests and searched for the others, over several splits. `even`: up to so "
-        "many calls of each tool; `natural`: on average, as the set has them; `wrong`: as even, 20 % of the "
-        "calls are of a wrong tool; `partial`: as natural, 30 % of the tools are never called. `calls`: of "
-        "each tool that the set asks for, on average; there may be no more. `served`: share of the "
+        "Learned from half of the requests and searched for the others, over several splits. `even`: up to "
+        "so many calls of each tool; `natural`: on average, as the set has them; `wrong`: as even, 20 % of "
+        "the calls are of a wrong tool; `partial`: as natural, 30 % of the tools are never called. `calls`: "
+        "of each tool that the set asks for, on average; there may be no more. `served`: share of the "
         "requests that are found to be served.\n"
     )
     levels = sorted({one.level for one in results.lessons})
