@@ -185,6 +185,15 @@ def test_tools_are_read_from_a_file_of_lines(tmp_path: Path, name: str) -> None:
     assert (bare.name, bare.title, bare.description, bare.tags) == ("bare", None, "", frozenset())
 
 
+@pytest.mark.parametrize("nothing", [None, []])
+def test_a_line_may_say_that_it_depends_on_nothing(tmp_path: Path, nothing: list[str] | None) -> None:
+    path = tmp_path / "tools.jsonl"
+    path.write_text(json.dumps({"name": "a", "server": None, "depends_on": nothing}))
+    (row,) = Catalog.from_jsonl(path).rows
+
+    assert (row.requires, row.group) == ((), "")
+
+
 @pytest.mark.parametrize(
     "line",
     [

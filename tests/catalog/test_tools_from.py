@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scopedtools import Context, ScopedServer, tools_from
+from scopedtools import Context, ScopedServer, tool, tools_from
 from scopedtools.assembly import SEARCH_TOOLS
 from scopedtools.catalog.primitives import Tool
 from scopedtools.exceptions import DefinitionError
@@ -92,6 +92,36 @@ async def test_errors_of_the_group_and_of_the_function_may_be_read(zoo: types.Mo
 def test_one_module_can_be_taken_twice_under_two_prefixes(zoo: types.ModuleType) -> None:
     server = serving(one=tools_from(zoo, prefix="a_"), other=tools_from(zoo, prefix="b_"))
     assert [row.name for row in tools(server)] == ["a_zebra", "a_ape", "a_ant", "b_zebra", "b_ape", "b_ant"]
+
+
+def test_names_that_a_toolset_requires_of_itself_get_its_prefix_and_others_do_not() -> None:
+    def look_up() -> str:
+        """Look up."""
+        return ""
+
+    @tool(name="purchase", requires=["look_up", "log_in"])
+    def order() -> str:
+        """Order."""
+        return ""
+
+    @tool(requires=["purchase"])
+    def send() -> str:
+        """Send."""
+        return ""
+
+    @tool
+    def log_in() -> str:
+        """Log in."""
+        return ""
+
+    server = serving(books=tools_from([look_up, order, send], prefix="books_"), more=tools_from([log_in]))
+
+    assert {row.name: row.requires for row in tools(server)} == {
+        "books_look_up": (),
+        "books_purchase": ("books_look_up", "log_in"),
+        "books_send": ("books_purchase",),
+        "log_in": (),
+    }
 
 
 class Keeper:

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scopedtools.catalog.catalog import Catalog
+from scopedtools.catalog.primitives import Prompt, Tool
 from scopedtools.retrieval import HashingEncoder, HybridSelector
 from scopedtools.types import Hit, Ranking, Rows, Turn
 from tests.retrieval.rows import CountingEncoder, Row
@@ -138,6 +140,16 @@ async def test_what_was_said_is_encoded_once_however_long_it_is_remembered() -> 
     assert [texts[0] for texts in encoder.queries] == list(said)
 
 
+async def test_a_vague_answer_fits_where_what_came_before_does(selector: HybridSelector) -> None:
+    assert (await found(selector, "yes, please", BOOKING)).fits
+
+
+async def test_where_nothing_is_said_now_nothing_is_found_whatever_came_before(
+    selector: HybridSelector,
+) -> None:
+    assert await found(selector, " ", BOOKING) == ((), False)
+
+
 # What was called
 
 
@@ -174,6 +186,13 @@ async def test_a_call_of_a_row_without_a_group_does_not_speak_for_others_without
     ranking = await selector.search("gamma", within=0b111, limit=3, history=[Turn("", called=(0,))])
 
     assert [hit.row for hit in ranking.hits] == [2]
+
+
+@pytest.mark.parametrize("row", [len(TRIP), 99, -1])
+async def test_a_call_of_a_row_that_there_is_not_speaks_for_none(selector: HybridSelector, row: int) -> None:
+    ranking = await found(selector, "find a flight", Turn("", called=(row,)))
+
+    assert ranking == await found(selector, "find a flight")
 
 
 async def test_a_new_clear_command_comes_before_what_calls_speak_for(selector: HybridSelector) -> None:
@@ -221,6 +240,21 @@ async def test_what_a_row_requires_is_found_and_chosen_with_it(cinema: HybridSel
 
     assert [(hit.row, hit.needed_by) for hit in ranking.hits] == [(2, None), (3, 2), (4, 2)]
     assert chosen == ranking.hits
+
+
+async def test_a_prompt_of_the_same_name_does_not_hide_a_required_tool() -> None:
+    catalog = Catalog(
+        [
+            Prompt(name="open_vault", description="Ask."),
+            Tool(name="open_vault", description="Turn the wheel."),
+            Tool(name="transfer_gold", description="Transfer gold.", requires=("open_vault",)),
+        ]
+    )
+    selector = HybridSelector(HashingEncoder())
+    await selector.prepare(catalog.rows)
+    ranking = await selector.search("transfer gold", within=catalog.of("tool").bits, limit=2)
+
+    assert [hit.row for hit in ranking.hits] == [2, 1]
 
 
 async def test_what_finds_the_id_that_a_row_takes_is_found_and_chosen_with_it(cinema: HybridSelector) -> None:

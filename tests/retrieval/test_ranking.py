@@ -98,6 +98,12 @@ def test_a_required_row_that_is_better_itself_keeps_its_own_place() -> None:
     assert hits[0].needed_by is None
 
 
+def test_a_required_row_keeps_what_speaks_for_itself() -> None:
+    (_, vault, *_) = ranked([0.9, 0.4, 0.0, 0.0, 0.0], BANK)
+
+    assert vault == Hit(1, 0.9, 0.4, 0.4, "all of it", needed_by=0)
+
+
 def test_what_two_rows_require_is_listed_once() -> None:
     rows = (Row("a", requires=("key",)), Row("b", requires=("key",)), Row("key"))
 
@@ -158,6 +164,24 @@ def test_a_row_that_finds_an_id_and_is_better_itself_is_not_moved() -> None:
 
 def test_a_row_that_finds_an_id_is_not_shown_to_those_who_may_not_use_it() -> None:
     assert [hit.row for hit in ranked([0.8, 0.0, 0.75, 0.7], CINEMA, within=0b1101)] == [0, 2, 3]
+
+
+def test_where_the_best_row_that_finds_an_id_is_not_permitted_the_next_comes() -> None:
+    rows = (*CINEMA, Row("search_movies_by_year", group="films"))
+
+    assert [hit.row for hit in ranked([0.8, 0.0, 0.0, 0.0, 0.0], rows)] == [0, 1]
+    assert [hit.row for hit in ranked([0.8, 0.0, 0.0, 0.0, 0.0], rows, within=0b11101)] == [0, 4]
+
+
+def test_what_a_row_requires_that_is_not_shown_is_not_shown_for_its_sake() -> None:
+    rows = (
+        Row("search_movies", group="films", requires=("log_in",)),
+        Row("log_in", group="films"),
+        Row("credits", inputs=(("movie_id", ""),), group="films"),
+    )
+
+    assert [hit.row for hit in ranked([0.0, 0.0, 0.9], rows)] == [2, 0, 1]
+    assert [hit.row for hit in ranked([0.0, 0.0, 0.9], rows, within=0b110)] == [2]
 
 
 def test_only_the_best_rows_lift_others() -> None:

@@ -12,7 +12,7 @@ def taking(name: str, *ids: str, group: str = "films", options: tuple[str, ...] 
 
 
 def finder(*rows: Row) -> str | None:
-    """Return the name of what finds the ID that the last row takes."""
+    """Return the name of what best finds the ID that the last row takes."""
     found = relate(rows).finders[-1]
     assert len(found) < 2
     return rows[found[0][0]].name if found else None
@@ -42,6 +42,12 @@ def test_required_rows_are_known_by_their_place_and_names_of_none_mean_nothing()
     rows = [Row("pay", requires=("log_in", "gone", "order", "log_in")), Row("order"), Row("log_in")]
 
     assert relate(rows).required == ((2, 1), (), ())
+
+
+def test_a_required_name_means_all_rows_that_have_it() -> None:
+    rows = [Row("pay"), Row("order", requires=("pay",)), Row("pay")]
+
+    assert relate(rows).required == ((), (0, 2), ())
 
 
 @pytest.mark.parametrize(
@@ -125,6 +131,51 @@ def test_a_thing_is_searched_for_in_many_words(name: str) -> None:
     assert finder(taking(name), taking("credits", "movie_id")) == name
 
 
+@pytest.mark.parametrize(
+    ("name", "parameter"),
+    [
+        ("list_users", "list_id"),
+        ("search_people", "search_id"),
+        ("find_books", "find_id"),
+        ("query_sales", "query_id"),
+    ],
+)
+def test_a_row_does_not_find_a_thing_that_is_called_as_it_searches(name: str, parameter: str) -> None:
+    assert finder(taking(name), taking("rerun", parameter)) is None
+
+
+def test_a_thing_that_is_called_as_it_is_searched_for_is_found_by_what_says_both() -> None:
+    rows = taking("list_users"), taking("find_list"), taking("rename", "list_id")
+
+    assert finder(*rows) == "find_list"
+
+
+@pytest.mark.parametrize(
+    "name", ["delete_movie_list", "POST /list/add_movie", "updateMovieList", "send_movie_list"]
+)
+def test_a_row_that_changes_a_list_does_not_find_what_is_in_it(name: str) -> None:
+    assert finder(taking(name), taking("credits", "movie_id")) is None
+
+
+def test_a_row_that_says_that_it_searches_finds_whatever_else_it_says() -> None:
+    assert finder(taking("post_search_movies"), taking("credits", "movie_id")) == "post_search_movies"
+
+
+def test_a_title_for_people_does_not_hide_what_a_row_finds() -> None:
+    rows = Row("search_movies", title="Kinosuche", group="films"), taking("credits", "movie_id")
+
+    assert finder(*rows) == "search_movies"
+
+
+def test_the_name_of_a_server_says_nothing_about_what_its_rows_find() -> None:
+    rows = (
+        Row("movie_search/log_in", title="log_in", group="films"),
+        Row("movie_search/credits", title="credits", inputs=(("movie_id", ""),), group="films"),
+    )
+
+    assert finder(*rows) is None
+
+
 def test_plurals_and_endings_of_a_thing_do_not_matter() -> None:
     assert finder(taking("list_categories"), taking("rename", "category_id")) == "list_categories"
     assert finder(taking("find_boxes"), taking("move", "boxIds")) == "find_boxes"
@@ -184,3 +235,9 @@ def test_each_id_has_its_own_finder() -> None:
     ]
 
     assert relate(rows).finders == ((), (), ((1,), (0,)), ((1,), (0,)))
+
+
+def test_of_those_that_find_a_thing_the_best_few_are_kept_best_first() -> None:
+    rows = [taking(f"search_{'very_' * i}popular_movies") for i in range(5)]
+
+    assert relate([*rows, taking("credits", "movie_id")]).finders[-1] == ((0, 1, 2),)

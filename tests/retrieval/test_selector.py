@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from scopedtools.exceptions import MissingDependencyError
@@ -74,6 +75,13 @@ async def test_a_choice_covers_every_clause() -> None:
 
     assert set(names(chosen)) == {"find_books", "get_weather", "send_email"}
     assert len({hit.clause for hit in chosen}) == 3
+
+
+async def test_a_chosen_row_names_its_clause_and_not_the_whole() -> None:
+    text = "find books by title; send an email message"
+    chosen = await (await ready()).select(text, within=ALL, limit=2, costs=COSTS, budget_tokens=10_000)
+
+    assert {hit.clause for hit in chosen} == {"find books by title", "send an email message"}
 
 
 async def test_a_choice_keeps_to_the_budget() -> None:
@@ -187,6 +195,21 @@ async def test_an_encoder_that_does_not_load_leaves_words_to_answer(
 
     assert names((await selector.search("send an email", within=ALL, limit=1)).hits) == ["send_email"]
     assert [record.message for record in caplog.records] == ["no vectors; words alone answer"]
+
+
+async def test_a_description_whose_vector_is_not_finite_leaves_words_to_answer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Odd(HashingEncoder):
+        def encode_documents(self, texts: Sequence[str]) -> Vectors:
+            vectors = super().encode_documents(texts)
+            vectors[["Cancel" in text for text in texts]] = np.nan
+            return vectors
+
+    selector = await ready(Odd())
+
+    assert names((await selector.search("cancel an order", within=ALL, limit=1)).hits) == ["cancel_order"]
+    assert "an encoder must return" in caplog.text
 
 
 async def test_words_answer_while_vectors_are_being_made() -> None:
