@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 
@@ -9,6 +10,8 @@ import sys
 def _run() -> int:
     # Before numpy is imported: times are of one thread, and threads of BLAS would fight over the cores.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # The system without an encoder says so for every set; here that is no news.
+    logging.getLogger("scopedtools.retrieval.selector").setLevel(logging.CRITICAL)
     from benchmarks.selection.command import main  # noqa: PLC0415 - see above
 
     return main()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
@@ -101,8 +100,6 @@ def _ours_vectors(_: Bench, encoder: Encoder) -> Selector:
 
 
 def _ours_words(_: Bench, __: Encoder) -> Selector:
-    # It says once that there are no vectors; here that is no news.
-    logging.getLogger("scopedtools.retrieval.selector").setLevel(logging.CRITICAL)
     return HybridSelector(NoEncoder())
 
 

@@ -18,8 +18,8 @@ from scopedtools.retrieval.uses import Uses
 if TYPE_CHECKING:
     from scopedtools.types import Vectors
 
-_GROWTH: Final = 1.05
-"""Derived anew once there are so many times the changes: rarely where there is much to derive from."""
+_GROWTH: Final = 0.05
+"""Derived anew after as many changes as this share of the uses: rarely where there is much to derive from."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -29,7 +29,8 @@ class Learning:
 
     Give it to `HybridSelector`. Everybody's calls teach everybody; one caller teaches a row at most
     ``per_caller`` requests. What is kept of a request is its vector and its terms. New contexts are shown
-    what earlier calls speak for; replicas list the same only as far as they learned the same.
+    what earlier calls speak for; replicas list the same only as far as they learned the same. One selector
+    can have it at a time. Of what it was told last, a twentieth at most is not in the file yet.
 
     Args:
         path: File where it is kept between runs; readable by its owner alone.
@@ -52,21 +53,25 @@ class Learning:
         self._path = None if path is None else Path(path)
         self._bounds = {"per_row": per_row, "per_caller": per_caller, "total": total}
         self._uses = Uses(("", ""), per_row=per_row, per_caller=per_caller, total=total)
-        self._learned: Learned | None = None
+        self._index: Index | None = None
+        self._learned: tuple[Index, Learned | None] | None = None
         self._due = 0.0
         self._deriving = threading.Lock()
 
-    @property
-    def learned(self) -> Learned | None:
-        """What is known of the index now, or ``None``."""
-        return self._learned
+    def learned(self, index: Index) -> Learned | None:
+        """Return what is known of the rows of an index; ``None`` of any but the one that it learns about."""
+        # While a catalog is replaced, places of the old one must not be taken for those of the new.
+        known = self._learned
+        return None if known is None or known[0] is not index else known[1]
 
     def begin(self, index: Index) -> None:
         """Start to learn about the rows of an index, with what was kept of an earlier run."""
         if index.encoder != self._uses.encoder:
             self._uses = Uses(index.encoder, **self._bounds)
             self._restore()
-        self._derive(index)
+        with self._deriving:
+            self._index = index
+            self._derive()
 
     def record(self, index: Index, row: int, heard: Heard, vectors: Vectors, *, by: str = "") -> None:
         """Remember that a row was called successfully for what was said now.
@@ -76,31 +81,42 @@ class Learning:
 
         Args:
             index: The rows.
-            row: The row.
+            row: The row; one that there is not learns nothing.
             heard: The request.
             vectors: A vector for each of its texts.
             by: Opaque name of the caller, a digest rather than an identity.
         """
-        if index.vectors is None:
+        if index.vectors is None or not 0 <= row < len(index.rows):
             return
         clauses = 1 if len(heard.texts) > 1 else 0
         fits = index.vectors.scores(vectors[clauses:], np.array([row]))[:, 0]
         best = clauses + int(np.argmax(fits))
         self._uses.record(index.rows[row].name, heard.texts[best], vectors[best], by=by)
-        if self._uses.changes >= self._due:
-            self._derive(index)
-            self._save()
+        # While one thread derives, others go on: it takes seconds at most, and threads that wait for it would
+        # be missing where requests are answered.
+        if self._uses.changes >= self._due and self._deriving.acquire(blocking=False):
+            try:
+                self._derive()
+                self._save()
+            finally:
+                self._deriving.release()
 
     def forget(self, name: str | None = None, *, by: str | None = None) -> None:
-        """Forget a row's requests, a caller's, or all; it shows from the next call that is learned."""
-        self._uses.forget(name, by=by)
-        self._due = 0.0
+        """Forget a row's requests, a caller's, or all, in the file too; takes as long as deriving anew does.
 
-    def _derive(self, index: Index) -> None:
+        What an earlier run left in the file is there to be forgotten once the selector is prepared.
+        """
         with self._deriving:
-            changes = self._uses.changes
-            self._learned = Learned.build(self._uses, index)
-            self._due = changes * _GROWTH + 1
+            self._uses.forget(name, by=by)
+            if self._index is not None:
+                self._derive()
+                self._save()
+
+    def _derive(self) -> None:
+        assert self._index is not None  # noqa: S101 - begin set it
+        changes = self._uses.changes
+        self._learned = self._index, Learned.build(self._uses, self._index)
+        self._due = changes + max(1.0, _GROWTH * len(self._uses))
 
     def _restore(self) -> None:
         if self._path is None:

@@ -143,7 +143,7 @@ class HybridSelector:
 
         Args:
             text: The request.
-            row: Ordinal of the row.
+            row: Ordinal of the row; one that there is not learns nothing.
             by: Opaque name of the caller, a digest rather than an identity.
         """
         learning, judge, heard = self._learning, self._judge, hear(text)
@@ -173,7 +173,7 @@ class HybridSelector:
                 within,
                 k=k,
                 dense_weight=self._dense_weight,
-                learned=None if self._learning is None else self._learning.learned,
+                learned=None if self._learning is None else self._learning.learned(judge.index),
             )
             return conclude(judge, heard, scored)
 

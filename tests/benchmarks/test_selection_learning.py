@@ -40,7 +40,7 @@ def measured(bench: Bench, *, sample: int = 40, splits: int = 2) -> list[Lesson]
 
 
 def drawn(traffic: str, bench: Bench, seed: int = 0) -> list[list[learning._Use]]:
-    return TRAFFIC[traffic](learning._course(bench, seed, 0), random.Random(seed))
+    return TRAFFIC[traffic](learning._course(bench, seed, 0), random.Random(seed))  # noqa: S311 - repeated
 
 
 def tools_of(portions: Sequence[Sequence[learning._Use]]) -> Counter[str]:

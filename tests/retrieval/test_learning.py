@@ -5,14 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import stat
+import threading
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from scopedtools.retrieval import HashingEncoder, HybridSelector, Learning
+from scopedtools.retrieval import HashingEncoder, HybridSelector, Index, Learning
+from scopedtools.retrieval.learned import Learned
+from scopedtools.retrieval.uses import Uses
 from scopedtools.types import Encoder, Learner, Ranking
 from tests.retrieval.rows import ALL, COSTS, SHOP, CountingEncoder
+
+if TYPE_CHECKING:
+    from scopedtools.types import Vectors
 
 pytestmark = pytest.mark.anyio
 
@@ -132,14 +140,14 @@ async def test_a_blank_request_teaches_nothing(text: str) -> None:
     learning = Learning()
     await (await ready(learning)).learn(text, place("get_weather"))
 
-    assert learning.learned is None
+    assert len(learning._uses) == 0
 
 
 async def test_a_call_before_the_selector_is_prepared_teaches_nothing() -> None:
     learning = Learning()
     await HybridSelector(HashingEncoder(), learning=learning).learn(UMBRELLA[0], place("get_weather"))
 
-    assert learning.learned is None
+    assert len(learning._uses) == 0
 
 
 # Bounds
@@ -183,16 +191,6 @@ async def test_one_caller_cannot_turn_a_row_away_from_what_others_call_it_for() 
 
 
 # Forgetting
-
-
-async def test_what_is_forgotten_is_not_known_any_more_once_something_is_learned() -> None:
-    learning = Learning()
-    selector = await taught(learning)
-    learning.forget("get_weather")
-    await teach(selector, "cancel_order", PARCEL[:1])
-
-    assert list(learning._uses.rows()) == ["cancel_order"]
-    assert await first(selector, PARAPHRASE) != "get_weather"
 
 
 async def test_what_a_caller_taught_can_be_forgotten() -> None:
@@ -248,7 +246,7 @@ async def test_what_another_encoder_learned_is_refused_and_learning_begins_anew(
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "must be of encoder" in caplog.text
     assert "learning begins anew" in caplog.text
-    assert learning.learned is None
+    assert len(learning._uses) == 0
     await taught_more(selector)
     assert await first(selector, PARAPHRASE) == "get_weather"
 
@@ -285,7 +283,7 @@ async def test_a_call_whose_request_cannot_be_encoded_teaches_nothing() -> None:
     selector = await ready(learning, encoder)
     encoder.fails = True
     await teach(selector, "get_weather", UMBRELLA)
-    assert learning.learned is None
+    assert len(learning._uses) == 0
 
     encoder.fails = False
     await taught_more(selector)
@@ -309,7 +307,7 @@ async def test_where_there_are_no_vectors_nothing_is_learned(caplog: pytest.LogC
     with caplog.at_level(logging.CRITICAL):
         selector = await taught(learning, Missing())
 
-    assert learning.learned is None
+    assert len(learning._uses) == 0
     assert await found(selector, "umbrella") == ((), False)
 
 
@@ -344,10 +342,129 @@ async def test_many_calls_are_learned_without_deriving_at_each(monkeypatch: pyte
     def counting(self: Learning, *given: object) -> None:
         nonlocal derived
         derived += 1
-        derive(self, *given)  # type: ignore[arg-type]
+        derive(self, *given)
 
     monkeypatch.setattr(Learning, "_derive", counting)
     selector = await ready(Learning(per_row=1000))
     await teach(selector, "get_weather", [f"umbrella{number}" for number in range(300)])
 
     assert derived < 100
+
+
+class Gated(HashingEncoder):
+    """Waits, once it is told to, before it encodes descriptions."""
+
+    def __init__(self) -> None:
+        super().__init__(64)
+        self.entered, self.gate = threading.Event(), threading.Event()
+        self.gate.set()
+
+    def encode_documents(self, texts: Sequence[str]) -> Vectors:
+        self.entered.set()
+        assert self.gate.wait(10)
+        return super().encode_documents(texts)
+
+
+async def test_while_a_catalog_is_replaced_what_was_learned_of_the_old_one_counts_for_no_row() -> None:
+    encoder = Gated()
+    selector = await taught(Learning(), encoder)
+    encoder.entered.clear()
+    encoder.gate.clear()
+    preparing = asyncio.ensure_future(selector.prepare([SHOP[0], SHOP[place("get_weather")]]))
+    assert await asyncio.to_thread(encoder.entered.wait, 10)
+    between = await selector.search(f"{PARAPHRASE} in a city", within=0b11, limit=1)
+    encoder.gate.set()
+    await preparing
+    after = await selector.search(f"{PARAPHRASE} in a city", within=0b11, limit=1)
+
+    assert [hit.row for hit in (*between.hits, *after.hits)] == [1, 1]
+
+
+async def test_where_a_new_catalog_gets_no_vectors_what_was_learned_of_the_old_one_counts_for_no_row() -> (
+    None
+):
+    class Ailing(HashingEncoder):
+        ill = False
+
+        def encode_documents(self, texts: Sequence[str]) -> Vectors:
+            if self.ill:
+                raise RuntimeError("the model is broken")
+            return super().encode_documents(texts)
+
+    encoder = Ailing(64)
+    selector = await taught(Learning(), encoder)
+    encoder.ill = True
+    await selector.prepare(SHOP[:1])
+
+    assert await selector.search(PARAPHRASE, within=1, limit=1) == ((), False)
+
+
+@pytest.mark.parametrize("row", [len(SHOP), 99, -1])
+async def test_a_row_that_there_is_not_learns_nothing(row: int) -> None:
+    learning = Learning()
+    await (await ready(learning)).learn(UMBRELLA[0], row)
+
+    assert len(learning._uses) == 0
+
+
+async def test_a_search_does_not_wait_for_what_is_being_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    entered, gate, derived = threading.Event(), threading.Event(), 0
+
+    def derive(uses: Uses, index: Index) -> None:
+        nonlocal derived
+        derived += 1
+        entered.set()
+        assert gate.wait(20)
+
+    gate.set()
+    selector = await ready(Learning())
+    gate.clear()
+    monkeypatch.setattr(Learned, "build", derive)
+    lessons = [asyncio.ensure_future(selector.learn(f"umbrella{number}", 4)) for number in range(60)]
+    assert await asyncio.to_thread(entered.wait, 10)
+    ranking = await asyncio.wait_for(found(selector, "send an email message"), 10)
+    gate.set()
+    await asyncio.gather(*lessons)
+
+    assert ranking.hits[0].row == place("send_email")
+    assert derived < 20
+
+
+async def test_what_was_learned_last_is_soon_known_after_a_start_and_where_the_bounds_are_reached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [f"umbrella{number}" for number in range(200)]
+    await teach(await ready(Learning(tmp_path / "uses", per_row=200)), "get_weather", texts)
+    derived: list[int] = []
+    build = Learned.build
+
+    def counting(uses: Uses, index: Index) -> Learned | None:
+        derived.append(uses.changes)
+        return build(uses, index)
+
+    monkeypatch.setattr(Learned, "build", counting)
+    selector = await ready(Learning(tmp_path / "uses", per_row=200))
+    await teach(selector, "get_weather", texts * 4)
+
+    assert all(5 <= later - earlier <= 11 for earlier, later in pairwise(derived))
+
+
+@pytest.mark.parametrize("by", [None, "x"])
+async def test_what_is_forgotten_is_gone_at_once_from_answers_and_from_the_file(
+    tmp_path: Path, by: str | None
+) -> None:
+    learning = Learning(tmp_path / "uses")
+    selector = await ready(learning)
+    await teach(selector, "get_weather", UMBRELLA * 2, by="x")
+    await teach(selector, "cancel_order", PARCEL * 2, by="y")
+    assert await first(selector, PARAPHRASE) == "get_weather"
+    learning.forget(None if by else "get_weather", by=by)
+
+    assert await first(selector, PARAPHRASE) != "get_weather"
+    assert await first(await ready(Learning(tmp_path / "uses")), PARAPHRASE) != "get_weather"
+    assert b"umbrella" not in (tmp_path / "uses").read_bytes()
+    assert b"parcel" in (tmp_path / "uses").read_bytes()
+
+
+def test_forgetting_before_there_is_a_selector_does_nothing() -> None:
+    Learning().forget()
