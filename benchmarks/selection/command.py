@@ -14,6 +14,7 @@ from benchmarks.selection import plots, report
 from benchmarks.selection.machine import machine
 from benchmarks.selection.results import Results
 from benchmarks.selection.runs import Options, Run, say
+from benchmarks.selection.sample import DATA_VARIABLE, DEFAULT_DATA
 from benchmarks.selection.sets import GROUPS, SPECS
 from benchmarks.selection.systems import SYSTEMS
 from benchmarks.selection.vectors import CACHE, CachingEncoder
@@ -21,7 +22,6 @@ from scopedtools.exceptions import MissingDependencyError
 from scopedtools.retrieval import HashingEncoder, SentenceTransformerEncoder
 from scopedtools.types import Encoder
 
-DATA: Final = "../shared/data"
 OUT: Final = Path(__file__).parent / "results"
 PARTS: Final = ("ranking", "needle", "abstention", "learning")
 USUAL_PARTS: Final = PARTS[:3]
@@ -67,7 +67,7 @@ def _encoder(name: str) -> Encoder:
 
 def _options(arguments: Sequence[str]) -> Options:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.selection", description=__doc__)
-    data = os.environ.get("SCOPEDTOOLS_DATA", DATA)
+    data = os.environ.get(DATA_VARIABLE, DEFAULT_DATA)
     default = "single,dialogues,enlarged"
     parser.add_argument(
         "--sets", default=default, help=f"names, or {', '.join(GROUPS)}; {default} by default"

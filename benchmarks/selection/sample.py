@@ -12,6 +12,7 @@ from scopedtools.evaluation.data import Slot
 from scopedtools.exceptions import ScopedToolsError
 
 DATA_VARIABLE: Final = "SCOPEDTOOLS_DATA"
+DEFAULT_DATA: Final = "../shared/data"
 
 
 class SampleError(ScopedToolsError):
@@ -54,11 +55,7 @@ def take_sample(name: str, size: int) -> Sample:
     singles = [spec.name for spec in SPECS.values() if not spec.dialogue]
     if name not in singles:
         raise SampleError(f"the set must be one of {', '.join(singles)}, got {name!r}")
-    data = os.environ.get(DATA_VARIABLE, "")
-    if not data and name != "tiny":
-        raise SampleError(
-            f"{DATA_VARIABLE} is not set; set it to the folder of the test sets, or take 'tiny'"
-        )
+    data = os.environ.get(DATA_VARIABLE, DEFAULT_DATA)
     try:
         bench = load(SPECS[name], Path(data), size)
     except MissingSetError as error:
