@@ -10,6 +10,7 @@ import bm25s
 import numpy as np
 import numpy.typing as npt
 
+from scopedtools.retrieval.ranking import choose
 from scopedtools.retrieval.text import words
 from scopedtools.retrieval.vectors import members
 from scopedtools.types import Describable, Encoder, Hit, Ranking, Rows, Turn
@@ -82,7 +83,7 @@ class Scored:
         history: Sequence[Turn] = (),
     ) -> tuple[Hit, ...]:
         ranking = await self.search(intent, within=within, limit=4 * limit, history=history)
-        return fitting(ranking.hits, limit=limit, costs=costs, budget_tokens=budget_tokens)
+        return choose(iter(ranking.hits), limit=limit, costs=costs, budget_tokens=budget_tokens)
 
     def _said(self, text: str, history: Sequence[Turn]) -> Said:
         said = [(text, 1.0)]
@@ -183,17 +184,6 @@ def top(scores: Scores, k: int) -> npt.NDArray[np.int64]:
         # Everything from the k-th score up: partition alone leaves equal scores in an arbitrary order.
         rows = rows[scores[rows] >= np.partition(scores[rows], -k)[-k]]
     return rows[np.lexsort((rows, -scores[rows]))][:k]
-
-
-def fitting(hits: Sequence[Hit], *, limit: int, costs: Sequence[int], budget_tokens: int) -> tuple[Hit, ...]:
-    """Return the first hits that fit into a list together, passing over those that do not."""
-    chosen: list[Hit] = []
-    left = budget_tokens
-    for hit in hits:
-        if len(chosen) < limit and costs[hit.row] <= left:
-            chosen.append(hit)
-            left -= costs[hit.row]
-    return tuple(chosen)
 
 
 def scaled(scores: Scores) -> Scores:

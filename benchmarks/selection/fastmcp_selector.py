@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from benchmarks.selection.baselines import fitting
 from benchmarks.selection.fastmcp_system import FastMCPSearch
 from scopedtools.catalog.primitives import Tool
+from scopedtools.retrieval.ranking import choose
 from scopedtools.retrieval.vectors import members
 from scopedtools.types import Describable, Hit, Ranking, Rows, Turn
 
@@ -60,7 +60,7 @@ class FastMCPSelector:
         history: Sequence[Turn] = (),
     ) -> tuple[Hit, ...]:
         ranking = await self.search(intent, within=within, limit=_DEPTH, history=history)
-        return fitting(ranking.hits, limit=limit, costs=costs, budget_tokens=budget_tokens)
+        return choose(iter(ranking.hits), limit=limit, costs=costs, budget_tokens=budget_tokens)
 
 
 def _line(row: Describable) -> dict[str, Any]:

@@ -8,10 +8,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from scopedtools.catalog.catalog import Catalog
-from scopedtools.catalog.view import View
-from scopedtools.context.policy import ViewPolicy
 from scopedtools.context.settings import ViewSettings
-from scopedtools.context.store import MemoryStore
+from scopedtools.evaluation.run import view_policy
 from scopedtools.retrieval.lexical import LexicalIndex
 from scopedtools.retrieval.text import words
 from scopedtools.types import Encoder, Selector
@@ -99,20 +97,10 @@ def _keyword(texts: Sequence[str]) -> Shown:
 
 
 def _view(catalog: Catalog, selector: Selector) -> Shown:
-    policy = view_policy(catalog, selector)
+    policy = view_policy(catalog, selector, ViewSettings())
 
     async def shown(text: str) -> tuple[int, ...]:
         chosen, _ = await policy.choose(catalog.all, text)
         return chosen.order
 
     return Shown("view", "what a scopedtools server lists, without its two search tools", shown)
-
-
-def view_policy(catalog: Catalog, selector: Selector) -> ViewPolicy:
-    """Return the policy that a server has by default."""
-
-    async def ready() -> Selector:
-        return selector
-
-    nothing = View(catalog, 0)
-    return ViewPolicy(catalog, search=nothing, store=MemoryStore(), selector=ready, settings=ViewSettings())

@@ -21,13 +21,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.selection.judge_lists import view_policy
 from benchmarks.selection.live_server import hosted, make_selector, make_server
 from benchmarks.selection.sample import Request, take_sample
 from scopedtools.assembly import SEARCH_TOOLS
 from scopedtools.catalog.catalog import Catalog
+from scopedtools.context.settings import ViewSettings
 from scopedtools.evaluation.data import Slot
 from scopedtools.evaluation.measures import complete, hit, mean, recall
+from scopedtools.evaluation.run import view_policy
 from scopedtools.exceptions import ScopedToolsError
 from scopedtools.retrieval import HybridSelector
 from scopedtools.retrieval.encoders import DEFAULT_MODEL
@@ -105,7 +106,7 @@ class InProcess:
         self.catalog = catalog
         self.permitted = catalog.all - catalog.named(*SEARCH_TOOLS)
         self._selector = selector
-        self._policy = view_policy(catalog, selector)
+        self._policy = view_policy(catalog, selector, ViewSettings())
 
     async def see(self, text: str) -> Seen:
         """Choose a view and search."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from scopedtools.catalog.primitives import Tool
-from scopedtools.exceptions import CatalogError
+from scopedtools.exceptions import CatalogError, ScopedToolsError
+
+_Row = TypeVar("_Row")
 
 
 class _Line(msgspec.Struct):
@@ -28,26 +30,48 @@ _line: Final = msgspec.json.Decoder(_Line)
 
 def read_tools(path: Path) -> Iterator[Tool]:
     """Read one tool a line; see `Catalog.from_jsonl`."""
+    return read_lines(path, _tool, name_of=lambda tool: tool.name, error=CatalogError)
+
+
+def read_lines(
+    path: Path,
+    parse: Callable[[bytes], _Row],
+    *,
+    name_of: Callable[[_Row], str],
+    error: type[ScopedToolsError],
+) -> Iterator[_Row]:
+    """Read what the lines of a file hold, blank ones left out.
+
+    Args:
+        path: JSON lines, gzipped if the name ends in ``.gz``.
+        parse: Reads a line; raises ``msgspec.DecodeError`` where it is wrong.
+        name_of: What a line goes by in the file.
+        error: Raised, with the path and the line, where the file cannot be read, a line is wrong or a name
+            comes twice.
+    """
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             first: dict[str, int] = {}
             for number, line in enumerate(file, start=1):
                 if line.strip():
-                    tool = _tool(path, number, line)
-                    if first.setdefault(tool.name, number) != number:
-                        raise CatalogError(
-                            f"{path}, line {number}: {tool.name!r} is also in line {first[tool.name]}"
-                        )
-                    yield tool
-    except (OSError, EOFError, zlib.error) as error:
-        raise CatalogError(f"cannot read {path}: {error}") from error
+                    row = _parsed(parse, line, f"{path}, line {number}", error)
+                    name = name_of(row)
+                    if first.setdefault(name, number) != number:
+                        raise error(f"{path}, line {number}: {name!r} is also in line {first[name]}")
+                    yield row
+    except (OSError, EOFError, zlib.error) as failure:
+        raise error(f"cannot read {path}: {failure}") from failure
 
 
-def _tool(path: Path, number: int, line: bytes) -> Tool:
+def _parsed(parse: Callable[[bytes], _Row], line: bytes, where: str, error: type[ScopedToolsError]) -> _Row:
     try:
-        row = _line.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise CatalogError(f"{path}, line {number}: {error}") from error
+        return parse(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failure:
+        raise error(f"{where}: {failure}") from failure
+
+
+def _tool(line: bytes) -> Tool:
+    row = _line.decode(line)
     name = row.id or row.name
     return Tool(
         name=name,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
 
+from scopedtools.catalog.jsonl import read_lines
 from scopedtools.exceptions import ScopedToolsError
 
 Slot = tuple[str, ...]
@@ -87,33 +86,17 @@ def read_queries(path: Path | str) -> Iterator[Query]:
     Raises:
         QueryFileError: The file cannot be read, a line is not a request, or an ID comes twice.
     """
-    path = Path(path)
-    first: dict[str, int] = {}
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    query = _query(path, number, line)
-                    if first.setdefault(query.id, number) != number:
-                        raise QueryFileError(
-                            f"{path}, line {number}: {query.id!r} is also in line {first[query.id]}"
-                        )
-                    yield query
-    except (OSError, EOFError, zlib.error) as error:
-        raise QueryFileError(f"cannot read {path}: {error}") from error
+    return read_lines(Path(path), _query, name_of=lambda query: query.id, error=QueryFileError)
 
 
-def _query(path: Path, number: int, line: bytes) -> Query:
-    try:
-        row = _line.decode(line)
-        if row.turns is not None:
-            asks = tuple(_ask(turn.query, turn) for turn in row.turns)
-        elif row.query is not None:
-            asks = (_ask(row.query, row),)
-        else:
-            raise QueryFileError(f"{path}, line {number}: neither query nor turns")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise QueryFileError(f"{path}, line {number}: {error}") from error
+def _query(line: bytes) -> Query:
+    row = _line.decode(line)
+    if row.turns is not None:
+        asks = tuple(_ask(turn.query, turn) for turn in row.turns)
+    elif row.query is not None:
+        asks = (_ask(row.query, row),)
+    else:
+        raise msgspec.ValidationError("neither query nor turns")
     return Query(row.id, asks, dialogue=row.turns is not None, kind=row.kind or "", part=row.part or "")
 
 

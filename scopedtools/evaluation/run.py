@@ -73,17 +73,26 @@ async def run(
         settings: Sizes of views.
         k: Rows to rank.
     """
+    parts = _Parts(catalog, selector, view_policy(catalog, selector, settings), k)
+    for query in queries:
+        async for outcome in _followed(parts, query):
+            yield outcome
+
+
+def view_policy(catalog: Catalog, selector: Selector, settings: ViewSettings) -> ViewPolicy:
+    """Return the policy of a server without its search tools.
+
+    Args:
+        catalog: The rows.
+        selector: Ready: ``prepare(catalog.rows)`` has been awaited.
+        settings: Sizes of views.
+    """
 
     async def ready() -> Selector:
         return selector
 
-    policy = ViewPolicy(
-        catalog, search=View(catalog, 0), store=MemoryStore(), selector=ready, settings=settings
-    )
-    parts = _Parts(catalog, selector, policy, k)
-    for query in queries:
-        async for outcome in _followed(parts, query):
-            yield outcome
+    nothing = View(catalog, 0)
+    return ViewPolicy(catalog, search=nothing, store=MemoryStore(), selector=ready, settings=settings)
 
 
 async def _followed(parts: _Parts, query: Query) -> AsyncIterator[Outcome]:

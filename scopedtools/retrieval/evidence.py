@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from functools import lru_cache, partial
 from importlib import resources
-from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -93,9 +92,8 @@ class Judge:
         """
         if not scored.rows.size:
             return False
-        wholes = accumulate((one.searched for one in heard.utterances[:-1]), initial=0)
         # What is said now comes first and mostly decides; only where it is not served is the rest looked at.
-        return any(self._served(scored, whole, within) for whole in wholes)
+        return any(self._served(scored, whole, within) for whole, _ in heard.spans)
 
     def _served(self, scored: Scored, part: int, within: Rows) -> bool:
         # An encoder that failed on this request leaves no cosines.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate, pairwise
 from typing import Final, NamedTuple
 
 from scopedtools.retrieval.text import clauses
@@ -43,6 +44,11 @@ class Heard(NamedTuple):
 
     utterances: tuple[Utterance, ...]
     called: Mapping[int, float]
+
+    @property
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """Where the parts of each utterance begin and end in ``texts``; its whole is the first."""
+        return tuple(pairwise(accumulate((one.searched for one in self.utterances), initial=0)))
 
     @property
     def texts(self) -> tuple[str, ...]:

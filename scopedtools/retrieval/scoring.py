@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -12,13 +11,11 @@ import numpy.typing as npt
 from scopedtools.retrieval.heard import Heard, Utterance
 from scopedtools.retrieval.index import Index
 from scopedtools.retrieval.learned import Learned
-from scopedtools.retrieval.vectors import Ordinals, highest, members
+from scopedtools.retrieval.vectors import DECIMALS, Ordinals, highest, members
 from scopedtools.types import Rows
 
 if TYPE_CHECKING:
     from scopedtools.types import Vectors
-
-DECIMALS: Final = 6
 
 _WHOLE_WEIGHT: Final = 0.2
 """What the whole request counts beside its best part."""
@@ -97,7 +94,7 @@ def score(
     if not permitted.all():
         bm25 *= permitted
     rows = _candidates(index, heard, vectors, bm25, permitted=permitted, k=k, learned=learned)
-    spans = list(pairwise(accumulate((one.searched for one in heard.utterances), initial=0)))
+    spans = heard.spans
     most = bm25.max(axis=1, initial=0.0).astype(np.float64)
     lexical = _scaled(bm25[:, rows].astype(np.float64), most)
     words = _weighted(lexical, most, spans, heard.utterances)
