@@ -224,6 +224,21 @@ class Learner(Protocol):
         ...
 
 
+class Addition(NamedTuple):
+    """Why a row joined a view after it was seeded.
+
+    Attributes:
+        row: Ordinal of the row.
+        cause: What brought it: a later ``intent``, a ``search``, or the context that this one was forked from,
+            its ``parent``.
+        text: The beginning of that intent or search; empty for a parent.
+    """
+
+    row: int
+    cause: Literal["intent", "search", "parent"]
+    text: str = ""
+
+
 class ContextRecord(NamedTuple):
     """What is kept for a context: enough to list its view again.
 
@@ -232,17 +247,20 @@ class ContextRecord(NamedTuple):
         rows: Ordinals of the shown rows, in the order in which they are listed.
         turns: What was said and called so far, the last few, oldest first. Empty where the view does not
             grow, so that nothing about the content of a context is kept without need.
+        additions: Rows that were not in the seed, with the reason.
     """
 
     catalog: str
     rows: tuple[int, ...]
     turns: tuple[Turn, ...] = ()
+    additions: tuple[Addition, ...] = ()
 
 
 class ContextStore(Protocol):
-    """Keeps context records. Losing one is never an error: its view is seeded again.
+    """Keeps context records, and small values that tools keep for a context.
 
-    Keys are opaque digests; the store never sees an ID or a principal.
+    Losing a record is never an error: its view is seeded again. Keys are opaque digests; the store never
+    sees an ID or a principal. A record and a value live under keys of their own.
     """
 
     async def get(self, key: bytes) -> ContextRecord | None:
@@ -253,9 +271,62 @@ class ContextStore(Protocol):
         """Keep a record unless there is one for the key; return the one that is kept."""
         ...
 
-    async def put(self, key: bytes, record: ContextRecord) -> None:
-        """Keep a record in place of the one that there is."""
+    async def replace(self, key: bytes, before: ContextRecord, after: ContextRecord) -> bool:
+        """Keep ``after`` where ``before`` is kept now; false, and nothing changes, where it is not.
+
+        One step: of two that replace the same record at the same time, one gets false and looks again.
+        """
         ...
+
+    async def get_value(self, key: bytes, name: str) -> bytes | None:
+        """Return a value of a context, or ``None``; starts the time to live of its values anew."""
+        ...
+
+    async def put_value(self, key: bytes, name: str, value: bytes, *, ttl_s: float | None = None) -> bool:
+        """Keep a value; false where the context has no room for another.
+
+        Args:
+            key: Of the context.
+            name: Of the value.
+            value: What to keep.
+            ttl_s: Seconds after which this value goes; by default it lives as long as the context.
+        """
+        ...
+
+    async def add_value(
+        self, key: bytes, name: str, value: bytes, *, ttl_s: float | None = None
+    ) -> bytes | None:
+        """Keep a value unless there is one of that name; return the one that is kept, or ``None`` for no room.
+
+        One step: of several that add at the same time, all get the value of the first.
+        """
+        ...
+
+    async def delete_value(self, key: bytes, name: str) -> None:
+        """Forget a value, if it is there."""
+        ...
+
+    async def value_names(self, key: bytes) -> list[str]:
+        """Return the names of the values of a context, sorted."""
+        ...
+
+
+class Outcome(NamedTuple):
+    """How a request ended.
+
+    Attributes:
+        status: ``ok``; ``tool_error``: a result that says ``isError``; ``input_required``: the client is asked
+            something and calls again; ``task``: the call goes on as a task; ``error``: a JSON-RPC error;
+            ``cancelled``: the client went away or said so.
+        code: JSON-RPC code of an error, else ``None``.
+        view: Revision of the list in the answer, where it is of one context; else ``None``.
+        result: The result, a `scopedtools.protocol.results.Result`, or ``None`` where there is none.
+    """
+
+    status: Literal["ok", "tool_error", "input_required", "task", "error", "cancelled"]
+    code: int | None = None
+    view: str | None = None
+    result: Any = None
 
 
 TaskStatus: TypeAlias = Literal["working", "input_required", "completed", "failed", "cancelled"]

@@ -45,7 +45,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__init__": {"server", *PARTS},
     "testing": {"server", "retrieval", *PARTS},
     "evaluation": {"catalog", "context", *BASE},
-    "cli": {"evaluation", "server", "retrieval", "testing", *PARTS},
+    "telemetry": {"context", "protocol", *BASE},
+    "audit": {"context", "protocol", *BASE},
+    "client": {"context", "protocol", *BASE},
+    "cli": {"audit", "evaluation", "server", "retrieval", "telemetry", "testing", *PARTS},
 }
 
 MODULES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))

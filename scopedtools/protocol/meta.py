@@ -21,6 +21,12 @@ EXTENSION: Final = "io.github.scopedtools/context"
 INTENT: Final = "io.github.scopedtools/intent"
 """Request ``_meta``: what the unit of work is about."""
 
+PARENT: Final = "io.github.scopedtools/parent"
+"""Request ``_meta``: ID of the context that this one was forked from."""
+
+IF_REVISION: Final = "io.github.scopedtools/ifRevision"
+"""Request ``_meta``: revision of the list that the client holds; an answer that is the same leaves it out."""
+
 REPLY: Final = "io.github.scopedtools/reply"
 """Request ``_meta``: what the assistant answered before the intent; counts with it where the view grows."""
 
