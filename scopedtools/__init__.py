@@ -4,6 +4,7 @@ from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.declare import prompt, resource, tool, tools_from
 from scopedtools.catalog.view import View
 from scopedtools.context.context import Context
+from scopedtools.context.local import ContextLocal
 from scopedtools.context.settings import ViewSettings
 from scopedtools.exceptions import ToolError
 from scopedtools.protocol.content import Audio, EmbeddedResource, Image, PromptMessage, ResourceLink, Text
@@ -14,6 +15,7 @@ __all__ = [
     "Audio",
     "Catalog",
     "Context",
+    "ContextLocal",
     "EmbeddedResource",
     "Image",
     "Principal",

@@ -15,11 +15,10 @@ from scopedtools.catalog.convert import text_result
 from scopedtools.catalog.primitives import Primitive, Prompt, Tool
 from scopedtools.catalog.view import View
 from scopedtools.exceptions import DefinitionError
+from scopedtools.protocol.request import CALL_TOOL
 from scopedtools.protocol.results import CallResult
 from scopedtools.protocol.revisions import LATEST
 from scopedtools.types import Ranking
-
-CALL_TOOL: Final = "call_tool"
 
 _QUERY: Final = 200
 """Characters of a query that are repeated to whoever asked."""

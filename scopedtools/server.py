@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Final, cast
@@ -15,7 +13,8 @@ import msgspec
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from scopedtools.assembly import CALL_TOOL, SEARCH_TOOLS, assemble, has_choices, has_tasks, search_result
+from scopedtools.about import describe
+from scopedtools.assembly import SEARCH_TOOLS, assemble, has_tasks, search_result
 from scopedtools.auth.resource import ResourceServer, choose_authorizer
 from scopedtools.catalog.bind import Declared, read_declarations
 from scopedtools.catalog.catalog import Catalog
@@ -24,19 +23,21 @@ from scopedtools.catalog.primitives import KINDS, Prompt
 from scopedtools.catalog.view import View
 from scopedtools.context.carriers import CARRIERS, Carrier, CarrierTable
 from scopedtools.context.context import Context, ContextResolver
+from scopedtools.context.observer import Observer, guarded
 from scopedtools.context.policy import ViewPolicy
 from scopedtools.context.settings import ViewSettings
 from scopedtools.context.store import MemoryStore, MemoryTaskStore
 from scopedtools.exceptions import InvalidParamsError, ToolError
 from scopedtools.handlers.calls import Calls
-from scopedtools.handlers.connections import About, Connections
-from scopedtools.handlers.lists import Cache, Lists
+from scopedtools.handlers.connections import Connections
+from scopedtools.handlers.lists import Lists
 from scopedtools.handlers.scopes import Scopes
 from scopedtools.handlers.tasks import Tasks
 from scopedtools.listeners import Listeners
 from scopedtools.protocol.dispatch import Dispatcher
-from scopedtools.protocol.meta import EXTENSION, TASKS
+from scopedtools.protocol.meta import TASKS
 from scopedtools.protocol.results import CallResult
+from scopedtools.running import Running
 from scopedtools.selection import Selection
 from scopedtools.tasks import TaskSettings
 from scopedtools.transports.asgi import build_app, metadata_route
@@ -76,6 +77,8 @@ class ScopedServer:
         verifier: Tells who a bearer token belongs to. Without one everybody is anonymous.
         resource_server: Instead, OAuth over HTTP: checks tokens with a verifier of its own, tells clients
             where to get them, and which scopes a request needs.
+        observers: See each request begin and end, such as `scopedtools.telemetry.Telemetry` and
+            `scopedtools.audit.AuditTrail`. They start before everything else and stop after it.
         sessions: Keep a session for each client of a revision before 2026-07-28 over HTTP, with its stream
             of notifications, subscriptions and resumption. Without, such clients are served statelessly.
         allowed_hosts: Names under which the server is reached over HTTP. By default any, but loopback names
@@ -113,6 +116,7 @@ class ScopedServer:
         secret: bytes | None = None,
         verifier: TokenVerifier | None = None,
         resource_server: ResourceServer | None = None,
+        observers: Iterable[Observer] = (),
         sessions: bool = False,
         allowed_hosts: Iterable[str] | None = None,
         allowed_origins: Iterable[str] = (),
@@ -129,19 +133,31 @@ class ScopedServer:
         settings = views or ViewSettings()
         self.index_dir = Path(index_dir) if index_dir is not None else None
         self._selection = Selection(lambda: selector or _default_selector(self.index_dir), self.catalog.rows)
+        contexts = store if store is not None else MemoryStore()
         self._policy = ViewPolicy(
             self.catalog,
             search=search,
-            store=store if store is not None else MemoryStore(),
+            store=contexts,
             selector=self._selection.ready,
             settings=settings,
         )
         # A session ID that this server makes itself names a connection, not a unit of work.
         table = CarrierTable((one for one in carriers if not (sessions and one.legacy)), strict=strict_ids)
-        resolver = ContextResolver(table, secret=secret or os.environ.get(SECRET_VARIABLE, "").encode())
+        resolver = ContextResolver(
+            table, store=contexts, secret=secret or os.environ.get(SECRET_VARIABLE, "").encode()
+        )
         self.is_bound_to_process = sessions or has_tasks(self.catalog)
         authorizer = choose_authorizer(verifier, resource_server)
-        about = self._about(settings, table, authorized=authorizer is not None)
+        about = describe(
+            type(self),
+            base=ScopedServer,
+            name=self.name,
+            version=self.version,
+            catalog=self.catalog,
+            settings=settings,
+            carriers=table,
+            authorized=authorizer is not None,
+        )
         self._tasks = Tasks(
             task_store if task_store is not None else MemoryTaskStore(),
             tasks or TaskSettings(),
@@ -152,14 +168,11 @@ class ScopedServer:
             self,
             self.catalog,
             search=search,
-            resolver=resolver,
             settings=settings,
             cache=about.cache,
             explain=self._explain,
         )
-        self._calls = Calls(
-            self, self.catalog, lists=self._lists, resolver=resolver, called=self._called, tasks=offered
-        )
+        self._calls = Calls(self, self.catalog, lists=self._lists, called=self._called, tasks=offered)
         self._listeners = Listeners(self._lists.revision)
         connections = Connections(
             about,
@@ -171,10 +184,14 @@ class ScopedServer:
         )
         handlers = self._lists.table() | self._calls.table() | connections.table()
         handlers |= offered.table() if offered is not None else {}
-        self.dispatcher = Dispatcher(handlers, server_info=about.info)
-        scopes = Scopes(
-            self.catalog, lists=self._lists, resolver=resolver, enforce=settings.enforce, through=CALL_TOOL
+        self._observers = tuple(observers)
+        self.dispatcher = Dispatcher(
+            handlers,
+            server_info=about.info,
+            resolve=resolver.resolve,
+            observers=[guarded(observer) for observer in self._observers],
         )
+        scopes = Scopes(self.catalog, lists=self._lists, resolver=resolver, enforce=settings.enforce)
         self._sessions = Sessions() if sessions else None
         origins = tuple(allowed_origins)
         transport = HttpTransport(
@@ -194,9 +211,7 @@ class ScopedServer:
             origins=origins,
             lifespan=lambda: self,
         )
-        self._running = AsyncExitStack()
-        self._changing = asyncio.Lock()
-        self._holders = 0
+        self._running = Running(self._start)
 
     # Hooks
 
@@ -335,53 +350,29 @@ class ScopedServer:
         An ASGI server does this by itself. Where the server is mounted in another app, which does not
         pass its lifespan on, make it that app's: ``Starlette(..., lifespan=lambda app: server)``.
         """
-        async with self._changing:
-            if self._holders == 0:
-                self._running = await self._start()
-            self._holders += 1
+        await self._running.__aenter__()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        async with self._changing:
-            self._holders -= 1
-            if self._holders == 0:
-                await self._running.__aexit__(kind, error, trace)
+        await self._running.__aexit__(kind, error, trace)
 
     async def _start(self) -> AsyncExitStack:
         async with AsyncExitStack() as started:
+            for observer in self._observers:
+                started.push_async_callback(observer.stop)
+                await observer.start()
             self._listeners.begin()
             started.push_async_callback(self._selection.stop)
             if any(self._policy.narrows(self.catalog.all, kind) for kind in KINDS):
                 self._selection.start()
-            lifespan: AbstractAsyncContextManager[None] = self.lifespan()
-            await started.enter_async_context(lifespan)
+            await started.enter_async_context(self.lifespan())
             # Before all else: tasks, and calls in sessions, use what `lifespan` holds.
             started.push_async_callback(self._tasks.stop)
             if self._sessions is not None:
                 started.push_async_callback(self._sessions.stop)
             started.callback(self._listeners.end)
             return started.pop_all()
-
-    def _about(self, settings: ViewSettings, table: CarrierTable, *, authorized: bool) -> About:
-        # A list that hooks, or scopes, may narrow for this request alone must not be kept for another.
-        own = type(self)
-        fixed = own.permitted is ScopedServer.permitted and own.listed is ScopedServer.listed
-        fixed = fixed and not self.catalog.has_scopes
-        # Not `inspect.getdoc`: where an author's class has no docstring, it gives that of this one.
-        documented = own.__doc__ if own is not ScopedServer else None
-        return About(
-            info={"name": self.name, "version": self.version},
-            instructions=inspect.cleandoc(documented) if documented else None,
-            extensions={
-                EXTENSION: {"version": 1, "carriers": [str(carrier) for carrier in table.carriers]},
-                **({TASKS: {}} if has_tasks(self.catalog) else {}),
-            },
-            completes=own.complete is not ScopedServer.complete or has_choices(self.catalog),
-            cache=Cache(
-                settings.list_ttl_ms if fixed else 0, "private" if authorized or not fixed else "public"
-            ),
-        )
 
     async def _called(self, ctx: Context, row: int) -> None:
         await self._policy.called(ctx, row)

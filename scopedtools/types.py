@@ -229,8 +229,8 @@ class Addition(NamedTuple):
 
     Attributes:
         row: Ordinal of the row.
-        cause: What brought it: a later ``intent``, a ``search``, or the context that this one was forked from,
-            its ``parent``.
+        cause: What brought it: a later ``intent``, a ``search``, or the ``parent``, the context that this one
+            was forked from.
         text: The beginning of that intent or search; empty for a parent.
     """
 
@@ -296,7 +296,7 @@ class ContextStore(Protocol):
     async def add_value(
         self, key: bytes, name: str, value: bytes, *, ttl_s: float | None = None
     ) -> bytes | None:
-        """Keep a value unless there is one of that name; return the one that is kept, or ``None`` for no room.
+        """Keep a value unless there is one of that name; return what is kept, or ``None`` for no room.
 
         One step: of several that add at the same time, all get the value of the first.
         """
@@ -315,8 +315,8 @@ class Outcome(NamedTuple):
     """How a request ended.
 
     Attributes:
-        status: ``ok``; ``tool_error``: a result that says ``isError``; ``input_required``: the client is asked
-            something and calls again; ``task``: the call goes on as a task; ``error``: a JSON-RPC error;
+        status: ``ok``; ``tool_error``: a result that says ``isError``; ``input_required``: the client is
+            asked something and calls again; ``task``: the call goes on as a task; ``error``: a JSON-RPC error;
             ``cancelled``: the client went away or said so.
         code: JSON-RPC code of an error, else ``None``.
         view: Revision of the list in the answer, where it is of one context; else ``None``.

@@ -24,6 +24,8 @@ PARTS = {
     "handlers",
     "auth",
     "assembly",
+    "running",
+    "about",
     *BASE,
 }
 
@@ -37,6 +39,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "retrieval": BASE,
     "auth": BASE,
     "selection": BASE,
+    "running": set(),
+    "about": {"assembly", "catalog", "context", "handlers", "protocol", *BASE},
     "assembly": {"auth", "catalog", "protocol", *BASE},
     "listeners": {"catalog", "context", "protocol", *BASE},
     "tasks": {"protocol", *BASE},

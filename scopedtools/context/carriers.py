@@ -1,96 +1,56 @@
-"""Where a context ID can ride on a request: a table, read in order.
+"""Finding the context ID of a request: a table of places, read in order.
 
-The table holds the places that SEP-2822, A2A, OpenTelemetry and the hosts of 2026 use, so that a server
-sees a unit of work without any of them changing.
+The places are those that SEP-2822, A2A, OpenTelemetry and the hosts of 2026 use, so that a server sees a
+unit of work without any of them changing.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, TypeAlias, TypeGuard
 from urllib.parse import parse_qs, unquote
 
+import msgspec
+from msgspec import UNSET
+
+from scopedtools.context.hosts import CARRIERS, Carrier, Place
 from scopedtools.exceptions import InvalidRequestError
 from scopedtools.protocol.meta import extension_settings
+from scopedtools.protocol.methods import CallParams
 from scopedtools.protocol.request import Request
+
+__all__ = ["CARRIERS", "Carrier", "CarrierTable", "Found", "is_context_id", "query_values"]
 
 _log: Final = logging.getLogger(__name__)
 
-_ID: Final = re.compile(r"[\x21-\x7e]{1,256}")
+_MAX_CHARACTERS: Final = 256
+_ID: Final = re.compile(rf"[\x21-\x7e]{{1,{_MAX_CHARACTERS}}}")
+_NOT_VISIBLE: Final = re.compile(r"[^\x21-\x7e]")
 
-Place: TypeAlias = Literal["extension", "header", "meta", "baggage", "query"]
+_BAGGAGE: Final = b"baggage"
 
+_Rows: TypeAlias = tuple[tuple[int, Carrier], ...]
+"""The carriers that share a name, each with its rank in the table."""
 
-@dataclass(frozen=True, slots=True)
-class Carrier:
-    """A place on a request where a context ID can ride.
-
-    Attributes:
-        place: ``extension``: settings of our extension; ``header``: an HTTP header; ``meta``: a key of
-            ``_meta``; ``baggage``: a W3C baggage item, in ``_meta`` or the header; ``query``: the URL.
-        key: Name there. Names of headers and of ``_meta`` keys match in any case.
-        field: Where the value is an object, the field of it that holds the ID.
-        legacy: Looked at only for requests of revisions before 2026-07-28.
-    """
-
-    place: Place
-    key: str
-    field: str | None = None
-    legacy: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.place}:{self.key}" + (f".{self.field}" if self.field else "")
-
-
-CARRIERS: Final = (
-    Carrier("extension", "contextId"),
-    # SEP-2822, with the prefix that its open question asks for, and the spelling seen in the wild
-    Carrier("header", "Mcp-Client-Session-Id"),
-    Carrier("meta", "clientSessionId"),
-    Carrier("meta", "io.modelcontextprotocol/clientSessionId"),
-    Carrier("header", "X-Mcp-Client-Session-Id"),
-    # A2A, and the proposals that followed SEP-2822
-    Carrier("meta", "contextId"),
-    Carrier("meta", "io.modelcontextprotocol/conversation-handle", "conversationId"),
-    Carrier("meta", "io.modelcontextprotocol/conversation-handle", "handle"),
-    Carrier("meta", "io.modelcontextprotocol/session", "sessionId"),
-    # hosts, by what they send today
-    Carrier("meta", "openai/session"),
-    Carrier("meta", "vscode.conversationId"),
-    Carrier("meta", "threadId"),
-    Carrier("meta", "x-codex-turn-metadata", "thread_id"),
-    Carrier("meta", "ai.opencode/sessionID"),
-    Carrier("meta", "sessionID"),
-    Carrier("meta", "agent-session-id"),
-    Carrier("meta", "goose-session-id"),
-    Carrier("meta", "antigravity.google/conversation_id"),
-    Carrier("meta", "com.zcode/request-context", "session_id"),
-    Carrier("meta", "session_id"),
-    Carrier("meta", "conversation_id"),
-    Carrier("header", "Mcp-Conversation-Id"),
-    Carrier("header", "X-OpenHands-Conversation-ID"),
-    Carrier("header", "X-Databricks-Conversation-Id"),
-    Carrier("header", "X-Kagent-Session-Id"),
-    Carrier("header", "X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"),
-    # OpenTelemetry
-    Carrier("baggage", "gen_ai.conversation.id"),
-    Carrier("baggage", "session.id"),
-    # hosts that can set nothing but a URL
-    Carrier("query", "context"),
-    # minted by servers, seldom one to a conversation: better than nothing, where there is nothing
-    Carrier("header", "Mcp-Session-Id", legacy=True),
-)
-"""The carriers that a server reads by default, first match first."""
+_Hit: TypeAlias = tuple[int, str, Carrier]
+"""Rank, ID and carrier."""
 
 
 class Found(NamedTuple):
-    """A context ID and where it was."""
+    """A context ID and where it was.
+
+    Attributes:
+        id: The ID.
+        carrier: The first that has it.
+        echo: What ``_meta`` of the result repeats.
+    """
 
     id: str
     carrier: Carrier
+    echo: Mapping[str, str] = MappingProxyType({})
 
 
 class CarrierTable:
@@ -98,83 +58,135 @@ class CarrierTable:
 
     Args:
         carriers: In order of precedence.
-        strict: Refuse a malformed ID instead of treating it as none.
+        strict: Refuse a malformed ID on any carrier instead of treating it as none.
+        environment: Variables that this process was started with, as ``os.environ`` holds them. They count
+            only where the client is who started it.
     """
 
-    def __init__(self, carriers: Iterable[Carrier] = CARRIERS, *, strict: bool = False) -> None:
+    def __init__(
+        self,
+        carriers: Iterable[Carrier] = CARRIERS,
+        *,
+        strict: bool = False,
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.carriers = tuple(carriers)
         self._strict = strict
-        self._by_place: dict[Place, dict[str, list[tuple[int, Carrier]]]] = {}
-        for rank, carrier in enumerate(self.carriers):
-            places = self._by_place.setdefault(carrier.place, {})
-            places.setdefault(_fold(carrier.place, carrier.key), []).append((rank, carrier))
+        self._extension = self._at("extension")
+        self._meta = self._at("meta")
+        self._items = self._at("baggage")
+        self._query = self._at("query")
+        self._arguments = self._at("argument")
+        self._headers: dict[bytes, _Rows] = {name.encode(): rows for name, rows in self._at("header").items()}
+        if self._items:
+            self._headers.setdefault(_BAGGAGE, ())
+        self._inherited = [
+            (rank, said, carrier)
+            for name, rows in self._at("environment").items()
+            for rank, carrier in rows
+            if is_context_id(said := environment.get(name))
+        ]
         self._warned: set[tuple[Carrier, Carrier]] = set()
+
+    @property
+    def header_names(self) -> tuple[str, ...]:
+        """The HTTP headers that an ID may ride in, in order: what answers vary by."""
+        named = {"header": lambda carrier: carrier.key, "baggage": lambda _: "baggage"}
+        names = (named[carrier.place](carrier) for carrier in self.carriers if carrier.place in named)
+        return tuple({name.lower(): name for name in names}.values())
 
     def find(self, request: Request) -> Found | None:
         """Return the context ID of the first carrier that has a well-formed one, or ``None``.
 
         Raises:
-            InvalidRequestError: A carrier's header came in two lines, or, where the table is strict, an
-                ID is malformed.
+            InvalidRequestError: A carrier's header came in two lines; or an ID is malformed, and its carrier
+                or the table is strict.
         """
-        found = sorted(
-            (rank, Found(value, carrier))
-            for rank, carrier, value in self._values(request)
-            if (request.revision.stateless is False or not carrier.legacy)
-            and self._well_formed(carrier, value)
-        )
-        if not found:
+        hits = self._hits(request)
+        if not hits:
             return None
-        first = found[0][1]
-        for _, other in found[1:]:
-            if other.id != first.id and not other.carrier.legacy:
-                self._warn(first.carrier, other.carrier)
-        return first
+        hits.sort()
+        _, context_id, carrier = hits[0]
+        echo = {}
+        for _, other_id, other in hits:
+            if other_id == context_id:
+                if other.echoed:
+                    echo[other.key] = context_id
+            elif not other.legacy and other.place != "environment":
+                self._warn(carrier, other)
+        return Found(context_id, carrier, echo) if echo else Found(context_id, carrier)
 
-    def _values(self, request: Request) -> Iterator[tuple[int, Carrier, Any]]:
-        yield from self._headers(request)
-        yield from self._lookup("meta", request.meta)
-        if "extension" in self._by_place:
-            yield from self._lookup("extension", extension_settings(request.client_capabilities))
-        if request.ingress.query and "query" in self._by_place:
-            yield from self._lookup("query", query_values(request.ingress.query))
-        yield from self._baggage(request)
+    def _at(self, place: Place) -> dict[str, _Rows]:
+        rows: dict[str, _Rows] = {}
+        for rank, carrier in enumerate(self.carriers):
+            if carrier.place == place:
+                key = carrier.key.lower() if place in ("header", "meta") else carrier.key
+                rows[key] = (*rows.get(key, ()), (rank, carrier))
+        return rows
 
-    def _headers(self, request: Request) -> Iterator[tuple[int, Carrier, str]]:
-        known = self._by_place.get("header", {})
-        seen = set()
-        for raw_name, raw_value in request.ingress.headers:
-            name = raw_name.decode("latin-1")
-            carriers = known.get(name, ())
-            if carriers and name in seen:
-                raise InvalidRequestError(f"The header {carriers[0][1].key} came in two lines, send one")
-            seen.add(name)
-            for rank, carrier in carriers:
-                yield rank, carrier, raw_value.decode("latin-1").strip()
+    def _hits(self, request: Request) -> list[_Hit]:
+        hits: list[_Hit] = []
+        ingress = request.ingress
+        baggage = self._read_headers(request, hits) if ingress.headers else []
+        known = self._meta
+        for key, value in request.meta.items():
+            if rows := known.get(key.lower()):
+                self._take(hits, rows, value, request)
+        if self._extension:
+            self._look_up(hits, self._extension, extension_settings(request.client_capabilities), request)
+        if ingress.query and self._query:
+            self._look_up(hits, self._query, query_values(ingress.query), request)
+        if self._items:
+            own = request.meta.get("baggage")
+            lines = [own, *baggage] if isinstance(own, str) else baggage
+            if lines:
+                self._look_up(hits, self._items, _baggage_items(",".join(lines)), request)
+        if self._arguments:
+            self._look_up(hits, self._arguments, _arguments(request), request)
+        if self._inherited and ingress.unscoped:
+            hits += self._inherited
+        return hits
 
-    def _lookup(self, place: Place, values: Mapping[str, Any]) -> Iterator[tuple[int, Carrier, Any]]:
-        known = self._by_place.get(place, {})
-        for key, value in values.items():
-            for rank, carrier in known.get(_fold(place, key), ()):
-                found = value if carrier.field is None else _field(value, carrier.field)
-                if found is not None:
-                    yield rank, carrier, found
+    def _read_headers(self, request: Request, hits: list[_Hit]) -> list[str]:
+        """Add what is in headers; return lines of baggage."""
+        known = self._headers
+        baggage: list[str] = []
+        seen: list[bytes] = []
+        for name, raw_value in [line for line in request.ingress.headers if line[0] in known]:
+            value = raw_value.decode("latin-1").strip()
+            if name == _BAGGAGE:
+                baggage.append(value)
+            rows = known[name]
+            if rows and name in seen:
+                raise InvalidRequestError(f"The header {rows[0][1].key} came in two lines, send one")
+            seen.append(name)
+            self._take(hits, rows, value, request)
+        return baggage
 
-    def _baggage(self, request: Request) -> Iterator[tuple[int, Carrier, str]]:
-        if "baggage" not in self._by_place:
-            return
-        own = request.meta.get("baggage")
-        lines = [own] if isinstance(own, str) else []
-        lines += [value.decode("latin-1") for name, value in request.ingress.headers if name == b"baggage"]
-        if lines:
-            yield from self._lookup("baggage", _baggage_items(",".join(lines)))
+    def _look_up(
+        self, hits: list[_Hit], known: Mapping[str, _Rows], values: Mapping[str, Any], request: Request
+    ) -> None:
+        for key, rows in known.items():
+            if (value := values.get(key)) is not None:
+                self._take(hits, rows, value, request)
 
-    def _well_formed(self, carrier: Carrier, value: Any) -> bool:
-        if isinstance(value, str) and _ID.fullmatch(value):
+    def _take(self, hits: list[_Hit], rows: _Rows, value: Any, request: Request) -> None:
+        # Of one value the first row counts: fields of one object may name wider units beside the unit of work.
+        for rank, carrier in rows:
+            if carrier.legacy and request.revision.stateless:
+                continue
+            said = value if carrier.field is None else _field(value, carrier.field)
+            if said is not None and self._well_formed(carrier, said):
+                hits.append((rank, said, carrier))
+                return
+
+    def _well_formed(self, carrier: Carrier, said: Any) -> bool:
+        if is_context_id(said):
             return True
-        if self._strict:
+        if self._strict or (carrier.strict and said != ""):
             raise InvalidRequestError(
-                f"The context ID in {carrier} is malformed; send 1 to 256 visible ASCII characters"
+                f"The context ID in {carrier} is malformed: got {_problem(said)}; "
+                f"send 1 to {_MAX_CHARACTERS} visible ASCII characters"
             )
         return False
 
@@ -183,6 +195,11 @@ class CarrierTable:
         if (used, ignored) not in self._warned:
             self._warned.add((used, ignored))
             _log.warning("two carriers name different contexts: using %s, ignoring %s", used, ignored)
+
+
+def is_context_id(value: object) -> TypeGuard[str]:
+    """Tell whether a value is a well-formed context ID: 1 to 256 visible ASCII characters."""
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
 
 
 def query_values(query: bytes) -> dict[str, str]:
@@ -194,12 +211,30 @@ def query_values(query: bytes) -> dict[str, str]:
     return {name: values[0] for name, values in parsed.items()}
 
 
-def _fold(place: Place, key: str) -> str:
-    return key.lower() if place in ("header", "meta") else key
+def _problem(said: Any) -> str:
+    """Say what is wrong with an ID, without repeating it."""
+    if not isinstance(said, str):
+        return f"a value of type {type(said).__name__}"
+    if len(said) > _MAX_CHARACTERS:
+        return f"{len(said)} characters"
+    wrong = _NOT_VISIBLE.search(said)
+    return f"U+{ord(wrong[0]):04X} as character {wrong.start() + 1}" if wrong else "an empty one"
 
 
 def _field(value: Any, name: str) -> Any:
     return value.get(name) if isinstance(value, dict) else None
+
+
+def _arguments(request: Request) -> Mapping[str, Any]:
+    """Return the arguments of a call; nothing where they cannot be read, which its handler says better."""
+    params = request.params
+    if not isinstance(params, CallParams) or params.arguments is UNSET:
+        return {}
+    try:
+        arguments = msgspec.json.decode(params.arguments)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    return arguments if isinstance(arguments, dict) else {}
 
 
 def _baggage_items(text: str) -> dict[str, str]:

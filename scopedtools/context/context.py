@@ -6,21 +6,26 @@ import hashlib
 import secrets
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from types import MappingProxyType
 from typing import Any, Final
 
-from scopedtools.context.carriers import Carrier, CarrierTable, query_values
+from scopedtools.context.carriers import Carrier, CarrierTable, is_context_id, query_values
 from scopedtools.context.dialogue import Dialogue
+from scopedtools.context.state import State
 from scopedtools.exceptions import HeaderMismatchError
-from scopedtools.protocol.meta import INTENT, REPLY, extension_settings
+from scopedtools.protocol.meta import INTENT, PARENT, REPLY, declares_context, extension_settings
 from scopedtools.protocol.mirrors import decode_value
 from scopedtools.protocol.request import Request
 from scopedtools.protocol.seal import Sealer
-from scopedtools.types import Principal
+from scopedtools.types import ContextStore, Principal
 
 INTENT_HEADER: Final = "mcp-context-intent"
+PARENT_HEADER: Final = "mcp-context-parent"
 
 INTENT_CHARACTERS: Final = 8192
 """An intent is read up to here; selection gains nothing from more."""
+
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class Context(Dialogue):
@@ -31,33 +36,76 @@ class Context(Dialogue):
         key: Digest of principal and ID, for stores and logs; ``None`` without an ID.
         carrier: Where the ID was found, or ``None``.
         principal: Who is asking.
+        digest: The key in hexadecimal, for logs; ``None`` without an ID.
+        parent: ID of the context that this one was forked from, or ``None``.
+        parent_key: Key of that context, or ``None``.
+        state: Small values that tools keep for this context.
         intent: What the client says that the unit of work is about, or ``None``.
         reply: What the client says that the assistant answered last, or ``""``.
+        declared: Whether the client knows our extension.
         grows: Whether the client declared that it follows a list that grows.
+        caches: Whether the client declared that it keeps results by context.
+        echo: What the ``_meta`` of each result repeats of the request.
         meta: ``_meta`` of the request.
         headers: HTTP headers, names in lower case, without a token that the server has checked; empty on
             stdio.
         protocol_version: Revision of the protocol that the request speaks.
     """
 
-    __slots__ = ("carrier", "id", "intent", "key", "principal")
+    __slots__ = ("_resolver", "_settings", "carrier", "id", "intent", "key", "principal")
 
     def __init__(
         self,
         request: Request,
-        sealer: Sealer,
+        resolver: ContextResolver,
         *,
         context_id: str | None,
         carrier: Carrier | None,
-        key: bytes | None,
         intent: str | None,
     ) -> None:
-        super().__init__(request, sealer)
+        super().__init__(request, resolver.sealer)
+        self._resolver = resolver
+        self._settings = extension_settings(request.client_capabilities)
         self.id = context_id
         self.carrier = carrier
-        self.key = key
         self.intent = intent
         self.principal: Principal = request.ingress.principal
+        self.key = resolver.key(self.principal, context_id) if context_id is not None else None
+
+    def during(self, request: Request) -> Context:
+        """Return the same context for a request that stands for this one, such as the task that it became."""
+        return Context(request, self._resolver, context_id=self.id, carrier=self.carrier, intent=self.intent)
+
+    @property
+    def digest(self) -> str | None:
+        return self.key.hex() if self.key is not None else None
+
+    @property
+    def parent(self) -> str | None:
+        return None if self.id is None else declared_parent(self._request, child=self.id)
+
+    @property
+    def parent_key(self) -> bytes | None:
+        parent = self.parent
+        return self._resolver.key(self.principal, parent) if parent is not None else None
+
+    @property
+    def state(self) -> State:
+        return State(self._resolver.store, self.key)
+
+    @property
+    def declared(self) -> bool:
+        return declares_context(self._request.client_capabilities)
+
+    @property
+    def caches(self) -> bool:
+        scopes = self._settings.get("cacheScopes")
+        return isinstance(scopes, list) and "context" in scopes
+
+    @property
+    def echo(self) -> Mapping[str, Any]:
+        echoed = self.carrier is not None and self.carrier.echoed
+        return {self.carrier.key: self.id} if echoed and self.carrier is not None else _NOTHING
 
     @property
     def meta(self) -> Mapping[str, Any]:
@@ -70,7 +118,7 @@ class Context(Dialogue):
 
     @property
     def grows(self) -> bool:
-        return extension_settings(self._request.client_capabilities).get("growth") is True
+        return self._settings.get("growth") is True
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -93,37 +141,42 @@ class ContextResolver:
 
     Args:
         carriers: Where to look for the ID.
+        store: Keeps what tools keep for a context.
         secret: Key of the digest, and of state that travels through clients. Replicas that share a store
             share it; random by default.
+
+    Attributes:
+        sealer: Seals what travels through clients.
     """
 
-    def __init__(self, carriers: CarrierTable, *, secret: bytes | None = None) -> None:
+    def __init__(self, carriers: CarrierTable, *, store: ContextStore, secret: bytes | None = None) -> None:
         self.carriers = carriers
+        self.store = store
         # Hashed, since a key may be of any length only so.
         self._secret = hashlib.blake2b(secret or secrets.token_bytes(32)).digest()
-        self._sealer = Sealer(self._secret)
+        self.sealer = Sealer(self._secret)
 
     def resolve(self, request: Request) -> Context:
         """Tell which context a request belongs to.
 
         Raises:
-            InvalidRequestError: See `CarrierTable.find`.
+            ProtocolError: See `CarrierTable.find`.
         """
         found = self.carriers.find(request)
         return Context(
             request,
-            self._sealer,
+            self,
             context_id=found.id if found else None,
             carrier=found.carrier if found else None,
-            key=self._key(request.ingress.principal, found.id) if found else None,
             intent=declared_intent(request),
         )
 
     def task_key(self, principal: Principal, task_id: str) -> bytes:
         """Return the key under which a task of a principal is stored."""
-        return self._key(principal, f"task {task_id}")  # no context ID has a space in it
+        return self.key(principal, f"task {task_id}")  # no context ID has a space in it
 
-    def _key(self, principal: Principal, context_id: str) -> bytes:
+    def key(self, principal: Principal, context_id: str) -> bytes:
+        """Return the digest of a principal and an ID."""
         # The length keeps ("ab", "c") and ("a", "bc") apart.
         name = principal.name.encode()
         material = b"%d\n%b%b" % (len(name), name, context_id.encode())
@@ -136,20 +189,31 @@ def declared_intent(request: Request) -> str | None:
     Looked for in the settings of our extension, in ``_meta``, in the header ``Mcp-Context-Intent`` and in
     the query parameter ``intent``, in this order; settings that a session began with come last.
     """
-    for said in _intents(request):
+    for said in _said(request, "intent", key=INTENT, header=INTENT_HEADER):
         if isinstance(said, str) and (intent := said.strip()):
             return intent[:INTENT_CHARACTERS]
     return None
 
 
-def _intents(request: Request) -> Iterator[Any]:
-    declared = extension_settings(request.client_capabilities).get("intent")
+def declared_parent(request: Request, *, child: str) -> str | None:
+    """Return the ID of the context that a request says its own was forked from.
+
+    Looked for where intents are, in the same order; a malformed ID is none, and nobody is their own parent.
+    """
+    for said in _said(request, "parent", key=PARENT, header=PARENT_HEADER):
+        if is_context_id(said):
+            return said if said != child else None
+    return None
+
+
+def _said(request: Request, name: str, *, key: str, header: str) -> Iterator[Any]:
+    declared = extension_settings(request.client_capabilities).get(name)
     if request.revision.stateless:
         yield declared
-    yield request.meta.get(INTENT)
-    yield _intent_header(request)
+    yield request.meta.get(key)
+    yield _header(request, header.encode())
     if request.ingress.query:
-        yield query_values(request.ingress.query).get("intent")
+        yield query_values(request.ingress.query).get(name)
     yield declared
 
 
@@ -159,8 +223,7 @@ def headers_of(request: Request) -> dict[str, str]:
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in lines}
 
 
-def _intent_header(request: Request) -> str | None:
-    name = INTENT_HEADER.encode()
+def _header(request: Request, name: bytes) -> str | None:
     value = next((value for header, value in request.ingress.headers if header == name), None)
     if value is None:
         return None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from scopedtools.context.context import Context
 from scopedtools.protocol.request import Request
 from scopedtools.types import Outcome
+
+_log: Final = logging.getLogger(__name__)
 
 Ended: TypeAlias = Callable[[Outcome], None]
 """Told how a request ended; called exactly once, in the asyncio task in which it began."""
@@ -38,3 +41,28 @@ class Observer(Protocol):
             What to call when the request has ended.
         """
         ...
+
+
+def guarded(observer: Observer) -> Callable[[Request, Context], Ended]:
+    """Return `Observer.begin` such that an observer which fails harms no request."""
+
+    def begin(request: Request, ctx: Context) -> Ended:
+        try:
+            ended = observer.begin(request, ctx)
+        except Exception:  # noqa: BLE001 - see above
+            _log.exception("%r failed when a request began", observer)
+            return _nothing
+
+        def end(outcome: Outcome) -> None:
+            try:
+                ended(outcome)
+            except Exception:  # noqa: BLE001 - see above
+                _log.exception("%r failed when a request ended", observer)
+
+        return end
+
+    return begin
+
+
+def _nothing(_: Outcome) -> None:
+    """See nothing of the end of a request whose beginning was not seen."""

@@ -1,23 +1,36 @@
-"""Records of contexts and of tasks in the memory of one process."""
+"""Records of contexts, their values, and tasks, in the memory of one process."""
 
 from __future__ import annotations
 
 import heapq
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Sized
+from typing import Final, Generic, NamedTuple, TypeVar
 
-from cachetools import TTLCache
+import msgspec
 
 from scopedtools.types import ContextRecord, TaskRecord
 
+ENTRY_BYTES: Final = 400
+"""About what an entry takes besides its content: its key, its place in the order, its time."""
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(ContextRecord).decode
+
+T = TypeVar("T", bound=Sized)
+
 
 class MemoryStore:
-    """Keeps the most recently used contexts, each until it was not asked for in ``ttl_s``.
+    """Keeps the most recently used contexts, and their values, each until it was not asked for in ``ttl_s``.
 
     Args:
-        max_contexts: Records kept; the least recently used goes first.
-        ttl_s: Seconds that a record lives after its last use.
+        max_contexts: Most records, and most contexts with values; the least recently used goes first.
+        max_records_bytes: Most bytes that all records may take, about.
+        max_values: Most values of one context; there is no room for more.
+        max_values_bytes: Most bytes that the values of all contexts may take, about. Those of the least
+            recently used contexts go first.
+        ttl_s: Seconds that a record, or the values of a context, live after their last use.
         clock: Seconds that only grow, for tests.
     """
 
@@ -25,32 +38,191 @@ class MemoryStore:
         self,
         *,
         max_contexts: int = 1_000_000,
+        max_records_bytes: int = 512 * 2**20,
+        max_values: int = 64,
+        max_values_bytes: int = 256 * 2**20,
         ttl_s: float = 24 * 3600,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if max_contexts < 1:
-            raise ValueError(f"max_contexts must be >= 1, got {max_contexts}")
+        for name, limit in (
+            ("max_contexts", max_contexts),
+            ("max_records_bytes", max_records_bytes),
+            ("max_values", max_values),
+            ("max_values_bytes", max_values_bytes),
+        ):
+            if limit < 1:
+                raise ValueError(f"{name} must be >= 1, got {limit}")
         if ttl_s <= 0:
             raise ValueError(f"ttl_s must be > 0, got {ttl_s}")
-        self._records: TTLCache[bytes, ContextRecord] = TTLCache(max_contexts, ttl_s, clock)
+        self._max_values = max_values
+        self._clock = clock
+        # Encoded: a quarter of the memory, a size that is known, and nothing for the garbage collector.
+        self._records: _Recent[bytes] = _Recent(max_contexts, max_records_bytes, ttl_s, clock)
+        self._values: _Recent[_Values] = _Recent(max_contexts, max_values_bytes, ttl_s, clock)
 
     async def get(self, key: bytes) -> ContextRecord | None:
         """Return the record and start its time to live anew, or ``None``."""
-        record = self._records.get(key)
-        if record is not None:
-            self._records[key] = record
-        return record
+        kept = self._records.get(key)
+        return None if kept is None else _decode(kept)
 
     async def add(self, key: bytes, record: ContextRecord) -> ContextRecord:
         """Keep a record unless there is one for the key; return the one that is kept."""
-        return self._records.setdefault(key, record)
+        kept = self._records.get(key)
+        if kept is not None:
+            return _decode(kept)
+        self._records.put(key, _encode(record))
+        return record
 
-    async def put(self, key: bytes, record: ContextRecord) -> None:
-        """Keep a record in place of the one that there is."""
-        self._records[key] = record
+    async def replace(self, key: bytes, before: ContextRecord, after: ContextRecord) -> bool:
+        """Keep ``after`` where ``before`` is kept now; false, and nothing changes, where it is not."""
+        if self._records.get(key) != _encode(before):
+            return False
+        self._records.put(key, _encode(after))
+        return True
+
+    async def get_value(self, key: bytes, name: str) -> bytes | None:
+        """Return a value of a context, or ``None``; starts the time to live of its values anew."""
+        return self._live(key).content(name)
+
+    async def put_value(self, key: bytes, name: str, value: bytes, *, ttl_s: float | None = None) -> bool:
+        """Keep a value; false where the context has no room for another.
+
+        Args:
+            key: Of the context.
+            name: Of the value.
+            value: What to keep.
+            ttl_s: Seconds after which this value goes; by default it lives as long as the context.
+        """
+        ends_at = None if ttl_s is None else self._clock() + ttl_s
+        values = self._live(key).having(name, _Value(value, ends_at))
+        if len(values.by_name) > self._max_values or not self._values.fits(values):
+            return False
+        self._values.put(key, values)
+        return True
+
+    async def add_value(
+        self, key: bytes, name: str, value: bytes, *, ttl_s: float | None = None
+    ) -> bytes | None:
+        """Keep a value unless there is one of that name; return the kept one, or ``None`` for no room."""
+        kept = self._live(key).content(name)
+        if kept is not None:
+            return kept
+        return value if await self.put_value(key, name, value, ttl_s=ttl_s) else None
+
+    async def delete_value(self, key: bytes, name: str) -> None:
+        """Forget a value, if it is there."""
+        values = self._live(key)
+        if name in values.by_name:
+            self._values.drop(key)
+            if len(values.by_name) > 1:
+                self._values.put(key, values.without(name))
+
+    async def value_names(self, key: bytes) -> list[str]:
+        """Return the names of the values of a context, sorted."""
+        return sorted(self._live(key).by_name)
 
     def __len__(self) -> int:
         return len(self._records)
+
+    def _live(self, key: bytes) -> _Values:
+        values = self._values.get(key)
+        return _NONE if values is None else values.at(self._clock())
+
+
+class _Value(NamedTuple):
+    content: bytes
+    ends_at: float | None
+
+
+class _Values:
+    """The values of one context. Its length is in bytes."""
+
+    __slots__ = ("_size_bytes", "by_name")
+
+    def __init__(self, by_name: dict[str, _Value]) -> None:
+        self.by_name = by_name
+        self._size_bytes = sum(
+            len(name.encode("utf-8", "replace")) + len(value.content) + ENTRY_BYTES
+            for name, value in by_name.items()
+        )
+
+    def content(self, name: str) -> bytes | None:
+        value = self.by_name.get(name)
+        return None if value is None else value.content
+
+    def at(self, now_s: float) -> _Values:
+        """Return those whose own time is not over."""
+        if all(value.ends_at is None or now_s < value.ends_at for value in self.by_name.values()):
+            return self
+        return _Values(
+            {name: one for name, one in self.by_name.items() if one.ends_at is None or now_s < one.ends_at}
+        )
+
+    def having(self, name: str, value: _Value) -> _Values:
+        return _Values(self.by_name | {name: value})
+
+    def without(self, name: str) -> _Values:
+        return _Values({other: value for other, value in self.by_name.items() if other != name})
+
+    def __len__(self) -> int:
+        return self._size_bytes
+
+
+_NONE: Final = _Values({})
+
+
+class _Recent(Generic[T]):
+    """Keeps immutable items in the order of their last use, each for a time, together within bounds.
+
+    All live equally long, so the order of use is the order in which they end.
+    """
+
+    def __init__(self, max_items: int, max_bytes: int, ttl_s: float, clock: Callable[[], float]) -> None:
+        self._max_items = max_items
+        self._max_bytes = max_bytes
+        self._ttl_s = ttl_s
+        self._clock = clock
+        self._entries: OrderedDict[bytes, tuple[float, T]] = OrderedDict()
+        self._size_bytes = 0
+
+    def get(self, key: bytes) -> T | None:
+        """Return an item and start its time anew, or ``None``."""
+        entry = self._entries.get(key)
+        now = self._clock()
+        if entry is None or entry[0] <= now:
+            return None
+        self._entries[key] = (now + self._ttl_s, entry[1])
+        self._entries.move_to_end(key)
+        return entry[1]
+
+    def fits(self, item: T) -> bool:
+        """Tell whether an item is small enough to be kept at all."""
+        return len(item) + ENTRY_BYTES <= self._max_bytes
+
+    def put(self, key: bytes, item: T) -> None:
+        """Keep an item in place of what there was; others go where there is no room."""
+        self.drop(key)
+        now = self._clock()
+        self._entries[key] = (now + self._ttl_s, item)
+        self._size_bytes += len(item) + ENTRY_BYTES
+        self._shrink(now)
+
+    def drop(self, key: bytes) -> None:
+        """Forget an item, if it is there."""
+        entry = self._entries.pop(key, None)
+        self._size_bytes -= 0 if entry is None else len(entry[1]) + ENTRY_BYTES
+
+    def __len__(self) -> int:
+        self._shrink(self._clock())
+        return len(self._entries)
+
+    def _shrink(self, now: float) -> None:
+        while self._entries:
+            key, (ends_at, _) = next(iter(self._entries.items()))
+            full = len(self._entries) > self._max_items or self._size_bytes > self._max_bytes
+            if ends_at > now and not full:
+                return
+            self.drop(key)
 
 
 class MemoryTaskStore:

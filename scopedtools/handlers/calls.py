@@ -11,7 +11,7 @@ from msgspec import UNSET
 from scopedtools.catalog.catalog import MAX_URI_CHARACTERS, Catalog
 from scopedtools.catalog.convert import text_result
 from scopedtools.catalog.primitives import Prompt, Resource, ResourceTemplate, Tool
-from scopedtools.context.context import Context, ContextResolver
+from scopedtools.context.context import Context
 from scopedtools.exceptions import InvalidParamsError, ProtocolError
 from scopedtools.handlers.lists import Lists
 from scopedtools.handlers.tasks import Tasks
@@ -47,7 +47,6 @@ class Calls:
         hooks: The author's server.
         catalog: What there is.
         lists: Tells what a context may use.
-        resolver: Tells which context is asking.
         called: Told about each tool that was called without an error.
         tasks: Runs calls that may become tasks, or ``None`` where none may.
     """
@@ -58,14 +57,12 @@ class Calls:
         catalog: Catalog,
         *,
         lists: Lists,
-        resolver: ContextResolver,
         called: Callable[[Context, int], Awaitable[None]],
         tasks: Tasks | None,
     ) -> None:
         self._hooks = hooks
         self._catalog = catalog
         self._lists = lists
-        self._resolver = resolver
         self._called = called
         self._tasks = tasks
         self._mirrored = {
@@ -83,34 +80,31 @@ class Calls:
             "completion/complete": self._complete,
         }
 
-    async def _call(self, request: Request) -> Result:
+    async def _call(self, request: Request, ctx: Context) -> Result:
         params = cast("CallParams", request.params)
         arguments = _object(params.arguments)
-        await self._check_mirrored(request, params.name, arguments)
+        await self._check_mirrored(request, ctx, params.name, arguments)
+        if self._tasks is None or not request.follows_tasks or not self._may_be_task(params.name):
+            return await self.run_tool(ctx, params.name, arguments)
+        return await self._tasks.follow(
+            request, lambda task: self.run_tool(ctx.during(task), params.name, arguments)
+        )
 
-        async def run(request: Request) -> CallResult:
-            return await self.run_tool(self._resolver.resolve(request), params.name, arguments)
-
-        if self._tasks is not None and request.follows_tasks and self._may_be_task(params.name):
-            return await self._tasks.follow(request, run)
-        return await run(request)
-
-    async def _check_mirrored(self, request: Request, name: str, arguments: bytes) -> None:
+    async def _check_mirrored(self, request: Request, ctx: Context, name: str, arguments: bytes) -> None:
         """Compare headers with the arguments that they mirror, of a tool that the caller may know of."""
         mirrored = self._mirrored.get(name)
         ordinal = self._catalog.find("tool", name)
         if not mirrored or ordinal is None or not request.revision.stateless or not request.ingress.headers:
             return
-        if await self._lists.may_call(self._resolver.resolve(request), ordinal):
+        if await self._lists.may_call(ctx, ordinal):
             check_parameters(mirrored, _values(arguments), joined(request.ingress.headers))
 
     def _may_be_task(self, name: str) -> bool:
         ordinal = self._catalog.find("tool", name)
         return ordinal is not None and cast("Tool", self._catalog.rows[ordinal]).task != "never"
 
-    async def _read(self, request: Request) -> Result:
+    async def _read(self, request: Request, ctx: Context) -> Result:
         uri = cast("ReadParams", request.params).uri
-        ctx = self._resolver.resolve(request)
         permitted = await self._lists.permitted(ctx)
         for ordinal, variables in self._catalog.resources_at(uri):
             if ordinal in permitted:
@@ -123,9 +117,8 @@ class Calls:
             raise InvalidParamsError(f"{uri!r} is described here and cannot be read", data={"uri": uri})
         return ReadResult(contents=await row.read(ctx, uri, variables), ttl_ms=0, cache_scope="private")
 
-    async def _get_prompt(self, request: Request) -> Result:
+    async def _get_prompt(self, request: Request, ctx: Context) -> Result:
         params = cast("GetPromptParams", request.params)
-        ctx = self._resolver.resolve(request)
         ordinal = self._catalog.find("prompt", params.name)
         if ordinal is None or ordinal not in await self._lists.permitted(ctx):
             raise InvalidParamsError(f"Unknown prompt: {params.name!r}")
@@ -165,9 +158,8 @@ class Calls:
             await self._called(ctx, ordinal)
         return result
 
-    async def _complete(self, request: Request) -> Result:
+    async def _complete(self, request: Request, ctx: Context) -> Result:
         params = cast("CompleteParams", request.params)
-        ctx = self._resolver.resolve(request)
         kind, ref = reference(params.ref)
         ordinal = self._catalog.find(kind, ref)
         if ordinal is None or ordinal not in await self._lists.permitted(ctx):

@@ -101,7 +101,7 @@ class Connections:
             "subscriptions/listen": self._listen,
         }
 
-    async def _discover(self, request: Request) -> Result:  # noqa: ARG002 - the same for everybody
+    async def _discover(self, _request: Request, _ctx: Context) -> Result:
         extensions = {name: dict(settings) for name, settings in self._about.extensions.items()}
         return DiscoverResult(
             supported_versions=list(REVISIONS),
@@ -111,7 +111,7 @@ class Connections:
             cache_scope=self._about.cache.scope,
         )
 
-    async def _initialize(self, request: Request) -> Result:
+    async def _initialize(self, request: Request, _: Context) -> Result:
         params = cast("InitializeParams", request.params)
         revision = negotiate(params.protocol_version)
         session = request.ingress.session
@@ -121,41 +121,42 @@ class Connections:
             await self._listen_for(request, session)
         return InitializeResult(
             protocol_version=revision.name,
-            capabilities=self._capabilities(notifies=session is not None),
+            # Earlier revisions have no field for extensions.
+            capabilities=self._capabilities(notifies=session is not None)
+            | {"experimental": {meta.EXTENSION: dict(self._about.extensions[meta.EXTENSION])}},
             server_info=dict(self._about.info),
             instructions=self._about.instructions or UNSET,
         )
 
-    async def _ping(self, request: Request) -> Result:  # noqa: ARG002 - an answer is all there is to it
+    async def _ping(self, _request: Request, _ctx: Context) -> Result:
         return Result()
 
-    async def _set_level(self, request: Request) -> Result:
+    async def _set_level(self, request: Request, _: Context) -> Result:
         session = request.ingress.session
         if session is not None:
             session.level = cast("SetLevelParams", request.params).level
         return Result()
 
-    async def _subscribe(self, request: Request) -> Result:
+    async def _subscribe(self, request: Request, ctx: Context) -> Result:
         uri = cast("ReadParams", request.params).uri
         subscriptions = self._session(request).subscriptions
-        if not await self._readable(self._resolver.resolve(request), [uri]):
+        if not await self._readable(ctx, [uri]):
             raise InvalidParamsError(f"Resource not found: {uri!r}", data={"uri": uri})
         if uri not in subscriptions and len(subscriptions) >= _SUBSCRIPTIONS:
             raise InvalidParamsError(f"There are {_SUBSCRIPTIONS} subscriptions already; end one of them")
         subscriptions.add(uri)
         return Result()
 
-    async def _unsubscribe(self, request: Request) -> Result:
+    async def _unsubscribe(self, request: Request, _: Context) -> Result:
         self._session(request).subscriptions.discard(cast("ReadParams", request.params).uri)
         return Result()
 
-    async def _listen(self, request: Request) -> Result:
+    async def _listen(self, request: Request, ctx: Context) -> Result:
         """Tell one stream of the changes that it asked for, until the client or the server ends it."""
         wanted = cast("ListenParams", request.params).notifications
         push = named(request.ingress.exchange.notify, request.id)
         if wanted.task_ids and not request.follows_tasks:
             raise tasks_required()
-        ctx = self._resolver.resolve(request)
         honoured = await self._honoured(ctx, wanted)
         tasks = await self._tasks.known(request.ingress.principal, wanted.task_ids)
         honoured.task_ids = list(tasks.values())
@@ -174,7 +175,7 @@ class Connections:
         """Tell a connection of an earlier revision of everything that changes."""
         lists = tuple(name for name in LISTS if name in self._capabilities(notifies=True))
         session.begin()  # a client may open anew on the same pipe
-        ctx = self._resolver.resolve(request)
+        ctx = self._resolver.resolve(request)  # anew, since the session knows only now what was declared
         end = await self._listeners.add(Listener(ctx, lists, session.subscriptions, session.push))
         session.at_close(end)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Final, Literal, NamedTuple, Protocol, cast
 
 from msgspec import Raw
@@ -10,7 +11,7 @@ from msgspec import Raw
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.primitives import Kind
 from scopedtools.catalog.view import View
-from scopedtools.context.context import Context, ContextResolver
+from scopedtools.context.context import Context
 from scopedtools.context.settings import ViewSettings
 from scopedtools.exceptions import InvalidParamsError
 from scopedtools.protocol import meta
@@ -43,7 +44,7 @@ class Cache(NamedTuple):
     """How long and for whom a client may keep a result."""
 
     ttl_ms: int
-    scope: Literal["public", "private"]
+    scope: Literal["public", "private", "context"]
 
 
 _UNCACHED: Final = Cache(0, "private")
@@ -64,7 +65,6 @@ class Lists:
         hooks: The author's server.
         catalog: What there is.
         search: The search tools, which narrowed lists begin with and full lists leave out.
-        resolver: Tells which context is asking.
         settings: Sizes and rules of views.
         cache: For full lists.
         explain: Says why rows are in a list.
@@ -79,7 +79,6 @@ class Lists:
         catalog: Catalog,
         *,
         search: View,
-        resolver: ContextResolver,
         settings: ViewSettings,
         cache: Cache,
         explain: Explain,
@@ -88,7 +87,6 @@ class Lists:
         self._catalog = catalog
         self._search = search
         self.rows = catalog.all - search
-        self._resolver = resolver
         self._settings = settings
         self._cache = cache
         self._explain = explain
@@ -96,10 +94,10 @@ class Lists:
     def table(self) -> dict[str, Handler]:
         """Return the handler of each method."""
         return {
-            "tools/list": lambda request: self._list(request, "tool"),
-            "resources/list": lambda request: self._list(request, "resource"),
-            "resources/templates/list": lambda request: self._list(request, "template"),
-            "prompts/list": lambda request: self._list(request, "prompt"),
+            "tools/list": partial(self._list, kind="tool"),
+            "resources/list": partial(self._list, kind="resource"),
+            "resources/templates/list": partial(self._list, kind="template"),
+            "prompts/list": partial(self._list, kind="prompt"),
         }
 
     async def permitted(self, ctx: Context) -> View:
@@ -138,24 +136,33 @@ class Lists:
         allowed = self._catalog.all if permitted is self.rows else permitted | self._search
         return (listed & allowed).of(kind)
 
-    async def _list(self, request: Request, kind: Kind) -> Result:
-        ctx = self._resolver.resolve(request)
+    async def _list(self, request: Request, ctx: Context, kind: Kind) -> Result:
         permitted = await self.permitted(ctx)
         shown = await self._shown(ctx, permitted, kind)
         total = len(permitted.of(kind))
         narrowed = len(shown) != total or bool(shown.bits & self._search.bits)
-        cache = _UNCACHED if narrowed else self._cache
-        result = self._page(request, shown, kind)
-        result.ttl_ms, result.cache_scope = cache
-        if narrowed:
-            view: dict[str, Any] = {"revision": shown.revision, "shown": len(shown), "total": total}
-            view |= {"cacheScope": cache.scope, "ttlMs": cache.ttl_ms}
-            if request.meta.get(meta.EXPLAIN) is True:
-                view["rows"] = await self._explain(ctx, permitted, shown)
-            result.meta = {meta.VIEW: view}
+        cache = self._cache_for(ctx, narrowed=narrowed)
+        if not narrowed and not ctx.declared:
+            return self._page(request, shown, kind, cache)
+        view: dict[str, Any] = {"revision": shown.revision, "shown": len(shown), "total": total}
+        view |= {"cacheScope": cache.scope, "ttlMs": cache.ttl_ms}
+        if _holds(request, shown):
+            # Whoever asked like this knows that nothing is left out; no cache in between may keep it.
+            result = _result(kind, (), _UNCACHED)
+            view["notModified"] = True
+        else:
+            result = self._page(request, shown, kind, cache)
+        if request.meta.get(meta.EXPLAIN) is True:
+            view["rows"] = await self._explain(ctx, permitted, shown)
+        result.meta = {meta.VIEW: view}
         return result
 
-    def _page(self, request: Request, shown: View, kind: Kind) -> ListResult:
+    def _cache_for(self, ctx: Context, *, narrowed: bool) -> Cache:
+        if ctx.caches and ctx.key is not None and (narrowed or not self._cache.ttl_ms):
+            return Cache(self._settings.list_ttl_ms, "context")
+        return _UNCACHED if narrowed else self._cache
+
+    def _page(self, request: Request, shown: View, kind: Kind, cache: Cache) -> ListResult:
         cursor = cast("ListParams", request.params).cursor
         start = 0 if cursor is None else decode_cursor(cursor, shown.revision)
         end = start + self._settings.page_rows
@@ -163,7 +170,19 @@ class Lists:
         if start and not rows:
             raise InvalidParamsError("The cursor points behind the end of the list; begin without one")
         encoded = self._catalog.encoded(request.revision)
-        result = _RESULTS[kind](Raw(b"[%b]" % b",".join([encoded[row] for row in rows])))
+        result = _result(kind, [encoded[row] for row in rows], cache)
         if end < len(shown):
             result.next_cursor = encode_cursor(shown.revision, end)
         return result
+
+
+def _holds(request: Request, shown: View) -> bool:
+    """Tell whether the client asks from the beginning, and said that it has this very list."""
+    held = request.meta.get(meta.IF_REVISION)
+    return held is not None and cast("ListParams", request.params).cursor is None and held == shown.revision
+
+
+def _result(kind: Kind, rows: Iterable[bytes], cache: Cache) -> ListResult:
+    result = _RESULTS[kind](Raw(b"[%b]" % b",".join(rows)))
+    result.ttl_ms, result.cache_scope = cache
+    return result

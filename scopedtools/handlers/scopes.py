@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-import msgspec
-from msgspec import UNSET
-
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.context.context import ContextResolver
 from scopedtools.handlers.calls import reference
@@ -16,13 +13,6 @@ from scopedtools.protocol.methods import CallParams, CompleteParams, GetPromptPa
 from scopedtools.protocol.request import Request
 
 _NOTHING: Final[frozenset[str]] = frozenset()
-
-
-class _Named(msgspec.Struct):
-    name: str
-
-
-_named: Final = msgspec.json.Decoder(_Named)
 
 
 class Scopes:
@@ -35,17 +25,13 @@ class Scopes:
         lists: Tells what a context may use.
         resolver: Tells which context is asking.
         enforce: Whether tools outside the view are unknown, as in `ViewSettings`.
-        through: Name of the tool that calls the one which its argument ``name`` names.
     """
 
-    def __init__(
-        self, catalog: Catalog, *, lists: Lists, resolver: ContextResolver, enforce: bool, through: str
-    ) -> None:
+    def __init__(self, catalog: Catalog, *, lists: Lists, resolver: ContextResolver, enforce: bool) -> None:
         self._catalog = catalog
         self._lists = lists
         self._resolver = resolver
         self._enforce = enforce
-        self._through = through
 
     async def lacking(self, request: Request) -> frozenset[str]:
         """Return all scopes of what a request names, where nothing else keeps the caller from it.
@@ -66,7 +52,7 @@ class Scopes:
         params = request.params
         found: int | None = None
         if isinstance(params, CallParams) and not self._enforce:
-            found = self._catalog.find("tool", self._called(params))
+            found = self._catalog.find("tool", request.tool or params.name)
         elif isinstance(params, ReadParams):
             yield from (ordinal for ordinal, _ in self._catalog.resources_at(params.uri))
         elif isinstance(params, GetPromptParams):
@@ -75,11 +61,3 @@ class Scopes:
             found = self._catalog.find(*reference(params.ref))
         if found is not None:
             yield found
-
-    def _called(self, params: CallParams) -> str:
-        if params.name != self._through or params.arguments is UNSET:
-            return params.name
-        try:
-            return _named.decode(params.arguments).name
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return params.name  # no call of another tool, as it will turn out

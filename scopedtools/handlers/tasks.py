@@ -133,17 +133,17 @@ class Tasks:
                     params = msgspec.json.encode(_detailed(tasks[key], record))
                     await push("notifications/tasks", msgspec.json.decode(params))
 
-    async def _get(self, request: Request) -> Result:
+    async def _get(self, request: Request, _: Any) -> Result:
         task_id, record, _ = await self._find(request)
         return _detailed(task_id, record)
 
-    async def _update(self, request: Request) -> Result:
+    async def _update(self, request: Request, _: Any) -> Result:
         _, _, task = await self._find(request)
         if task is not None:
             await task.take(cast("UpdateTaskParams", request.params).input_responses)
         return Result()
 
-    async def _cancel(self, request: Request) -> Result:
+    async def _cancel(self, request: Request, _: Any) -> Result:
         _, _, task = await self._find(request)
         if task is not None:
             task.cancel("The client cancelled it")

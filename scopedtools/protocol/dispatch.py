@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, TypeAlias, cast
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Final, Protocol, TypeAlias, cast
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -16,8 +16,16 @@ from scopedtools.protocol.envelope import Message, MessageId, Reply, answer, fai
 from scopedtools.protocol.inputs import asked_in
 from scopedtools.protocol.methods import METHODS, Method, Params, decode_params, unknown_method
 from scopedtools.protocol.request import Ingress, Request
-from scopedtools.protocol.results import InputRequiredResult, Result, stamp
+from scopedtools.protocol.results import (
+    CallResult,
+    InputRequiredResult,
+    ListResult,
+    Result,
+    result_type,
+    stamp,
+)
 from scopedtools.protocol.revisions import Revision
+from scopedtools.types import Outcome
 
 _log: Final = logging.getLogger(__name__)
 
@@ -31,16 +39,46 @@ Identify: TypeAlias = Callable[[Mapping[str, Any]], Revision]
 """How a transport tells which revision a request speaks: takes ``_meta``, returns it or raises a
 `ProtocolError` where it is not served or two places disagree about it."""
 
-Handler: TypeAlias = Callable[[Any], Awaitable[Result]]
-"""Takes a `Request`, returns a result or raises."""
+Handler: TypeAlias = Callable[[Request, Any], Awaitable[Result]]
+"""Takes a request and who asks, returns a result or raises."""
+
+Begin: TypeAlias = Callable[[Request, Any], Callable[[Outcome], None]]
+"""Sees a request begin; returns what sees it end."""
+
+_CANCELLED: Final = Outcome("cancelled")
+
+
+class Asker(Protocol):
+    """Who asks, as far as every answer depends on it."""
+
+    @property
+    def echo(self) -> Mapping[str, Any]:
+        """What the ``_meta`` of each result repeats."""
+        ...
 
 
 class Dispatcher:
-    """Runs requests against handlers. Knows no transport and keeps no state."""
+    """Runs requests against handlers. Knows no transport and keeps no state.
 
-    def __init__(self, handlers: Mapping[str, Handler], *, server_info: Mapping[str, Any]) -> None:
+    Args:
+        handlers: By method.
+        server_info: Name and version, for every result.
+        resolve: Tells who asks and in which context; raises `ProtocolError` where that cannot be told.
+        observers: See each request begin and end, in this order and in reverse.
+    """
+
+    def __init__(
+        self,
+        handlers: Mapping[str, Handler],
+        *,
+        server_info: Mapping[str, Any],
+        resolve: Callable[[Request], Asker],
+        observers: Iterable[Begin] = (),
+    ) -> None:
         self._handlers = dict(handlers)
         self._server_info = Raw(msgspec.json.encode(server_info))
+        self._resolve = resolve
+        self._observers = tuple(observers)
 
     def admit(self, message: Message, identify: Identify, ingress: Ingress) -> Request:
         """Understand a request or a notification.
@@ -66,24 +104,46 @@ class Dispatcher:
     async def run(self, request: Request) -> Reply:
         """Run the handler of a request and encode what comes of it; never raises an `Exception`."""
         message_id = cast("MessageId", request.id)
+        ended: list[Callable[[Outcome], None]] = []
+        outcome = _CANCELLED
         try:
-            result = await self._handle(request)
-            return answer(message_id, stamp(result, request.revision, self._server_info))
+            ctx = self._resolve(request)
+            ended = [begin(request, ctx) for begin in self._observers]
+            result = await self._handle(request, ctx)
+            reply = answer(message_id, stamp(result, request.revision, self._server_info, ctx.echo))
         except Exception as error:  # noqa: BLE001 - the one place where anything becomes a wire error
-            return failure(message_id, to_protocol_error(error))
+            problem = to_protocol_error(error)
+            outcome = Outcome("error", problem.code)
+            return failure(message_id, problem)
+        else:
+            outcome = outcome_of(result) if ended else _CANCELLED
+            return reply
+        finally:
+            for end in reversed(ended):
+                end(outcome)
 
     def _serves(self, method: Method) -> bool:
         return method.notification or method.name in self._handlers
 
-    async def _handle(self, request: Request) -> Result:
+    async def _handle(self, request: Request, ctx: Asker) -> Result:
         try:
-            return await self._handlers[request.method.name](request)
+            return await self._handlers[request.method.name](request, ctx)
         except BaseException as error:
             needed = asked_in(error)
             if needed is None:
                 raise
             asked = {key: question.wire() for key, question in needed.questions.items()}
             return InputRequiredResult(input_requests=asked, request_state=needed.seal())
+
+
+def outcome_of(result: Result) -> Outcome:
+    """Tell observers how a request ended that has a result."""
+    view = result.meta.get(meta.VIEW) if isinstance(result, ListResult) and result.meta else None
+    revision = view["revision"] if view else None
+    if isinstance(result, CallResult) and result.is_error:
+        return Outcome("tool_error", result=result)
+    kind = result_type(result)
+    return Outcome("ok" if kind == "complete" else kind, view=revision, result=result)
 
 
 def to_protocol_error(error: Exception) -> ProtocolError:

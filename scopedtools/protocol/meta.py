@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 PROTOCOL_VERSION: Final = "io.modelcontextprotocol/protocolVersion"
@@ -42,12 +42,27 @@ def extension_settings(capabilities: Mapping[str, Any] | None) -> Mapping[str, A
     return _declared(capabilities, EXTENSION) or {}
 
 
+def declares_context(capabilities: Mapping[str, Any] | None) -> bool:
+    """Tell whether a client with these capabilities knows our extension."""
+    return _declared(capabilities, EXTENSION) is not None
+
+
 def declares_tasks(capabilities: Mapping[str, Any] | None) -> bool:
     """Tell whether a client with these capabilities can follow tasks."""
-    return _declared(capabilities, TASKS) is not None
+    return _declared(capabilities, TASKS, fields=("extensions",)) is not None
 
 
-def _declared(capabilities: Mapping[str, Any] | None, extension: str) -> Mapping[str, Any] | None:
-    extensions = capabilities.get("extensions") if capabilities is not None else None
-    settings = extensions.get(extension) if isinstance(extensions, dict) else None
-    return settings if isinstance(settings, dict) else None
+def _declared(
+    capabilities: Mapping[str, Any] | None,
+    extension: str,
+    # Earlier revisions have no field for extensions; what is not in the specification is experimental there.
+    fields: Iterable[str] = ("extensions", "experimental"),
+) -> Mapping[str, Any] | None:
+    if not capabilities:
+        return None
+    for field in fields:
+        declared = capabilities.get(field)
+        settings = declared.get(extension) if isinstance(declared, dict) else None
+        if isinstance(settings, dict):
+            return settings
+    return None

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
-from msgspec import Struct
+import msgspec
+from msgspec import UNSET, Struct
 
 from scopedtools.exceptions import MissingCapabilityError
 from scopedtools.protocol import meta
 from scopedtools.protocol.envelope import MessageId
 from scopedtools.protocol.exchange import SILENCE, Exchange, TaskExchange
-from scopedtools.protocol.methods import Method, Params
+from scopedtools.protocol.methods import CallParams, Method, Params
 from scopedtools.protocol.revisions import Revision
 from scopedtools.protocol.session import Session
 from scopedtools.types import ANONYMOUS, Principal
+
+CALL_TOOL: Final = "call_tool"
+"""Name of the tool that calls the one which its argument ``name`` names."""
 
 
 class Ingress(Struct, frozen=True):
@@ -70,6 +74,24 @@ class Request(Struct, frozen=True):
         return self.ingress.session.capabilities if self.ingress.session is not None else None
 
     @property
+    def target(self) -> str | None:
+        """The tool, prompt or URI that the request names, or ``None``."""
+        return getattr(self.params, self.method.named_by) if self.method.named_by else None
+
+    @property
+    def tool(self) -> str | None:
+        """The tool that is called in the end, through ``call_tool`` too, or ``None``."""
+        params = self.params
+        if not isinstance(params, CallParams):
+            return None
+        if params.name != CALL_TOOL or params.arguments is UNSET:
+            return params.name
+        try:
+            return _named.decode(params.arguments).name
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return params.name  # no call of another tool, as it will turn out
+
+    @property
     def begun_task(self) -> TaskExchange | None:
         """The task that the call is by now, or ``None``."""
         return self.task if self.task is not None and self.task.began else None
@@ -86,3 +108,10 @@ def tasks_required() -> MissingCapabilityError:
         f"This needs a client that declares the extension {meta.TASKS!r} on the request",
         data={"requiredCapabilities": {"extensions": {meta.TASKS: {}}}},
     )
+
+
+class _Named(Struct):
+    name: str
+
+
+_named: Final = msgspec.json.Decoder(_Named)

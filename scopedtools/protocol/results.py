@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Literal
 
 from msgspec import UNSET, Raw, Struct, UnsetType, field
@@ -33,11 +35,12 @@ class Cacheable(Result, kw_only=True):
 
     Attributes:
         ttl_ms: Milliseconds for which it is fresh; 0 is stale at once.
-        cache_scope: ``public`` for everybody, ``private`` for one authorization.
+        cache_scope: ``public`` for everybody, ``private`` for one authorization; ``context`` for one context
+            of one authorization, only to clients that declared that they know it.
     """
 
     ttl_ms: int | UnsetType = UNSET
-    cache_scope: Literal["public", "private"] | UnsetType = UNSET
+    cache_scope: Literal["public", "private", "context"] | UnsetType = UNSET
 
 
 class DiscoverResult(Cacheable, kw_only=True):
@@ -166,13 +169,23 @@ class CompleteResult(Result, kw_only=True):
     completion: Completion
 
 
-def stamp(result: Result, revision: Revision, server_info: Raw) -> Result:
+def stamp(
+    result: Result, revision: Revision, server_info: Raw, echo: Mapping[str, Any] = MappingProxyType({})
+) -> Result:
     """Add what the revision asks of every result, and take out what it has no name for.
+
+    Args:
+        result: From a handler.
+        revision: That the request speaks.
+        server_info: Encoded name and version.
+        echo: What ``_meta`` repeats of the request.
 
     Returns:
         A copy: an author may keep a result and return it again, at another revision.
     """
     result = copy.copy(result)
+    if echo:
+        result.meta = {**(result.meta or {}), **echo}
     if revision.stateless:
         result.result_type = result_type(result)
         result.meta = {**(result.meta or {}), meta.SERVER_INFO: server_info}

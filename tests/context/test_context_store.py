@@ -1,6 +1,8 @@
 import asyncio
+import tracemalloc
 
 import pytest
+from anyio.lowlevel import checkpoint
 
 from scopedtools.context.carriers import CarrierTable
 from scopedtools.context.context import Context, ContextResolver
@@ -8,7 +10,7 @@ from scopedtools.context.store import MemoryStore
 from scopedtools.protocol.methods import METHODS, ListParams
 from scopedtools.protocol.request import Ingress, Request
 from scopedtools.protocol.revisions import LATEST
-from scopedtools.types import ANONYMOUS, ContextRecord, Principal
+from scopedtools.types import ANONYMOUS, Addition, ContextRecord, Principal, Turn
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +24,7 @@ def asked(context_id: str | None, principal: Principal = ANONYMOUS) -> Request:
 
 
 def resolver(secret: bytes | None = b"secret") -> ContextResolver:
-    return ContextResolver(CarrierTable(), secret=secret)
+    return ContextResolver(CarrierTable(), store=MemoryStore(), secret=secret)
 
 
 def key(context_id: str, name: str = "anonymous", secret: bytes | None = b"secret") -> bytes | None:
@@ -112,20 +114,68 @@ async def test_the_least_recently_used_record_goes_first() -> None:
     assert len(store) == 2
 
 
-@pytest.mark.parametrize("options", [{"max_contexts": 0}, {"ttl_s": 0}, {"ttl_s": -1}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_contexts": 0},
+        {"max_records_bytes": 0},
+        {"max_values": 0},
+        {"max_values_bytes": 0},
+        {"ttl_s": 0},
+        {"ttl_s": -1},
+    ],
+)
 def test_a_store_that_could_keep_nothing_is_refused(options: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="got"):
         MemoryStore(**options)  # type: ignore[arg-type]
 
 
-async def test_a_record_can_be_replaced_and_added_by_that() -> None:
+async def test_a_record_comes_back_as_it_was_with_all_that_it_holds() -> None:
     store = MemoryStore()
-    await store.put(b"a", record(1))
-    assert await store.add(b"a", record(2)) == record(1)
-    await store.put(b"a", record(3))
-    assert await store.get(b"a") == record(3)
+    grown = ContextRecord(
+        "v",
+        (0, 70_000, 3),
+        (Turn("find é", "found 🛫", (3, 70_000)), Turn("and then")),
+        (Addition(3, "search", "find"), Addition(0, "parent")),
+    )
+    await store.add(b"a", grown)
+    back = await store.get(b"a")
+    assert back == grown
+    assert isinstance(back, ContextRecord)
+    assert isinstance(back.turns[0], Turn)
+    assert isinstance(back.additions[0], Addition)
+
+
+# Replacing
+
+
+async def test_a_record_is_replaced_where_it_is_the_one_that_was_seen() -> None:
+    store = MemoryStore()
+    await store.add(b"a", record(1))
+    assert await store.replace(b"a", record(1), record(2))
+    assert not await store.replace(b"a", record(1), record(3))
+    assert await store.get(b"a") == record(2)
+    assert not await store.replace(b"b", record(1), record(2))
     assert await store.get(b"b") is None
     assert len(store) == 1
+
+
+async def test_of_changes_side_by_side_none_is_lost() -> None:
+    store = MemoryStore()
+    await store.add(b"a", ContextRecord("v", ()))
+
+    async def append(row: int) -> None:
+        while True:
+            before = await store.get(b"a")
+            assert before is not None
+            await checkpoint()
+            if await store.replace(b"a", before, before._replace(rows=(*before.rows, row))):
+                return
+
+    await asyncio.gather(*(append(row) for row in range(32)))
+    last = await store.get(b"a")
+    assert last is not None
+    assert sorted(last.rows) == list(range(32))
 
 
 async def test_a_record_lives_from_when_it_was_replaced() -> None:
@@ -133,20 +183,144 @@ async def test_a_record_lives_from_when_it_was_replaced() -> None:
     store = MemoryStore(ttl_s=10, clock=clock)
     await store.add(b"a", record(1))
     clock.now_s = 9.0
-    await store.put(b"a", record(2))
+    assert await store.replace(b"a", record(1), record(2))
     clock.now_s = 18.9
     assert await store.get(b"a") == record(2)
     clock.now_s = 29.0
+    assert not await store.replace(b"a", record(2), record(3))
     assert await store.get(b"a") is None
-    await store.put(b"a", record(3))
-    assert await store.get(b"a") == record(3)
 
 
 async def test_a_record_that_is_replaced_counts_as_used() -> None:
     store = MemoryStore(max_contexts=2)
     await store.add(b"a", record(1))
     await store.add(b"b", record(2))
-    await store.put(b"a", record(3))
-    await store.put(b"c", record(4))
+    await store.replace(b"a", record(1), record(3))
+    await store.add(b"c", record(4))
     assert [await store.get(name) is not None for name in (b"a", b"b", b"c")] == [True, False, True]
     assert len(store) == 2
+
+
+# Bounds in bytes
+
+
+async def test_records_together_take_no_more_than_they_may() -> None:
+    store = MemoryStore(max_records_bytes=100_000)
+    long = ContextRecord("v", (), (Turn("x" * 30_000),))
+    for name in (b"a", b"b", b"c", b"d"):
+        await store.add(name, long)
+    assert [await store.get(name) is not None for name in (b"a", b"b", b"c", b"d")] == [
+        False,
+        True,
+        True,
+        True,
+    ]
+    await store.replace(b"b", long, record(1))
+    await store.add(b"e", long)
+    assert len(store) == 4
+
+
+async def test_a_record_that_is_larger_than_all_may_be_is_not_kept() -> None:
+    store = MemoryStore(max_records_bytes=1_000)
+    await store.add(b"a", record(1))
+    large = ContextRecord("v", (), (Turn("x" * 30_000),))
+    assert await store.add(b"b", large) == large
+    assert await store.get(b"b") is None
+
+
+async def test_an_idle_context_takes_little_memory() -> None:
+    store, contexts = MemoryStore(), 10_000
+    names = [b"%032d" % number for number in range(contexts)]
+    records = [ContextRecord("v" * 32, tuple(range(first, first + 16))) for first in range(1_000, 1_010)]
+    tracemalloc.start()
+    try:
+        for number, name in enumerate(names):
+            await store.add(name, records[number % 10])
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken / contexts < 600
+
+
+# Values
+
+
+async def test_a_value_is_kept_replaced_and_forgotten() -> None:
+    store = MemoryStore()
+    assert await store.get_value(b"a", "x") is None
+    assert await store.put_value(b"a", "x", b"1")
+    assert await store.put_value(b"a", "w", b"2")
+    assert await store.put_value(b"a", "x", b"3")
+    assert await store.get_value(b"a", "x") == b"3"
+    assert await store.get_value(b"b", "x") is None
+    assert await store.value_names(b"a") == ["w", "x"]
+    await store.delete_value(b"a", "x")
+    await store.delete_value(b"a", "x")
+    assert await store.value_names(b"a") == ["w"]
+    await store.delete_value(b"a", "w")
+    assert await store.value_names(b"a") == []
+
+
+async def test_the_first_value_that_is_added_is_kept() -> None:
+    store = MemoryStore()
+    added = await asyncio.gather(*(store.add_value(b"a", "x", b"%d" % number) for number in range(32)))
+    assert set(added) == {b"0"}
+
+
+async def test_a_value_may_end_before_its_context() -> None:
+    clock = Clock()
+    store = MemoryStore(ttl_s=100, clock=clock)
+    await store.put_value(b"a", "short", b"1", ttl_s=10)
+    await store.put_value(b"a", "long", b"2")
+    clock.now_s = 9.9
+    assert await store.get_value(b"a", "short") == b"1"
+    clock.now_s = 10.0
+    assert await store.get_value(b"a", "short") is None
+    assert await store.value_names(b"a") == ["long"]
+    assert await store.add_value(b"a", "short", b"3") == b"3"
+    clock.now_s = 109.9
+    assert await store.get_value(b"a", "long") == b"2"
+
+
+async def test_values_live_from_the_last_use_of_any_of_them() -> None:
+    clock = Clock()
+    store = MemoryStore(ttl_s=10, clock=clock)
+    await store.put_value(b"a", "x", b"1")
+    await store.put_value(b"a", "y", b"2")
+    for clock.now_s in (9.0, 18.0, 27.0):
+        assert await store.get_value(b"a", "x") == b"1"
+    assert await store.value_names(b"a") == ["x", "y"]
+    clock.now_s = 37.0
+    assert await store.value_names(b"a") == []
+
+
+async def test_a_context_has_room_for_so_many_values() -> None:
+    clock = Clock()
+    store = MemoryStore(max_values=2, clock=clock)
+    assert await store.put_value(b"a", "x", b"1", ttl_s=10)
+    assert await store.put_value(b"a", "y", b"1")
+    assert not await store.put_value(b"a", "z", b"1")
+    assert await store.add_value(b"a", "z", b"1") is None
+    assert await store.add_value(b"a", "y", b"2") == b"1"
+    assert await store.put_value(b"a", "y", b"2")
+    assert await store.put_value(b"b", "z", b"1")
+    clock.now_s = 10.0
+    assert await store.put_value(b"a", "z", b"1")
+
+
+async def test_the_values_of_the_least_recently_used_contexts_go_first() -> None:
+    store = MemoryStore(max_values_bytes=100_000)
+    for name in (b"a", b"b", b"c"):
+        assert await store.put_value(name, "x", bytes(30_000))
+    assert await store.get_value(b"a", "x")
+    assert await store.put_value(b"c", "y", bytes(30_000))
+    assert [await store.value_names(name) for name in (b"a", b"b", b"c")] == [["x"], [], ["x", "y"]]
+    assert not await store.put_value(b"c", "z", bytes(60_000))
+    assert await store.value_names(b"c") == ["x", "y"]
+
+
+async def test_contexts_with_values_are_bounded_too() -> None:
+    store = MemoryStore(max_contexts=2)
+    for name in (b"a", b"b", b"c"):
+        await store.put_value(name, "x", b"1")
+    assert [await store.value_names(name) for name in (b"a", b"b", b"c")] == [[], ["x"], ["x"]]

@@ -12,6 +12,7 @@ from scopedtools import ViewSettings
 from scopedtools.context.carriers import CarrierTable
 from scopedtools.context.context import Context, ContextResolver
 from scopedtools.context.growth import STEP_ROWS, additions, called, is_new, said, seed_rows
+from scopedtools.context.store import MemoryStore
 from scopedtools.exceptions import DefinitionError
 from scopedtools.protocol import meta
 from scopedtools.protocol.methods import METHODS, ListParams
@@ -166,7 +167,7 @@ def asking(settings: Any, session: Session | None = None, told: dict[str, Any] |
     if session is None:
         own[meta.CLIENT_CAPABILITIES] = {"extensions": {meta.EXTENSION: settings}}
     request = Request(METHODS["tools/list"], ListParams(meta=own), LATEST, Ingress(session=session), 1)
-    return ContextResolver(CarrierTable()).resolve(request)
+    return ContextResolver(CarrierTable(), store=MemoryStore()).resolve(request)
 
 
 @pytest.mark.parametrize("growth", [False, None, 1, "true", "yes", {}, []])

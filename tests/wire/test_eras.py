@@ -114,6 +114,8 @@ async def test_initialize_agrees_on_the_revision_that_the_client_asks_for(
     assert result["protocolVersion"] == revision
     assert result["serverInfo"] == {"name": "shop", "version": "1.2.3"}
     assert result["instructions"] == "Sells books."
+    extension = result["capabilities"].pop("experimental")["io.github.scopedtools/context"]
+    assert (extension["version"], extension["cacheScopes"]) == (1, ["context"])
     assert result["capabilities"] == {"tools": {}, "resources": {}, "prompts": {}, "logging": {}}
     assert not ONLY_STATELESS & set(result)
     assert "mcp-session-id" not in answer.headers
@@ -308,7 +310,9 @@ async def test_capabilities_name_only_what_there_is(
     assert set(found) == {*capabilities, "logging"}
     assert all(found[name]["listChanged"] for name in capabilities)
     opening = {"protocolVersion": LEGACY[0], "capabilities": {}, "clientInfo": {"name": "t", "version": "0"}}
-    assert (await legacy(server, LEGACY[0], "initialize", opening)).result["capabilities"] == {
+    opened = (await legacy(server, LEGACY[0], "initialize", opening)).result["capabilities"]
+    assert set(opened.pop("experimental")) == {"io.github.scopedtools/context"}
+    assert opened == {
         **capabilities,
         "logging": {},
     }
