@@ -22,7 +22,7 @@ from scopedtools.catalog.declare import tool
 from scopedtools.catalog.primitives import KINDS, Prompt
 from scopedtools.catalog.view import View
 from scopedtools.context.carriers import CARRIERS, Carrier, CarrierTable
-from scopedtools.context.context import Context, ContextResolver
+from scopedtools.context.context import Context, ContextResolver, header_names
 from scopedtools.context.observer import Observer, guarded
 from scopedtools.context.policy import ViewPolicy
 from scopedtools.context.settings import ViewSettings
@@ -142,7 +142,8 @@ class ScopedServer:
             settings=settings,
         )
         # A session ID that this server makes itself names a connection, not a unit of work.
-        table = CarrierTable((one for one in carriers if not (sessions and one.legacy)), strict=strict_ids)
+        read = (one for one in carriers if not (sessions and one.legacy))
+        table = CarrierTable(read, strict=strict_ids, environment=os.environ)
         resolver = ContextResolver(
             table, store=contexts, secret=secret or os.environ.get(SECRET_VARIABLE, "").encode()
         )
@@ -200,6 +201,7 @@ class ScopedServer:
             lacking=scopes.lacking if self.catalog.has_scopes else None,
             sessions=self._sessions,
             hosts=HostPolicy(hosts=allowed_hosts, origins=origins),
+            varies_by=header_names(table),
             max_body_bytes=max_body_bytes,
         )
         routes = () if resource_server is None else (metadata_route(resource_server),)

@@ -19,8 +19,8 @@ from scopedtools.protocol.request import Request
 from scopedtools.protocol.seal import Sealer
 from scopedtools.types import ContextStore, Principal
 
-INTENT_HEADER: Final = "mcp-context-intent"
-PARENT_HEADER: Final = "mcp-context-parent"
+INTENT_HEADER: Final = "Mcp-Context-Intent"
+PARENT_HEADER: Final = "Mcp-Context-Parent"
 
 INTENT_CHARACTERS: Final = 8192
 """An intent is read up to here; selection gains nothing from more."""
@@ -211,10 +211,15 @@ def _said(request: Request, name: str, *, key: str, header: str) -> Iterator[Any
     if request.revision.stateless:
         yield declared
     yield request.meta.get(key)
-    yield _header(request, header.encode())
+    yield _header(request, header.lower().encode())
     if request.ingress.query:
         yield query_values(request.ingress.query).get(name)
     yield declared
+
+
+def header_names(carriers: CarrierTable) -> tuple[str, ...]:
+    """Return the HTTP headers that tell the context of a request."""
+    return (*carriers.header_names, INTENT_HEADER, PARENT_HEADER)
 
 
 def headers_of(request: Request) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple, TypeAlias
 
 from msgspec import UNSET, UnsetType
@@ -28,13 +28,6 @@ _MALFORMED: Final = {ParseError.code: 400, InvalidRequestError.code: 400, Unsupp
 _STATELESS: Final = {MethodNotFoundError.code: 404, InternalError.code: 500}
 """HTTP status of errors at stateless revisions; all others are 400."""
 
-_JSON: Final = (
-    (b"content-type", b"application/json"),
-    # What a list shows depends on who asks and in which context; no shared cache may keep it.
-    (b"cache-control", b"private, no-store"),
-    (b"vary", b"Authorization, Mcp-Client-Session-Id"),
-)
-
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
 
@@ -56,10 +49,24 @@ class Refusal(Exception):  # noqa: N818 - an answer on its way out, not an error
         self.headers = headers
 
 
-async def send_answer(send: Send, answer: Answer) -> None:
-    """Send an answer."""
+def json_headers(varies_by: Iterable[str]) -> Headers:
+    """Return the headers of an answer with a body.
+
+    Args:
+        varies_by: Request headers that it may depend on, besides ``Authorization``.
+    """
+    return (
+        (b"content-type", b"application/json"),
+        # What a list shows depends on who asks and in which context; no shared cache may keep it.
+        (b"cache-control", b"private, no-store"),
+        (b"vary", ", ".join(("Authorization", *varies_by)).encode()),
+    )
+
+
+async def send_answer(send: Send, answer: Answer, described: Headers) -> None:
+    """Send an answer; ``described`` are the headers of those that have a body."""
     length = b"%d" % len(answer.body)
-    headers = (*(_JSON if answer.body else ()), (b"content-length", length), *answer.headers)
+    headers = (*(described if answer.body else ()), (b"content-length", length), *answer.headers)
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
 

@@ -6,7 +6,7 @@ Source: the Streamable HTTP pages of the specification, 2025-03-26 to 2026-07-28
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Final, TypeAlias
 
@@ -33,6 +33,7 @@ from scopedtools.transports.answers import (
     Headers,
     Refusal,
     answer_with,
+    json_headers,
     not_allowed,
     refused,
     rejection,
@@ -63,6 +64,7 @@ class HttpTransport:
         lacking: Tells which scopes to refuse a request for; ``None`` where rows need none.
         sessions: Sessions of earlier revisions, or ``None`` to serve those without.
         hosts: Decides who may call by host and origin.
+        varies_by: Request headers that answers depend on.
         max_body_bytes: Larger bodies are refused.
         keepalive_s: Seconds of silence on a stream after which a comment is sent.
     """
@@ -75,6 +77,7 @@ class HttpTransport:
         lacking: Lacking | None = None,
         sessions: Sessions | None = None,
         hosts: HostPolicy | None = None,
+        varies_by: Iterable[str] = (),
         max_body_bytes: int = 4 * 2**20,
         keepalive_s: float = sse.KEEPALIVE_S,
     ) -> None:
@@ -83,6 +86,7 @@ class HttpTransport:
         self._lacking = lacking
         self._sessions = sessions
         self._hosts = hosts or HostPolicy()
+        self._described = json_headers(varies_by)
         self._max_body_bytes = max_body_bytes
         self._keepalive_s = keepalive_s
         self._questions = Questions()
@@ -98,7 +102,7 @@ class HttpTransport:
         except Exception as error:  # noqa: BLE001 - such as a verifier that fails
             answer = Answer(500, failure(UNSET, to_protocol_error(error)).body)
         if answer is not None:
-            await send_answer(send, answer)
+            await send_answer(send, answer, self._described)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> Answer | None:
         """Return what to answer, or ``None`` where the answer was a stream and is over."""
