@@ -21,6 +21,11 @@ class Running:
         self._changing = asyncio.Lock()
         self._holders = 0
 
+    @property
+    def held(self) -> bool:
+        """Whether anybody holds it."""
+        return self._holders > 0
+
     async def __aenter__(self) -> None:
         async with self._changing:
             if self._holders == 0:

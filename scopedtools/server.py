@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, Final
 
 import msgspec
 from starlette.routing import Route
@@ -19,7 +19,7 @@ from scopedtools.auth.resource import ResourceServer, choose_authorizer
 from scopedtools.catalog.bind import Declared, read_declarations
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.declare import tool
-from scopedtools.catalog.primitives import KINDS, Prompt
+from scopedtools.catalog.primitives import KINDS
 from scopedtools.catalog.view import View
 from scopedtools.context.carriers import CARRIERS, Carrier, CarrierTable
 from scopedtools.context.context import Context, ContextResolver, header_names
@@ -33,6 +33,7 @@ from scopedtools.handlers.connections import Connections
 from scopedtools.handlers.lists import Lists
 from scopedtools.handlers.scopes import Scopes
 from scopedtools.handlers.tasks import Tasks
+from scopedtools.hooks import Hooks
 from scopedtools.listeners import Listeners
 from scopedtools.protocol.dispatch import Dispatcher
 from scopedtools.protocol.meta import TASKS
@@ -53,7 +54,7 @@ SECRET_VARIABLE: Final = "SCOPEDTOOLS_SECRET"  # noqa: S105 - where it is found,
 _SEARCH_LIMIT: Final = 20
 
 
-class ScopedServer:
+class ScopedServer(Hooks):
     """An MCP server that shows each unit of work only what it needs.
 
     Subclass it, mark methods with `tool`, `resource` and `prompt`, override hooks where needed. The
@@ -140,6 +141,7 @@ class ScopedServer:
             store=contexts,
             selector=self._selection.ready,
             settings=settings,
+            grown=lambda key: self._listeners.context_changed(key),
         )
         # A session ID that this server makes itself names a connection, not a unit of work.
         read = (one for one in carriers if not (sessions and one.legacy))
@@ -185,13 +187,11 @@ class ScopedServer:
         )
         handlers = self._lists.table() | self._calls.table() | connections.table()
         handlers |= offered.table() if offered is not None else {}
-        self._observers = tuple(observers)
-        self.dispatcher = Dispatcher(
-            handlers,
-            server_info=about.info,
-            resolve=resolver.resolve,
-            observers=[guarded(observer) for observer in self._observers],
-        )
+        self.dispatcher = Dispatcher(handlers, server_info=about.info, resolve=resolver.resolve)
+        self._running = Running(self._start)
+        self._observers: list[Observer] = []
+        for observer in observers:
+            self.observe(observer)
         scopes = Scopes(self.catalog, lists=self._lists, resolver=resolver, enforce=settings.enforce)
         self._sessions = Sessions() if sessions else None
         origins = tuple(allowed_origins)
@@ -213,26 +213,8 @@ class ScopedServer:
             origins=origins,
             lifespan=lambda: self,
         )
-        self._running = Running(self._start)
 
-    # Hooks
-
-    async def permitted(self, ctx: Context, rows: View) -> View:  # noqa: ARG002 - for those who override it
-        """Return the rows that this caller may use. Runs on every list, search, call, read and get.
-
-        Args:
-            ctx: Who asks.
-            rows: Every row.
-        """
-        return rows
-
-    async def intent(self, ctx: Context) -> str | None:
-        """Return what the unit of work is about, or ``None`` where that is not known.
-
-        By default what the client declared. Asked until the context has a view, and after that where the
-        view grows.
-        """
-        return ctx.intent
+    # Hooks; more are in the base class
 
     async def listed(self, ctx: Context, permitted: View) -> View:
         """Return the rows that this context is shown, in the order in which they are listed.
@@ -241,35 +223,6 @@ class ScopedServer:
         that are not permitted are taken out afterwards.
         """
         return await self._policy.listed(ctx, permitted, self.intent)
-
-    async def complete(
-        self,
-        ctx: Context,  # noqa: ARG002 - for those who override it
-        ref: str,
-        argument: str,
-        value: str,
-        filled: Mapping[str, str],  # noqa: ARG002 - likewise
-    ) -> Sequence[str]:
-        """Return what an argument may be, best first.
-
-        By default the choices that a prompt's annotation names, as far as they begin with what was typed.
-
-        Args:
-            ctx: Who asks.
-            ref: Name of a prompt, or URI template of resources.
-            argument: Argument of the prompt, or variable of the template.
-            value: What was typed so far.
-            filled: Arguments that are filled in already.
-        """
-        ordinal = self.catalog.find("prompt", ref)
-        arguments = cast("Prompt", self.catalog.rows[ordinal]).arguments if ordinal is not None else ()
-        choices = [choice for one in arguments if one.name == argument for choice in one.choices]
-        return [choice for choice in choices if choice.lower().startswith(value.lower())]
-
-    @asynccontextmanager
-    async def lifespan(self) -> AsyncIterator[None]:
-        """Hold what the server needs while it runs, such as a connection."""
-        yield
 
     # Tools of every narrowed list
 
@@ -286,12 +239,13 @@ class ScopedServer:
         """
         if not 1 <= limit <= _SEARCH_LIMIT:
             raise ToolError(f"limit must be 1 to {_SEARCH_LIMIT}, got {limit}")
-        within = (await self._lists.permitted(ctx)).of("tool")
+        permitted = await self._lists.permitted(ctx)
+        within = permitted.of("tool")
         selector = await self._selection.ready()
         history = await self._policy.history(ctx)
         ranking = await selector.search(query, within=within.bits, limit=limit, history=history)
         if ranking.fits:
-            await self._policy.searched(ctx, query, ranking.hits)
+            await self._policy.searched(ctx, query, ranking.hits, permitted)
         return search_result(self.catalog, ranking, query=query, within=within)
 
     @tool(task="optional", detached=False)
@@ -333,6 +287,17 @@ class ScopedServer:
 
     # Running
 
+    def observe(self, observer: Observer) -> None:
+        """Show every request to one more observer, as `observers` does; for those who host a server.
+
+        Raises:
+            RuntimeError: The server runs already, and the observer would never be started.
+        """
+        if self._running.held:
+            raise RuntimeError("the server runs already: add observers before it starts")
+        self._observers.append(observer)
+        self.dispatcher.observe(guarded(observer))
+
     async def rank(self, text: str, *, limit: int = 10) -> Ranking:
         """Rank all rows for a text, as search and selection do, whoever asks."""
         selector = await self._selection.ready()
@@ -373,7 +338,7 @@ class ScopedServer:
             started.push_async_callback(self._tasks.stop)
             if self._sessions is not None:
                 started.push_async_callback(self._sessions.stop)
-            started.callback(self._listeners.end)
+            started.push_async_callback(self._listeners.stop)
             return started.pop_all()
 
     async def _called(self, ctx: Context, row: int) -> None:
@@ -384,7 +349,7 @@ class ScopedServer:
             self._selection.learn(await self.intent(ctx), row, by=caller)
 
     async def _explain(self, ctx: Context, permitted: View, shown: View) -> list[dict[str, Any]]:
-        return await self._policy.explain(permitted, shown, await self.intent(ctx))
+        return await self._policy.explain_listed(ctx, permitted, shown, await self.intent(ctx))
 
 
 def _default_selector(index_dir: Path | None) -> Selector:

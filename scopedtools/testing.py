@@ -72,7 +72,9 @@ class Client:
         settings = {"contextId": context, "intent": intent, "growth": growth or None}
         declared = {key: value for key, value in settings.items() if value is not None}
         extensions = ({meta.EXTENSION: declared} if declared else {}) | ({meta.TASKS: {}} if tasks else {})
-        self._capabilities = (capabilities or {}) | ({"extensions": extensions} if extensions else {})
+        own = capabilities or {}
+        extensions = own.get("extensions", {}) | extensions
+        self._capabilities = own | ({"extensions": extensions} if extensions else {})
         authorization = {"authorization": f"Bearer {token}"} if token else {}
         self._headers = authorization | (headers or {})
         self._ids = itertools.count(1)

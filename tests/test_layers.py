@@ -26,6 +26,7 @@ PARTS = {
     "assembly",
     "running",
     "about",
+    "hooks",
     *BASE,
 }
 
@@ -40,6 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "auth": BASE,
     "selection": BASE,
     "running": set(),
+    "hooks": {"catalog", "context", *BASE},
     "about": {"assembly", "catalog", "context", "handlers", "protocol", *BASE},
     "assembly": {"auth", "catalog", "protocol", *BASE},
     "listeners": {"catalog", "context", "protocol", *BASE},

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import secrets
 import signal
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 import uvicorn
 
+from scopedtools.cli.hosting import Hosted, LogFormat, worker
 from scopedtools.cli.target import TargetError, load_server
 from scopedtools.server import SECRET_VARIABLE, ScopedServer
 
@@ -32,32 +32,60 @@ def serve(
     stdio: Annotated[
         bool, typer.Option("--stdio", help="Serve one client over standard input and output.")
     ] = False,
+    audit: Annotated[
+        str | None, typer.Option(help="Keep an audit trail in a database, such as sqlite:///audit.db.")
+    ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(help="Serve /metrics to Prometheus on this port of 127.0.0.1.", min=0, max=65535),
+    ] = None,
+    log_format: Annotated[LogFormat, typer.Option(help="How lines on standard error look.")] = "text",
 ) -> None:
     """Host a server at http://HOST:PORT/mcp, or over stdio."""
-    # Standard output belongs to the protocol on stdio, so logs never go there.
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    hosted = Hosted(target, audit, metrics_port, log_format)
+    hosted.configure_logs()
     with contextlib.redirect_stdout(sys.stderr):
         server = load_server(target)
-    if stdio:
-        with contextlib.suppress(asyncio.CancelledError):
-            asyncio.run(_until_interrupted(server))
-    elif workers > 1:
-        _require_shareable(server)
-        # Read by the server in each worker: what one seals, another opens.
-        os.environ.setdefault(SECRET_VARIABLE, secrets.token_hex(32))
-        uvicorn.run(
-            target,
-            host=host,
-            port=port,
-            workers=workers,
-            app_dir=str(Path.cwd()),
-            timeout_graceful_shutdown=_GRACE_S,
+    if not stdio and workers > 1:
+        _require_shareable(server, hosted)
+        _serve_by_workers(hosted, host, port, workers)
+        return
+    with contextlib.ExitStack() as held:
+        hosted.watch(server, held)
+        if stdio:
+            with contextlib.suppress(asyncio.CancelledError):
+                asyncio.run(_until_interrupted(server))
+        else:
+            _Hosting(server, hosted, host, port).run()
+
+
+def _serve_by_workers(hosted: Hosted, host: str, port: int, workers: int) -> None:
+    # Read by the server in each worker: what one seals, another opens.
+    os.environ.setdefault(SECRET_VARIABLE, secrets.token_hex(32))
+    hosted.hand_over()
+    uvicorn.run(
+        f"{worker.__module__}:{worker.__name__}",
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        app_dir=str(Path.cwd()),
+        timeout_graceful_shutdown=_GRACE_S,
+        **_logs(hosted),
+    )
+
+
+def _logs(hosted: Hosted) -> dict[str, Any]:
+    """Return uvicorn's settings of logs: lines about requests are ours where they tell the context."""
+    config = hosted.log_config()
+    return {} if config is None else {"log_config": config, "access_log": False}
+
+
+def _require_shareable(server: ScopedServer, hosted: Hosted) -> None:
+    if hosted.metrics_port is not None:
+        raise TargetError(
+            "several workers cannot serve metrics on one port; run one worker on each of several ports"
         )
-    else:
-        _Hosted(server, host, port).run()
-
-
-def _require_shareable(server: ScopedServer) -> None:
     if server.is_bound_to_process:
         raise TargetError(
             "this server keeps sessions or tasks in its process, so it cannot have several workers; "
@@ -65,11 +93,14 @@ def _require_shareable(server: ScopedServer) -> None:
         )
 
 
-class _Hosted(uvicorn.Server):
+class _Hosting(uvicorn.Server):
     """Ends streams when it is told to stop; it would wait for them otherwise, and they for it."""
 
-    def __init__(self, server: ScopedServer, host: str, port: int) -> None:
-        super().__init__(uvicorn.Config(server, host=host, port=port, timeout_graceful_shutdown=_GRACE_S))
+    def __init__(self, server: ScopedServer, hosted: Hosted, host: str, port: int) -> None:
+        logs = _logs(hosted)
+        super().__init__(
+            uvicorn.Config(server, host=host, port=port, timeout_graceful_shutdown=_GRACE_S, **logs)
+        )
         self._server = server
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

@@ -48,7 +48,6 @@ class Cache(NamedTuple):
 
 
 _UNCACHED: Final = Cache(0, "private")
-"""Official clients keep lists without regard to the context, so a narrowed one must not be kept at all."""
 
 _RESULTS: Final[Mapping[Kind, Callable[[Raw], ListResult]]] = {
     "tool": lambda rows: ToolsResult(tools=rows),
@@ -141,7 +140,7 @@ class Lists:
         shown = await self._shown(ctx, permitted, kind)
         total = len(permitted.of(kind))
         narrowed = len(shown) != total or bool(shown.bits & self._search.bits)
-        cache = self._cache_for(ctx, narrowed=narrowed)
+        cache = self._cache_for(ctx, narrowed=narrowed, total=total)
         if not narrowed and not ctx.declared:
             return self._page(request, shown, kind, cache)
         view: dict[str, Any] = {"revision": shown.revision, "shown": len(shown), "total": total}
@@ -157,8 +156,19 @@ class Lists:
         result.meta = {meta.VIEW: view}
         return result
 
-    def _cache_for(self, ctx: Context, *, narrowed: bool) -> Cache:
-        if ctx.caches and ctx.key is not None and (narrowed or not self._cache.ttl_ms):
+    def _cache_for(self, ctx: Context, *, narrowed: bool, total: int) -> Cache:
+        """Tell how long and for whom a client may keep a list.
+
+        Caches of official clients ignore the context: from there one context would get the list of another,
+        or a context the full list that was asked for without one. So a list that may be another in another
+        context is kept only by those who said that they tell contexts apart.
+        """
+        differs = narrowed or total > self._settings.whole_rows or not self._cache.ttl_ms
+        if not differs:
+            return self._cache
+        if not ctx.caches:
+            return _UNCACHED
+        if ctx.key is not None:
             return Cache(self._settings.list_ttl_ms, "context")
         return _UNCACHED if narrowed else self._cache
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Protocol, TypeAlias, cast
 
 import msgspec
@@ -64,7 +64,6 @@ class Dispatcher:
         handlers: By method.
         server_info: Name and version, for every result.
         resolve: Tells who asks and in which context; raises `ProtocolError` where that cannot be told.
-        observers: See each request begin and end, in this order and in reverse.
     """
 
     def __init__(
@@ -73,12 +72,15 @@ class Dispatcher:
         *,
         server_info: Mapping[str, Any],
         resolve: Callable[[Request], Asker],
-        observers: Iterable[Begin] = (),
     ) -> None:
         self._handlers = dict(handlers)
         self._server_info = Raw(msgspec.json.encode(server_info))
         self._resolve = resolve
-        self._observers = tuple(observers)
+        self._observers: tuple[Begin, ...] = ()
+
+    def observe(self, begin: Begin) -> None:
+        """Show every request to one more observer, which sees it end before those that were added earlier."""
+        self._observers = (*self._observers, begin)
 
     def admit(self, message: Message, identify: Identify, ingress: Ingress) -> Request:
         """Understand a request or a notification.

@@ -1,0 +1,98 @@
+"""What a hosted server is watched with: logs, metrics, the audit trail."""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+import os
+import sys
+from contextlib import ExitStack
+from importlib.util import find_spec
+from typing import Any, Final, Literal, NamedTuple
+
+import msgspec
+
+from scopedtools.cli.target import load_server
+from scopedtools.server import ScopedServer
+
+_VARIABLE: Final = "SCOPEDTOOLS_HOSTED"
+"""Environment variable that tells a worker process what to host."""
+
+LogFormat = Literal["text", "json"]
+
+
+class Hosted(NamedTuple):
+    """A server, and what it is watched with.
+
+    Attributes:
+        target: The server, as ``module:attribute``.
+        audit: URL of the database of the audit trail, or ``None`` for none.
+        metrics_port: Where Prometheus fetches metrics, or ``None`` for nowhere.
+        log_format: Of lines on standard error. With the extra ``telemetry`` they tell the context; without
+            it there is ``text`` alone, which does not.
+    """
+
+    target: str
+    audit: str | None = None
+    metrics_port: int | None = None
+    log_format: LogFormat = "text"
+
+    def log_config(self) -> dict[str, Any] | None:
+        """Return the configuration of logs, or ``None`` where lines cannot tell the context.
+
+        Raises:
+            MissingDependencyError: Lines are to be JSON, and the extra ``telemetry`` is not installed.
+        """
+        if self.log_format == "text" and not has_telemetry():
+            return None
+        from scopedtools.telemetry import logging_config  # noqa: PLC0415 - needs an extra
+
+        return logging_config(self.log_format)
+
+    def configure_logs(self) -> None:
+        """Write the logs of this process as `log_config` says."""
+        config = self.log_config()
+        if config is not None:
+            logging.config.dictConfig(config)
+            return
+        # Standard output belongs to the protocol on stdio, so logs never go there.
+        plain = "%(levelname)s %(name)s: %(message)s"
+        logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=plain)
+
+    def watch(self, server: ScopedServer, held: ExitStack) -> None:
+        """Add observers to a server.
+
+        Args:
+            server: Not yet running.
+            held: Closes what serves metrics.
+        """
+        meters = None
+        if self.metrics_port is not None:
+            from scopedtools.telemetry.prometheus import serve_metrics  # noqa: PLC0415 - needs an extra
+
+            meters = held.enter_context(serve_metrics(self.metrics_port)).meter_provider
+        if has_telemetry():
+            from scopedtools.telemetry import Telemetry  # noqa: PLC0415 - needs an extra
+
+            server.observe(Telemetry(meter_provider=meters))
+        if self.audit is not None:
+            from scopedtools.audit import AuditTrail  # noqa: PLC0415 - needs an extra
+
+            server.observe(AuditTrail(self.audit))
+
+    def hand_over(self) -> None:
+        """Leave this to the worker processes that are started from here."""
+        os.environ[_VARIABLE] = msgspec.json.encode(self).decode()
+
+
+def worker() -> ScopedServer:
+    """Make the server of a worker process, from what `Hosted.hand_over` left."""
+    hosted = msgspec.json.decode(os.environ[_VARIABLE], type=Hosted)
+    server = load_server(hosted.target)
+    hosted.watch(server, ExitStack())
+    return server
+
+
+def has_telemetry() -> bool:
+    """Tell whether the extra ``telemetry`` is installed, its API at least."""
+    return find_spec("opentelemetry") is not None
