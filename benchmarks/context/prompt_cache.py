@@ -1,6 +1,6 @@
 """How much of the tool list a provider's prompt cache keeps, over long units of work.
 
-Run: python -m benchmarks.context.prompt_cache [--set bfcl-multiturn+toucan] [--contexts 100] [--turns 20]
+Run: python -m benchmarks.context.prompt_cache [--set sgd-dev+toucan] [--contexts 100] [--turns 20]
 
 Each context is one user's work of 20 turns: dialogues of a public set, one after the other, whose words are
 the intents. Every fifth turn searches as well, as a model does that misses a tool. Lists come from a real
@@ -33,6 +33,7 @@ from scopedtools.protocol.revisions import LATEST
 from scopedtools.retrieval import HybridSelector
 from scopedtools.retrieval.encoders import SentenceTransformerEncoder
 from scopedtools.testing import Client
+from scopedtools.types import Selector
 
 HERE: Final = Path(__file__).parent
 DATA: Final = Path(os.environ.get("SCOPEDTOOLS_DATA", HERE.parents[2] / "shared" / "data"))
@@ -201,7 +202,9 @@ async def tally(system: System, server: ScopedServer, works: Sequence[Sequence[A
     return counted
 
 
-async def measure(catalog: Catalog, queries: Sequence[Query], *, contexts: int, turns: int) -> list[Row]:
+async def measure(
+    catalog: Catalog, queries: Sequence[Query], *, contexts: int, turns: int, selector: Selector
+) -> list[Row]:
     """Run every system over the same turns, each on a server of its own.
 
     Raises:
@@ -210,7 +213,6 @@ async def measure(catalog: Catalog, queries: Sequence[Query], *, contexts: int, 
     if turns < 2:
         raise ValueError(f"turns must be >= 2, got {turns}")
     works = list(workflows(queries, contexts=contexts, turns=turns))
-    selector = HybridSelector(CachingEncoder(SentenceTransformerEncoder()))
     tallies: dict[str, Tally] = {}
     for name, system in SYSTEMS.items():
         server = ScopedServer(catalog=catalog, selector=selector, views=ViewSettings(page_rows=len(catalog)))
@@ -236,15 +238,21 @@ def table(rows: Sequence[Row]) -> str:
 def main() -> None:
     """Measure, print the table, and write it with its figures."""
     parser = argparse.ArgumentParser(description="What a provider's prompt cache keeps of tool lists.")
-    parser.add_argument(
-        "--set", default="bfcl-multiturn+toucan", choices=[n for n in SPECS if SPECS[n].dialogue]
-    )
+    parser.add_argument("--set", default="sgd-dev+toucan", choices=[n for n in SPECS if SPECS[n].dialogue])
     parser.add_argument("--contexts", type=int, default=100)
     parser.add_argument("--turns", type=int, default=20)
     parser.add_argument("--out", type=Path, default=HERE / "results")
     options = parser.parse_args()
     bench = load(SPECS[options.set], DATA, 0)
-    rows = asyncio.run(measure(bench.catalog, bench.queries, contexts=options.contexts, turns=options.turns))
+    rows = asyncio.run(
+        measure(
+            bench.catalog,
+            bench.queries,
+            contexts=options.contexts,
+            turns=options.turns,
+            selector=HybridSelector(CachingEncoder(SentenceTransformerEncoder())),
+        )
+    )
     report = (
         f"{options.set}, {len(bench.catalog)} tools, {options.contexts} contexts of {options.turns} turns, "
         f"a search every {SEARCH_EVERY} turns\n\n{table(rows)}\n"
