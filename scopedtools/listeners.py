@@ -17,6 +17,9 @@ from scopedtools.protocol.session import Push
 
 _log: Final = logging.getLogger(__name__)
 
+_PATIENCE_S: Final = 5.0
+"""A server that stops waits so long for hooks that tell what a list is."""
+
 LISTS: Final[Mapping[str, tuple[Kind, ...]]] = MappingProxyType(
     {"tools": ("tool",), "prompts": ("prompt",), "resources": ("resource", "template")}
 )
@@ -36,6 +39,9 @@ class Listener:
         uris: The resources that it wants to hear of; may change while it listens.
         push: Sends it a notification, and does not wait for a client that is slow to read.
         seen: Revision of each list when it last heard of it.
+        ready: Whether each list was seen at least once.
+        stale: Whether something changed while it was not ready.
+        looking: Held by who looks at its lists: what an earlier look saw is older than what a later one did.
     """
 
     ctx: Context
@@ -43,6 +49,9 @@ class Listener:
     uris: Collection[str]
     push: Push
     seen: dict[Kind, str] = field(default_factory=dict)
+    ready: bool = False
+    stale: bool = False
+    looking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Listeners:
@@ -55,22 +64,42 @@ class Listeners:
     def __init__(self, revisions: Revisions) -> None:
         self._revisions = revisions
         self._listeners: set[Listener] = set()
-        self._looking = asyncio.Lock()
-        self._looks = 0
+        self._of_context: dict[bytes, set[Listener]] = {}
+        self._looks: dict[bytes, asyncio.Task[None]] = {}
+        self._changed: set[bytes] = set()
         self._ended = asyncio.Event()
 
     async def add(self, listener: Listener) -> Callable[[], None]:
         """Begin to tell a listener; returns what ends it."""
-        # No lock: an author's hook that takes long for one caller must not hold up all others. A look that
-        # begins meanwhile misses this listener, so what it saw is looked at once more.
-        looks = None
-        while looks != self._looks:
-            looks = self._looks
-            for name in listener.lists:
-                for kind in LISTS[name]:
-                    listener.seen[kind] = await self._revisions(listener.ctx, kind)
         self._listeners.add(listener)
-        return lambda: self._listeners.discard(listener)
+        if listener.ctx.key is not None:
+            self._of_context.setdefault(listener.ctx.key, set()).add(listener)
+        try:
+            # An author's hook that takes long for one caller must not hold up all others, so that those who
+            # tell of a change do not wait for this look; it is repeated.
+            await self._see(listener)
+            listener.ctx.listens = True
+            while listener.stale:
+                await self._see(listener)
+        except BaseException:
+            self._remove(listener)
+            raise
+        listener.ready = True
+        return lambda: self._remove(listener)
+
+    async def _see(self, listener: Listener) -> None:
+        listener.stale = False
+        for name in listener.lists:
+            for kind in LISTS[name]:
+                listener.seen[kind] = await self._revisions(listener.ctx, kind)
+
+    def _remove(self, listener: Listener) -> None:
+        self._listeners.discard(listener)
+        key = listener.ctx.key
+        if key is not None and (others := self._of_context.get(key)) is not None:
+            others.discard(listener)
+            if not others:
+                del self._of_context[key]
 
     @asynccontextmanager
     async def listening(self, listener: Listener) -> AsyncIterator[None]:
@@ -93,26 +122,58 @@ class Listeners:
         """End all streams, each with its result."""
         self._ended.set()
 
+    async def stop(self) -> None:
+        """Tell what is to be told yet, then end all streams."""
+        looks = set(self._looks.values())
+        if looks:
+            _, late = await asyncio.wait(looks, timeout=_PATIENCE_S)
+            for look in late:
+                look.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        self.end()
+
     async def lists_changed(self) -> None:
         """Tell each listener of the lists that are others for its context than before."""
-        self._looks += 1
-        # One look after the other: what an earlier one saw is older than what a later one did.
-        async with self._looking:
-            for listener in tuple(self._listeners):
-                try:
+        for listener in tuple(self._listeners):
+            await self._tell(listener)
+
+    def context_changed(self, key: bytes) -> None:
+        """Tell the listeners of one context of the lists that are others than before, beside all else.
+
+        One look at a time for each context; what changes meanwhile is looked at once more.
+        """
+        if key not in self._of_context:
+            return
+        self._changed.add(key)
+        if key not in self._looks:
+            self._looks[key] = asyncio.create_task(self._look(key), name="tell of a view that grew")
+
+    async def _look(self, key: bytes) -> None:
+        try:
+            while key in self._changed:
+                self._changed.discard(key)
+                for listener in tuple(self._of_context.get(key, ())):
                     await self._tell(listener)
-                except Exception:  # noqa: BLE001 - an author's hook; others are told all the same
-                    _log.exception("cannot tell %r whether its lists changed", listener.ctx)
+        finally:
+            self._changed.discard(key)
+            del self._looks[key]
 
     async def _tell(self, listener: Listener) -> None:
-        for name in listener.lists:
-            if await self._has_changed(listener, LISTS[name]):
-                await listener.push(f"notifications/{name}/list_changed", {})
+        if not listener.ready:
+            listener.stale = True
+            return
+        async with listener.looking:
+            try:
+                for name in listener.lists:
+                    if await self._has_changed(listener, LISTS[name]):
+                        await listener.push(f"notifications/{name}/list_changed", {})
+            except Exception:  # noqa: BLE001 - an author's hook; others are told all the same
+                _log.exception("cannot tell %r whether its lists changed", listener.ctx)
 
     async def resource_updated(self, uri: str) -> None:
         """Tell those who subscribed to a resource that it holds something else."""
         for listener in tuple(self._listeners):
-            if uri in listener.uris:
+            if listener.ready and uri in listener.uris:
                 await listener.push("notifications/resources/updated", {"uri": uri})
 
     async def _has_changed(self, listener: Listener, kinds: tuple[Kind, ...]) -> bool:

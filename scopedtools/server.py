@@ -23,6 +23,7 @@ from scopedtools.catalog.primitives import KINDS
 from scopedtools.catalog.view import View
 from scopedtools.context.carriers import CARRIERS, Carrier, CarrierTable
 from scopedtools.context.context import Context, ContextResolver, header_names
+from scopedtools.context.explain import Reason, asking
 from scopedtools.context.observer import Observer, guarded
 from scopedtools.context.policy import ViewPolicy
 from scopedtools.context.settings import ViewSettings
@@ -46,7 +47,15 @@ from scopedtools.transports.hosts import HostPolicy
 from scopedtools.transports.http import HttpTransport
 from scopedtools.transports.sessions import Sessions
 from scopedtools.transports.stdio import serve_stdio
-from scopedtools.types import ANONYMOUS, ContextStore, Ranking, Selector, TaskStore, TokenVerifier
+from scopedtools.types import (
+    ANONYMOUS,
+    ContextStore,
+    Principal,
+    Ranking,
+    Selector,
+    TaskStore,
+    TokenVerifier,
+)
 
 SECRET_VARIABLE: Final = "SCOPEDTOOLS_SECRET"  # noqa: S105 - where it is found, not what it is
 """Environment variable that ``secret`` is taken from where it is not given."""
@@ -89,6 +98,7 @@ class ScopedServer(Hooks):
         max_body_bytes: Larger HTTP bodies are refused.
 
     Attributes:
+        observers: Those who see every request.
         metadata_routes: Where OAuth clients look first, at the root of the host. Served here too; a server
             that is mounted deeper in another app needs them there:
             ``Starlette(routes=[*server.metadata_routes, Mount("/mcp", server)])``.
@@ -141,7 +151,7 @@ class ScopedServer(Hooks):
             store=contexts,
             selector=self._selection.ready,
             settings=settings,
-            grown=lambda key: self._listeners.context_changed(key),
+            grown=lambda key: self._listeners.context_changed(key),  # noqa: PLW0108 - they are made below
         )
         # A session ID that this server makes itself names a connection, not a unit of work.
         read = (one for one in carriers if not (sessions and one.legacy))
@@ -149,6 +159,7 @@ class ScopedServer(Hooks):
         resolver = ContextResolver(
             table, store=contexts, secret=secret or os.environ.get(SECRET_VARIABLE, "").encode()
         )
+        self._resolver = resolver
         self.is_bound_to_process = sessions or has_tasks(self.catalog)
         authorizer = choose_authorizer(verifier, resource_server)
         about = describe(
@@ -189,7 +200,7 @@ class ScopedServer(Hooks):
         handlers |= offered.table() if offered is not None else {}
         self.dispatcher = Dispatcher(handlers, server_info=about.info, resolve=resolver.resolve)
         self._running = Running(self._start)
-        self._observers: list[Observer] = []
+        self.observers: tuple[Observer, ...] = ()
         for observer in observers:
             self.observe(observer)
         scopes = Scopes(self.catalog, lists=self._lists, resolver=resolver, enforce=settings.enforce)
@@ -295,13 +306,44 @@ class ScopedServer(Hooks):
         """
         if self._running.held:
             raise RuntimeError("the server runs already: add observers before it starts")
-        self._observers.append(observer)
+        self.observers = (*self.observers, observer)
         self.dispatcher.observe(guarded(observer))
 
     async def rank(self, text: str, *, limit: int = 10) -> Ranking:
         """Rank all rows for a text, as search and selection do, whoever asks."""
         selector = await self._selection.ready()
         return await selector.search(text, within=self._lists.rows.bits, limit=limit)
+
+    async def explain(
+        self,
+        context_id: str,
+        *,
+        intent: str | None = None,
+        principal: Principal = ANONYMOUS,
+        parent: str | None = None,
+        growth: bool = False,
+    ) -> list[Reason]:
+        """Say of every row why the built-in view of a context shows it or does not. Changes nothing.
+
+        It reveals rows that the principal may not use: for those who run the server.
+
+        Args:
+            context_id: The client's name for the context.
+            intent: What it is about, where it has no view yet or scores are wanted.
+            principal: Whose context it is.
+            parent: ID of the context that it was forked from.
+            growth: Whether its client follows a list that grows.
+
+        Returns:
+            Rows that are shown, as listed; then the others, best first of each kind.
+
+        Raises:
+            ValueError: The ID is malformed.
+        """
+        ctx = asking(
+            self._resolver, context_id, intent=intent, principal=principal, parent=parent, growth=growth
+        )
+        return await self._policy.explain(ctx, await self._lists.permitted(ctx), await self.intent(ctx))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as an ASGI app, on its own or mounted in another."""
@@ -326,7 +368,7 @@ class ScopedServer(Hooks):
 
     async def _start(self) -> AsyncExitStack:
         async with AsyncExitStack() as started:
-            for observer in self._observers:
+            for observer in self.observers:
                 started.push_async_callback(observer.stop)
                 await observer.start()
             self._listeners.begin()

@@ -229,13 +229,13 @@ class Addition(NamedTuple):
 
     Attributes:
         row: Ordinal of the row.
-        cause: What brought it: a later ``intent``, a ``search``, or the ``parent``, the context that this one
-            was forked from.
-        text: The beginning of that intent or search; empty for a parent.
+        cause: What brought it: a later ``intent``, a ``search``, the ``parent``, which is the context that this
+            one was forked from, or a ``permission`` that came later.
+        text: The beginning of that intent or search; empty otherwise.
     """
 
     row: int
-    cause: Literal["intent", "search", "parent"]
+    cause: Literal["intent", "search", "parent", "permission"]
     text: str = ""
 
 

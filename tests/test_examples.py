@@ -30,6 +30,10 @@ def test_the_bookshop_serves_two_units_of_work_differently() -> None:
     assert "all checks passed" in run("-m", "examples.bookshop.client")
 
 
+def test_the_erp_fills_in_one_form_for_each_unit_of_work() -> None:
+    assert "all checks passed" in run("-m", "examples.erp.client")
+
+
 @pytest.mark.slow
 def test_the_workbench_gives_each_unit_of_work_the_tools_that_a_person_would_pick() -> None:
     assert "all checks passed" in run("-m", "examples.workbench.client")

@@ -12,7 +12,13 @@ import pytest
 
 import scopedtools
 
-EXPORTING = ("scopedtools", "scopedtools.retrieval", "scopedtools.testing", "scopedtools.cli")
+EXPORTING = (
+    "scopedtools",
+    "scopedtools.retrieval",
+    "scopedtools.testing",
+    "scopedtools.cli",
+    "scopedtools.client",
+)
 
 
 def test_the_public_names_are_those_that_are_listed() -> None:

@@ -1,6 +1,6 @@
 """What the audit trail adds to one warm, narrowed ``tools/list``.
 
-Run: python benchmarks/serving/audit_overhead.py [ROWS] [URL]
+Run: python -m benchmarks.serving.audit_overhead [ROWS] [URL]
 
 Calls a server without the trail and one with it, in turns and without sockets, and prints CPU microseconds a
 request (medians of rounds) and the ratio: of the thread that answers, and of the whole process, so with the
@@ -18,8 +18,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from warm_list import catalog, request
-
+from benchmarks.serving.warm_list import catalog, request
 from scopedtools import ScopedServer
 from scopedtools.audit import AuditTrail
 from scopedtools.context.observer import Observer
@@ -68,7 +67,9 @@ async def main(rows: int, url: str) -> None:
         await measure(kept, 10)
         rounds = [(await measure(plain, REQUESTS), await measure(kept, REQUESTS)) for _ in range(ROUNDS)]
     for name in Cost._fields:
-        without, with_trail = (statistics.median(getattr(one, name) for one in side) for side in zip(*rounds, strict=True))
+        without, with_trail = (
+            statistics.median(getattr(one, name) for one in side) for side in zip(*rounds, strict=True)
+        )
         ratio = statistics.median(getattr(b, name) / getattr(a, name) for a, b in rounds)
         print(f"{name:10} {without:6.1f} us without, {with_trail:6.1f} us with the trail, ratio {ratio:.3f}")
 

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from scopedtools.cli.audit import audit
 from scopedtools.cli.evaluate import evaluate
 from scopedtools.cli.index import index
 from scopedtools.cli.inspect import inspect
@@ -27,6 +28,7 @@ app.add_typer(index, name="index")
 app.command()(search)
 app.command()(inspect)
 app.command()(evaluate)
+app.command()(audit)
 
 
 def main() -> None:

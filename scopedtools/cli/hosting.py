@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from scopedtools.cli.target import load_server
+from scopedtools.exceptions import MissingDependencyError
 from scopedtools.server import ScopedServer
 
 _VARIABLE: Final = "SCOPEDTOOLS_HOSTED"
@@ -66,19 +67,27 @@ class Hosted(NamedTuple):
             server: Not yet running.
             held: Closes what serves metrics.
         """
-        meters = None
-        if self.metrics_port is not None:
-            from scopedtools.telemetry.prometheus import serve_metrics  # noqa: PLC0415 - needs an extra
-
-            meters = held.enter_context(serve_metrics(self.metrics_port)).meter_provider
         if has_telemetry():
-            from scopedtools.telemetry import Telemetry  # noqa: PLC0415 - needs an extra
-
-            server.observe(Telemetry(meter_provider=meters))
+            self._watch_by_telemetry(server, held)
+        elif self.metrics_port is not None:
+            raise MissingDependencyError('metrics need the extra: pip install "scopedtools[telemetry]"')
         if self.audit is not None:
             from scopedtools.audit import AuditTrail  # noqa: PLC0415 - needs an extra
 
             server.observe(AuditTrail(self.audit))
+
+    def _watch_by_telemetry(self, server: ScopedServer, held: ExitStack) -> None:
+        from opentelemetry.metrics import set_meter_provider  # noqa: PLC0415 - needs an extra
+
+        from scopedtools.telemetry import Telemetry  # noqa: PLC0415 - likewise
+
+        if self.metrics_port is not None:
+            from scopedtools.telemetry.prometheus import serve_metrics  # noqa: PLC0415 - likewise
+
+            set_meter_provider(held.enter_context(serve_metrics(self.metrics_port)).meter_provider)
+        # An author's own has the providers of its choice, and two would make two spans of each request.
+        if not any(isinstance(observer, Telemetry) for observer in server.observers):
+            server.observe(Telemetry())
 
     def hand_over(self) -> None:
         """Leave this to the worker processes that are started from here."""

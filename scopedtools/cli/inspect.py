@@ -10,8 +10,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from scopedtools.catalog.primitives import KINDS
 from scopedtools.cli.target import is_url, load_catalog_server
+from scopedtools.context.explain import Reason
 from scopedtools.protocol.meta import EXPLAIN, VIEW
+from scopedtools.server import ScopedServer
 from scopedtools.testing import Client
 
 _KINDS: Final = {
@@ -21,20 +24,37 @@ _KINDS: Final = {
     "prompts": "prompts",
 }
 
+_KINDS_OF: Final = {
+    "tool": "tools",
+    "resource": "resources",
+    "template": "resources/templates",
+    "prompt": "prompts",
+}
 
-def inspect(
+_EVERY: Final = 10**9
+
+
+def inspect(  # noqa: PLR0917 - typer's options
     target: Annotated[
         str, typer.Argument(help="A server as module:attribute, a tools.jsonl[.gz], or a URL.")
     ],
     context: Annotated[str, typer.Option(help="Context ID.")] = "inspect",
     intent: Annotated[str | None, typer.Option(help="What the context is about.")] = None,
     token: Annotated[str | None, typer.Option(help="Bearer token.")] = None,
+    out: Annotated[int, typer.Option(help="Rows of each kind that are out to print, best first.", min=0)] = 0,
+    everything: Annotated[bool, typer.Option("--all", help="Print all rows that are out.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
-    """Print what a context is shown, what it costs against the full list, and why each row is in."""
-    asyncio.run(_inspect(target, context, intent, token))
+    """Print what a context is shown, what it costs against the full list, and why each row is in.
+
+    With --out or --all, of a server that is here, also why the others are out.
+    """
+    out = _EVERY if everything else out
+    if out and (is_url(target) or token is not None):
+        raise typer.BadParameter("--out and --all need a server that is here, and no token")
+    asyncio.run(_inspect(target, context, intent, token, out))
 
 
-async def _inspect(target: str, context: str, intent: str | None, token: str | None) -> None:
+async def _inspect(target: str, context: str, intent: str | None, token: str | None, out: int) -> None:
     subject = target if is_url(target) else load_catalog_server(target)
     console = Console()
     # The full list is what a request without a context gets.
@@ -50,6 +70,8 @@ async def _inspect(target: str, context: str, intent: str | None, token: str | N
             shown, full = page[field], await plain.list_all(kind)
             if full:
                 _print(console, kind, shown, full, page.get("_meta", {}).get(VIEW))
+        if out and isinstance(subject, ScopedServer):
+            _print_out(console, await subject.explain(context, intent=intent), out)
 
 
 def _print(
@@ -68,8 +90,26 @@ def _print(
         table.add_column(column)
     for row in view.get("rows", []):
         scores = [f"{row[key]:.3f}" if key in row else "" for key in ("score", "vector", "lexical")]
-        table.add_row(row["name"], row["reason"], *scores, row.get("clause", "")[:60])
+        table.add_row(row["name"], row["reason"], *scores, (row.get("clause") or row.get("text", ""))[:60])
     console.print(table, "")
+
+
+def _print_out(console: Console, reasons: list[Reason], limit: int) -> None:
+    """Print why rows are out, at most ``limit`` of each kind."""
+    for kind in KINDS:
+        out = [reason for reason in reasons if reason.kind == kind and not reason.shown]
+        if not out:
+            continue
+        console.print(f"[bold]{_KINDS_OF[kind]}[/bold]: {len(out)} rows are out")
+        table = Table(box=None, header_style="bold")
+        for column in ("name", "why", "rank", "score", "vector", "lexical"):
+            table.add_column(column)
+        for reason in out[:limit]:
+            scores = (reason.score, reason.vector, reason.lexical)
+            rank = "" if reason.rank is None else str(reason.rank)
+            numbers = ["" if score is None else f"{score:.3f}" for score in scores]
+            table.add_row(reason.name, reason.reason, rank, *numbers)
+        console.print(table, "")
 
 
 def _tokens(rows: list[Any]) -> int:

@@ -91,9 +91,12 @@ class CarrierTable:
     @property
     def header_names(self) -> tuple[str, ...]:
         """The HTTP headers that an ID may ride in, in order: what answers vary by."""
-        named = {"header": lambda carrier: carrier.key, "baggage": lambda _: "baggage"}
-        names = (named[carrier.place](carrier) for carrier in self.carriers if carrier.place in named)
-        return tuple({name.lower(): name for name in names}.values())
+        names: dict[str, str] = {}
+        for carrier in self.carriers:
+            if carrier.place in ("header", "baggage"):
+                name = carrier.key if carrier.place == "header" else "baggage"
+                names.setdefault(name.lower(), name)
+        return tuple(names.values())
 
     def find(self, request: Request) -> Found | None:
         """Return the context ID of the first carrier that has a well-formed one, or ``None``.
@@ -171,7 +174,7 @@ class CarrierTable:
                 self._take(hits, rows, value, request)
 
     def _take(self, hits: list[_Hit], rows: _Rows, value: Any, request: Request) -> None:
-        # Of one value the first row counts: fields of one object may name wider units beside the unit of work.
+        # Of one value the first row counts: an object may name the unit of work and, beside it, a wider one.
         for rank, carrier in rows:
             if carrier.legacy and request.revision.stateless:
                 continue

@@ -25,7 +25,7 @@ PARENT_HEADER: Final = "Mcp-Context-Parent"
 INTENT_CHARACTERS: Final = 8192
 """An intent is read up to here; selection gains nothing from more."""
 
-_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Context(Dialogue):
@@ -41,6 +41,7 @@ class Context(Dialogue):
         parent_key: Key of that context, or ``None``.
         state: Small values that tools keep for this context.
         intent: What the client says that the unit of work is about, or ``None``.
+        listens: Whether the client only waits for news by now, and does not say its intent again.
         reply: What the client says that the assistant answered last, or ``""``.
         declared: Whether the client knows our extension.
         grows: Whether the client declared that it follows a list that grows.
@@ -52,7 +53,7 @@ class Context(Dialogue):
         protocol_version: Revision of the protocol that the request speaks.
     """
 
-    __slots__ = ("_resolver", "_settings", "carrier", "id", "intent", "key", "principal")
+    __slots__ = ("_resolver", "_settings", "carrier", "echo", "id", "intent", "key", "listens", "principal")
 
     def __init__(
         self,
@@ -62,6 +63,7 @@ class Context(Dialogue):
         context_id: str | None,
         carrier: Carrier | None,
         intent: str | None,
+        echo: Mapping[str, str] = _NOTHING,
     ) -> None:
         super().__init__(request, resolver.sealer)
         self._resolver = resolver
@@ -69,12 +71,21 @@ class Context(Dialogue):
         self.id = context_id
         self.carrier = carrier
         self.intent = intent
+        self.echo = echo
+        self.listens = False
         self.principal: Principal = request.ingress.principal
         self.key = resolver.key(self.principal, context_id) if context_id is not None else None
 
     def during(self, request: Request) -> Context:
         """Return the same context for a request that stands for this one, such as the task that it became."""
-        return Context(request, self._resolver, context_id=self.id, carrier=self.carrier, intent=self.intent)
+        return Context(
+            request,
+            self._resolver,
+            context_id=self.id,
+            carrier=self.carrier,
+            intent=self.intent,
+            echo=self.echo,
+        )
 
     @property
     def digest(self) -> str | None:
@@ -101,11 +112,6 @@ class Context(Dialogue):
     def caches(self) -> bool:
         scopes = self._settings.get("cacheScopes")
         return isinstance(scopes, list) and "context" in scopes
-
-    @property
-    def echo(self) -> Mapping[str, Any]:
-        echoed = self.carrier is not None and self.carrier.echoed
-        return {self.carrier.key: self.id} if echoed and self.carrier is not None else _NOTHING
 
     @property
     def meta(self) -> Mapping[str, Any]:
@@ -169,6 +175,7 @@ class ContextResolver:
             context_id=found.id if found else None,
             carrier=found.carrier if found else None,
             intent=declared_intent(request),
+            echo=found.echo if found else _NOTHING,
         )
 
     def task_key(self, principal: Principal, task_id: str) -> bytes:

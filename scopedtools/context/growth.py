@@ -7,9 +7,9 @@ everything needed at 58 % of the turns, seeding with 8 and growing like this at 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Final
+from typing import Final, Literal
 
-from scopedtools.types import ContextRecord, Hit, Turn
+from scopedtools.types import Addition, ContextRecord, Hit, Turn
 
 STEP_ROWS: Final = 8
 """Best rows of a new intent or search that are looked at."""
@@ -21,11 +21,21 @@ _LEAST_SCORE: Final = 0.6
 _TURNS: Final = 8
 _TURN_CHARACTERS: Final = 400
 _CALLS: Final = 16
+_CAUSE_CHARACTERS: Final = 80
 
 
-def seed_rows(limit: int) -> int:
-    """Return how many of at most ``limit`` rows a context that may grow is shown at first: half."""
-    return -(-limit // _SEED_SHARE)
+def half(room: int) -> int:
+    """Return how much of some room, rows or tokens, a context that may grow takes at first."""
+    return -(-room // _SEED_SHARE)
+
+
+def widened(limit: int, inherited: int) -> int:
+    """Return how much a view may hold, rows or tokens, of which some came from the view of a parent.
+
+    A fork has room of its own: half of the limit beyond what it inherited. However long a chain of forks is,
+    no view is larger than twice the limit.
+    """
+    return min(2 * limit, max(limit, inherited + half(limit))) if inherited else limit
 
 
 def additions(
@@ -53,6 +63,31 @@ def additions(
             added.append(hit.row)
             left -= costs[hit.row]
     return tuple(sorted(added))
+
+
+def grown(
+    record: ContextRecord,
+    rows: Sequence[int],
+    *,
+    cause: Literal["intent", "search", "permission"],
+    text: str = "",
+) -> ContextRecord:
+    """Return the record of a context after rows joined its view."""
+    added = tuple(Addition(row, cause, _brief(text)) for row in rows)
+    return record._replace(rows=(*record.rows, *rows), additions=record.additions + added)
+
+
+def seeded(record: ContextRecord) -> tuple[int, ...]:
+    """Return the rows of a view without those that it has grown by, in order."""
+    if not record.additions:
+        return record.rows
+    later = {one.row for one in record.additions if one.cause in ("intent", "search")}
+    return tuple([row for row in record.rows if row not in later])
+
+
+def inherited(record: ContextRecord) -> tuple[int, ...]:
+    """Return the rows that came from the view of a parent, in order."""
+    return tuple([one.row for one in record.additions if one.cause == "parent"])
 
 
 def is_new(turns: Iterable[Turn], text: str) -> bool:
@@ -93,3 +128,8 @@ def _short(text: str) -> str:
         return text
     half = _TURN_CHARACTERS // 2
     return f"{text[:half]} … {text[3 - half :]}"
+
+
+def _brief(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _CAUSE_CHARACTERS else f"{text[: _CAUSE_CHARACTERS - 1]}…"

@@ -56,8 +56,8 @@ class Host:
     Attributes:
         name: What it is called.
         carriers: Where servers look for its ID by default.
-        optional: Where servers look only if their author adds it to ``carriers``, since elsewhere the same
-            name means something else.
+        optional: Where servers look only if their author adds it to ``carriers``, since the same name may
+            mean something else, or be of something else.
         unit: What the ID names.
         on_lists: Whether lists come with the ID too, and can be narrowed. Without, it is known to come with
             ``tools/call`` alone.
@@ -232,7 +232,8 @@ HOSTS: Final = (
     Host(
         # The variable is inherited: of a process that a process started, it can be another's.
         "Claude Code",
-        (Carrier("environment", "CLAUDE_CODE_SESSION_ID"),),
+        # The life of a process is not a conversation, and what it inherited may be that of another.
+        optional=(Carrier("environment", "CLAUDE_CODE_SESSION_ID"),),
         unit="process",
         on_lists=True,
         unread=MappingProxyType({"claudecode/toolUseId": "one call"}),
@@ -240,7 +241,7 @@ HOSTS: Final = (
     ),
     Host(
         "Grok Build",
-        (Carrier("environment", "GROK_SESSION_ID"),),
+        optional=(Carrier("environment", "GROK_SESSION_ID"),),
         unit="process",
         on_lists=True,
         source="what it sends",
@@ -257,3 +258,6 @@ HOSTS: Final = (
 
 CARRIERS: Final = tuple(dict.fromkeys(carrier for host in HOSTS for carrier in host.carriers))
 """The carriers that a server reads by default, first match first."""
+
+OPTIONAL: Final = tuple(dict.fromkeys(carrier for host in HOSTS for carrier in host.optional))
+"""Those that it reads if its author says so: ``ScopedServer(carriers=[*CARRIERS, *OPTIONAL])``."""

@@ -63,8 +63,8 @@ class ContextLocal(Generic[T]):
 
     Args:
         factory: Opens the object of a context. Enter and exit run in one task of their own, so that what is
-            inside may use task groups and cancel scopes. Of the `Context`, which is that of the first call, it
-            should keep only plain values such as `Context.id`: that request ends long before the object.
+            inside may use task groups and cancel scopes. The `Context` is that of the first call, which ends
+            long before the object: keep only plain values of it, such as `Context.id`.
         ttl_s: Seconds after its last use in which an object is closed.
         max_objects: Most objects; to make another, the least recently used one that is idle is closed first.
         timers: What time is measured with; by default the event loop.
@@ -105,9 +105,8 @@ class ContextLocal(Generic[T]):
         """Close all objects, those made last first, side by side; wait for the last use of each."""
         self._timers = None
         for held in reversed(list(self._living)):
-            if held.made.done():
-                self._discard(held)
-            else:
+            self._discard(held)
+            if not held.made.done():
                 held.task.cancel()
         if self._living:
             await asyncio.wait([held.task for held in self._living])
@@ -254,9 +253,8 @@ class _Held(Generic[T]):
     def end(self) -> None:
         """Close what was made, or stop making it."""
         self.cancel_timer()
-        if self.made.done():
-            self.ended.set()
-        else:
+        self.ended.set()
+        if not self.made.done():
             self.task.cancel()
 
 

@@ -17,13 +17,21 @@ _ROWS: Final[Mapping[Kind, int]] = MappingProxyType({"tool": 16, "resource": 8, 
 class ViewSettings:
     """How large views are, and when lists are narrowed at all.
 
+    A view begins with pins and what the first intent needs. From then on its lists only get longer at their
+    ends: no row moves, and none goes unless permission or the catalog takes it away; a row that is permitted
+    again returns to its place. A view that is full stays as it is, and search leads to the rest. A fork
+    begins with the view of its parent, and has room for half of each limit more; no view holds more than
+    twice the limits.
+
     Attributes:
         rows: Most catalog rows of each kind in a narrowed list, pins included; kinds that are left out keep
             their default. ``search_tools`` and ``call_tool`` come on top.
         budget_tokens: Most tokens, estimated, that the chosen rows of a kind take in a list.
-        growth: Whether new intents, searches and calls add rows to the view of a context, of which half are
-            left free at first: for clients that ``negotiated`` it (``"growth": true`` in the settings of
-            our extension), ``always`` or ``never``.
+        growth: Whether new intents and searches add rows to the view of a context, of which half of the rows
+            and tokens are left free at first: for clients that ``negotiated`` it (``"growth": true`` in the
+            settings of our extension), ``always`` or ``never``. Each adds at most a third of the rows that
+            are left. Of a context that several clients share, those that did not negotiate are shown the
+            view without what was added.
         whole_rows: A kind with at most this many permitted rows is listed whole.
         without_context: What a request without an ID is shown: the ``full`` list, or pins and ``search``.
         enforce: Whether a tool that is not in the view is unknown; otherwise hidden tools stay callable.

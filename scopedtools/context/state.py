@@ -55,7 +55,7 @@ class State:
     @overload
     async def get(self, name: str, default: T, *, type: type[T]) -> T: ...
 
-    async def get(self, name: str, default: Any = None, *, type: Any = Any) -> Any:
+    async def get(self, name: str, default: Any = None, *, type: Any = Any) -> Any:  # noqa: A002 - as msgspec
         """Return a value, or ``default`` where there is none.
 
         Args:

@@ -163,14 +163,10 @@ class Lists:
         or a context the full list that was asked for without one. So a list that may be another in another
         context is kept only by those who said that they tell contexts apart.
         """
-        differs = narrowed or total > self._settings.whole_rows or not self._cache.ttl_ms
-        if not differs:
+        ttl_ms = self._settings.list_ttl_ms
+        if not narrowed and total <= self._settings.whole_rows and self._cache.ttl_ms:
             return self._cache
-        if not ctx.caches:
-            return _UNCACHED
-        if ctx.key is not None:
-            return Cache(self._settings.list_ttl_ms, "context")
-        return _UNCACHED if narrowed else self._cache
+        return Cache(ttl_ms, "context") if ttl_ms and ctx.caches and ctx.key is not None else _UNCACHED
 
     def _page(self, request: Request, shown: View, kind: Kind, cache: Cache) -> ListResult:
         cursor = cast("ListParams", request.params).cursor

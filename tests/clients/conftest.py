@@ -7,9 +7,7 @@ with its parameters, and tells what it saw in the words of the wire. So one test
 from __future__ import annotations
 
 import json
-import os
 import select
-import shutil
 import socket
 import subprocess
 import sys
@@ -19,21 +17,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final, Literal, NoReturn, TypedDict, Unpack, cast
+from typing import IO, Any, Final, Literal, TypedDict, Unpack, cast
 
 import pytest
 
 from tests.clients.driving import Params, Sight, Step, Visit
 from tests.clients.inspector import Inspector
+from tests.clients.installing import environment, node_modules
 from tests.clients.roster import ALL, marked
 
 HERE: Final = Path(__file__).parent
 ROOT: Final = HERE.parent.parent
-CACHE: Final = Path(sys.prefix) / "clients"
 
 START_S: Final = 60
 VISIT_S: Final = 90
-INSTALL_S: Final = 300
 
 Transport = Literal["http", "stdio"]
 
@@ -293,14 +290,14 @@ def mcp_2_3_0(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
 
 @pytest.fixture(scope="session")
 def mcp_1_30_0(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
-    python = _environment("mcp-1.30.0", "mcp==1.30.0")
+    python = environment("mcp-1.30.0", "mcp==1.30.0")
     with _driver([python, "-m", "tests.clients.mcp1_client"], tmp_path_factory) as driver:
         yield driver
 
 
 @pytest.fixture(scope="session")
 def fastmcp_4_1_6(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
-    python = _environment("fastmcp-4.1.6", "fastmcp-slim[client]==4.1.6")
+    python = environment("fastmcp-4.1.6", "fastmcp-slim[client]==4.1.6")
     with _driver([python, "-m", "tests.clients.fastmcp_client"], tmp_path_factory) as driver:
         yield driver
 
@@ -308,7 +305,7 @@ def fastmcp_4_1_6(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
 @pytest.fixture(scope="session")
 def npm_2_4_0(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
     package = "@modelcontextprotocol/client"
-    folder = _node_modules("npm-2.4.0", f"{package}@2.4.0")
+    folder = node_modules("npm-2.4.0", f"{package}@2.4.0")
     with _driver(["node", HERE / "client.mjs", folder, package], tmp_path_factory) as driver:
         yield driver
 
@@ -316,8 +313,16 @@ def npm_2_4_0(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
 @pytest.fixture(scope="session")
 def npm_1_32_2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
     package = "@modelcontextprotocol/sdk"
-    folder = _node_modules("npm-1.32.2", f"{package}@1.32.2")
+    folder = node_modules("npm-1.32.2", f"{package}@1.32.2")
     with _driver(["node", HERE / "client.mjs", folder, package], tmp_path_factory) as driver:
+        yield driver
+
+
+@pytest.fixture(scope="session")
+def caching_npm_2_4_0(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
+    package = "@modelcontextprotocol/client"
+    folder = node_modules("npm-2.4.0", f"{package}@2.4.0")
+    with _driver(["node", HERE / "caching.mjs", folder, package], tmp_path_factory) as driver:
         yield driver
 
 
@@ -337,7 +342,7 @@ def inspector(
 @pytest.fixture(scope="session")
 def inspector_folder() -> Path:
     # It needs a later node than others, which npm has as well.
-    return _node_modules("inspector-2.12.0", "@modelcontextprotocol/inspector@2.12.0", "node@22")
+    return node_modules("inspector-2.12.0", "@modelcontextprotocol/inspector@2.12.0", "node@22")
 
 
 @contextmanager
@@ -347,46 +352,3 @@ def _driver(command: Sequence[str | Path], tmp_path_factory: pytest.TempPathFact
     with driver.process, _ended(driver.process):
         yield driver
     _require_no_traceback(log.read_text())
-
-
-def _environment(name: str, requirement: str) -> Path:
-    """Return the Python of an environment that holds a client."""
-    folder = CACHE / name
-    python = folder / "bin" / "python"
-    pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "0"]
-    _install(folder, [sys.executable, "-m", "venv", "--clear", folder], [python, *pip, requirement])
-    return python
-
-
-def _node_modules(name: str, *packages: str) -> Path:
-    """Return a folder into which npm has installed a client."""
-    for program in ("node", "npm"):
-        if shutil.which(program) is None:
-            _unavailable(f"{program} is not on PATH, the npm client needs it")
-    folder = CACHE / name
-    quiet = ["--no-save", "--no-audit", "--no-fund", "--fetch-retries=0"]
-    _install(folder, ["npm", "install", *quiet, "--prefix", folder, *packages])
-    return folder
-
-
-def _install(folder: Path, *commands: Sequence[str | Path]) -> None:
-    """Fill a folder once; a mark tells later runs that it is whole."""
-    mark = folder / "installed"
-    if mark.exists():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    for command in commands:
-        try:
-            subprocess.run(command, check=True, capture_output=True, text=True, timeout=INSTALL_S)
-        except subprocess.CalledProcessError as error:
-            _unavailable(f"{folder.name} cannot be installed:\n{error.stderr}")
-        except subprocess.TimeoutExpired:
-            _unavailable(f"{folder.name} was not installed within {INSTALL_S} s")
-    mark.touch()
-
-
-def _unavailable(reason: str) -> NoReturn:
-    """Skip on a developer's machine; in CI a client that is not tried is a failure."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)

@@ -151,13 +151,6 @@ def test_after_a_context_the_same_client_without_one_sees_the_whole_catalog(day:
     assert not set(SEARCH) & set(whole)
 
 
-@pytest.mark.parametrize(
-    # The modern npm client keeps the whole list for as long as the server allows, and answers from there,
-    # for its cache knows no `_meta`. Who changes contexts in one such client names them by header.
-    "client",
-    marked(tuple(name for name in ALL if name != "npm-2.4.0-auto")),
-    indirect=True,
-)
 def test_after_the_whole_catalog_the_same_client_in_a_context_sees_its_short_list(
     peer: Peer, trip: Work
 ) -> None:

@@ -1,91 +1,53 @@
+"""The table of carriers: what is found where, in which order, and what is no ID."""
+
+from __future__ import annotations
+
 import logging
-from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scopedtools.context.carriers import CARRIERS, Carrier, CarrierTable
-from scopedtools.context.context import INTENT_CHARACTERS, declared_intent
+from scopedtools.context.hosts import OPTIONAL
 from scopedtools.exceptions import InvalidRequestError
 from scopedtools.protocol import meta
-from scopedtools.protocol.methods import METHODS, ListParams
-from scopedtools.protocol.mirrors import encode_value
-from scopedtools.protocol.request import Ingress, Request
 from scopedtools.protocol.revisions import JUNE_2025, LATEST, MARCH_2025, NOVEMBER_2025, Revision
+from tests.context.carried import ARGUMENTS, MALFORMED, found, joined, on, request
+
+ENVIRONMENT = tuple(carrier for carrier in OPTIONAL if carrier.place == "environment")
 
 
-def request(
-    request_meta: Mapping[str, Any] | None = None,
-    *,
-    headers: Iterable[tuple[str, str]] = (),
-    query: str = "",
-    settings: Mapping[str, Any] | None = None,
-    revision: Revision = LATEST,
-) -> Request:
-    own = dict(request_meta or {})
-    if settings is not None:
-        own[meta.CLIENT_CAPABILITIES] = {"extensions": {meta.EXTENSION: settings}}
-    lines = tuple((name.lower().encode(), value.encode("latin-1")) for name, value in headers)
-    ingress = Ingress(headers=lines, query=query.encode())
-    return Request(METHODS["tools/list"], ListParams(meta=own), revision, ingress, 1)
-
-
-def on(carrier: Carrier, value: Any) -> Request:
-    """Put an ID where a carrier looks for it."""
-    held: Any = value if carrier.field is None else {carrier.field: value, "other": 1}
-    revision = NOVEMBER_2025 if carrier.legacy else LATEST
-    match carrier.place:
-        case "extension":
-            return request(settings={carrier.key: held}, revision=revision)
-        case "header":
-            return request(headers=[(carrier.key, held)], revision=revision)
-        case "meta":
-            return request({carrier.key: held}, revision=revision)
-        case "baggage":
-            return request({"baggage": f"a=1,{carrier.key}={quote(held)};p=1"}, revision=revision)
-        case "query":
-            return request(query=f"a=1&{carrier.key}={quote(held)}", revision=revision)
-
-
-def found(asked: Request, *, strict: bool = False) -> str | None:
-    result = CarrierTable(strict=strict).find(asked)
-    return None if result is None else result.id
-
-
-@pytest.mark.parametrize("carrier", CARRIERS, ids=str)
+@pytest.mark.parametrize("carrier", [*CARRIERS, *ARGUMENTS, *ENVIRONMENT], ids=str)
 def test_every_carrier_of_the_table_is_found(carrier: Carrier) -> None:
-    result = CarrierTable().find(on(carrier, "ses_1-a.b/c"))
+    table = CarrierTable([*CARRIERS, *ARGUMENTS, *ENVIRONMENT], environment={carrier.key: "ses_1-a.b/c"})
+    result = table.find(on(carrier, "ses_1-a.b/c"))
     assert result is not None
     assert (result.id, result.carrier) == ("ses_1-a.b/c", carrier)
 
 
-def test_carriers_have_names_of_their_own() -> None:
-    assert len(set(map(str, CARRIERS))) == len(CARRIERS)
+def test_the_carriers_stand_in_order_of_precedence() -> None:
+    names = [str(carrier) for carrier in CARRIERS]
+    assert names[:6] == [
+        "extension:contextId",
+        "header:Mcp-Client-Session-Id",
+        "meta:clientSessionId",
+        "meta:io.modelcontextprotocol/clientSessionId",
+        "header:X-Mcp-Client-Session-Id",
+        "meta:contextId",
+    ]
+    assert names[-4:] == [
+        "baggage:gen_ai.conversation.id",
+        "baggage:session.id",
+        "query:context",
+        "header:Mcp-Session-Id",
+    ]
+    assert len(set(names)) == len(names)
 
 
-def joined(requests: Iterable[Request]) -> Request:
-    """Put what several requests carry on one."""
-    parts = list(requests)
-    baggage = [part.meta["baggage"] for part in parts if "baggage" in part.meta]
-    own: dict[str, Any] = {}
-    for part in parts:
-        for key, value in part.meta.items():
-            both = isinstance(value, dict) and isinstance(own.get(key), dict)
-            own[key] = own[key] | value if both else value
-    if baggage:
-        own["baggage"] = ",".join(baggage)
-    headers = tuple(line for part in parts for line in part.ingress.headers)
-    query = b"&".join(part.ingress.query for part in parts if part.ingress.query)
-    return Request(
-        METHODS["tools/list"],
-        ListParams(meta=own),
-        NOVEMBER_2025,
-        Ingress(headers=headers, query=query),
-        1,
-    )
+def test_no_argument_of_a_tool_is_a_carrier_unless_an_author_says_so() -> None:
+    assert not [carrier for carrier in CARRIERS if carrier.place == "argument"]
 
 
 @given(st.lists(st.sampled_from(range(len(CARRIERS))), min_size=1, max_size=6, unique=True))
@@ -156,7 +118,6 @@ def test_two_lines_of_a_header_that_is_no_carrier_are_nobodys_business() -> None
 
 
 WELL_FORMED = ("a", "!", "~", "a" * 256, "550e8400-e29b-41d4-a716-446655440000", 'a"b;c,d=e', "%20")
-MALFORMED = ("", " ", "a b", "a" * 257, "a\x00b", "a\nb", "a\tb", "\x7f", "é", "中", "a\u200b", "a\r\nb: c")
 
 
 @pytest.mark.parametrize("value", WELL_FORMED)
@@ -170,7 +131,7 @@ def test_visible_ascii_of_1_to_256_characters_is_an_id(value: str) -> None:
 def test_anything_else_is_no_id_unless_the_table_is_strict(value: Any) -> None:
     for asked in (request({"clientSessionId": value}), request(settings={"contextId": value})):
         assert found(asked) is None
-        with pytest.raises(InvalidRequestError, match="malformed; send 1 to 256 visible ASCII characters"):
+        with pytest.raises(InvalidRequestError, match=r"malformed.*send 1 to 256 visible ASCII characters"):
             found(asked, strict=True)
 
 
@@ -184,6 +145,10 @@ def test_a_malformed_header_is_no_id(value: str) -> None:
     assert found(request(headers=[("Mcp-Client-Session-Id", value)])) is None
 
 
+def test_space_around_a_header_is_no_part_of_it() -> None:
+    assert found(request(headers=[("Mcp-Client-Session-Id", "\t a ")]), strict=True) == "a"
+
+
 def test_null_is_an_absent_id_even_where_the_table_is_strict() -> None:
     assert found(request({"clientSessionId": None}, settings={"contextId": None}), strict=True) is None
 
@@ -192,6 +157,27 @@ def test_the_message_about_a_malformed_id_does_not_repeat_it() -> None:
     with pytest.raises(InvalidRequestError) as refusal:
         found(request({"clientSessionId": "se cret"}), strict=True)
     assert "cret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "got"),
+    [
+        ("", "an empty one"),
+        ("a" * 257, "257 characters"),
+        ("ab\x00c", "U+0000 as character 3"),
+        ("a\r\nset-cookie: b", "U+000D as character 2"),
+        ("\u202e", "U+202E as character 1"),
+        (7, "a value of type int"),
+        ([], "a value of type list"),
+    ],
+)
+def test_the_message_about_a_malformed_id_says_what_was_got(value: Any, got: str) -> None:
+    with pytest.raises(InvalidRequestError) as refusal:
+        found(request({"clientSessionId": value}), strict=True)
+    said = str(refusal.value)
+    assert said.startswith(f"The context ID in meta:clientSessionId is malformed: got {got}; send ")
+    assert said.isprintable()
+    assert said.isascii()
 
 
 @pytest.mark.parametrize("key", ["clientsessionid", "CLIENTSESSIONID", "ClientSessionID"])
@@ -207,6 +193,16 @@ def test_one_meta_key_in_two_cases_is_one_carrier(same: str) -> None:
 @pytest.mark.parametrize("value", ["text", 3, None, [], {"other": "a"}])
 def test_an_object_without_the_field_carries_no_id(value: Any) -> None:
     assert found(request({"x-codex-turn-metadata": value}), strict=True) is None
+
+
+def test_of_one_object_the_first_field_counts_and_a_wider_unit_beside_it_is_no_disagreement(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    codex = {"session_id": "root", "thread_id": "thread", "turn_id": "turn"}
+    assert found(request({"x-codex-turn-metadata": codex})) == "thread"
+    assert found(request({"x-codex-turn-metadata": codex, "threadId": "thread"})) == "thread"
+    assert found(request({"x-codex-turn-metadata": codex | {"thread_id": "a b"}})) == "root"
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize(
@@ -269,52 +265,3 @@ def test_an_item_of_baggage_is_found(baggage: Any, expected: str | None) -> None
 )
 def test_settings_of_another_shape_are_none(capabilities: Any) -> None:
     assert found(request({meta.CLIENT_CAPABILITIES: capabilities}), strict=True) is None
-
-
-INTENT = "Pay the invoice für München"
-
-
-@pytest.mark.parametrize(
-    "asked",
-    [
-        request(settings={"intent": INTENT}),
-        request({meta.INTENT: INTENT}),
-        request(headers=[("Mcp-Context-Intent", encode_value(INTENT))]),
-        request(query=f"intent={quote(INTENT)}"),
-        request({meta.INTENT: f"\n {INTENT}\t"}),
-    ],
-)
-def test_an_intent_is_found_on_each_carrier(asked: Request) -> None:
-    assert declared_intent(asked) == INTENT
-
-
-def test_intents_are_looked_for_in_order_and_blank_ones_passed_over() -> None:
-    said = ["first", "second", "third", "fourth"]
-    for place, intent in enumerate(said):
-        for blank in ("", "  "):
-            one, two, three, four = [blank] * place + said[place:]
-            asked = request(
-                {meta.INTENT: two},
-                settings={"intent": one},
-                headers=[("Mcp-Context-Intent", three)],
-                query=f"intent={quote(four)}",
-            )
-            assert declared_intent(asked) == intent
-
-
-def test_a_plain_header_is_an_intent_as_it_is() -> None:
-    assert declared_intent(request(headers=[("Mcp-Context-Intent", " pay the bill ")])) == "pay the bill"
-
-
-@pytest.mark.parametrize("value", ["=?base64?!!?=", "=?base64?/w==?=", "=?base64??=", "", "\xff"])
-def test_a_header_that_cannot_be_decoded_is_no_intent(value: str) -> None:
-    assert declared_intent(request(headers=[("Mcp-Context-Intent", value)])) is None
-
-
-@pytest.mark.parametrize("value", [None, 3, [], {"a": 1}, True])
-def test_an_intent_that_is_no_text_is_none(value: Any) -> None:
-    assert declared_intent(request({meta.INTENT: value}, settings={"intent": value})) is None
-
-
-def test_a_long_intent_is_cut() -> None:
-    assert declared_intent(request({meta.INTENT: "x" * 100_000})) == "x" * INTENT_CHARACTERS

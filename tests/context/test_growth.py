@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scopedtools import ViewSettings
 from scopedtools.context.carriers import CarrierTable
 from scopedtools.context.context import Context, ContextResolver
-from scopedtools.context.growth import STEP_ROWS, additions, called, is_new, said, seed_rows
+from scopedtools.context.growth import STEP_ROWS, additions, called, half, is_new, said
 from scopedtools.context.store import MemoryStore
 from scopedtools.exceptions import DefinitionError
 from scopedtools.protocol import meta
@@ -45,7 +45,7 @@ def added(
 
 @pytest.mark.parametrize(("limit", "rows"), [(16, 8), (8, 4), (5, 3), (1, 1), (0, 0)])
 def test_half_of_the_rows_are_shown_at_first(limit: int, rows: int) -> None:
-    assert seed_rows(limit) == rows
+    assert half(limit) == rows
 
 
 @pytest.mark.parametrize(("listed", "rows"), [(0, 6), (8, 3), (11, 2), (13, 1), (14, 1), (15, 1), (16, 0)])

@@ -41,11 +41,11 @@ class WatchedStore:
         self.kept.append(record)
         return await self._inner.add(key, record)
 
-    async def put(self, key: bytes, record: ContextRecord) -> None:
-        self._fail("put")
+    async def replace(self, key: bytes, before: ContextRecord, after: ContextRecord) -> bool:
+        self._fail("replace")
         await checkpoint()  # as any store that is not in this process
-        self.kept.append(record)
-        await self._inner.put(key, record)
+        self.kept.append(after)
+        return await self._inner.replace(key, before, after)
 
     def _fail(self, what: str) -> None:
         if what in self.broken:
@@ -114,11 +114,41 @@ async def test_a_search_that_found_nothing_is_not_remembered() -> None:
     assert words.searched[-1] == Asked("visa", (Turn("invoice"),))
 
 
-async def test_a_search_before_anything_is_known_of_a_context_shows_nothing_more() -> None:
+async def test_a_search_before_anything_is_known_of_a_context_begins_its_view() -> None:
     async with growing(Office()) as client:
         assert await listed(client) == []
         assert await search(client, "visa") == of("visa")
-        assert await listed(client) == []
+        assert await listed(client) == of("visa")
+        assert await listed(client, "invoice") == [*of("visa"), *of("invoice")]
+        assert await listed(client, "cancel hotel") == [*of("visa"), *of("invoice"), "cancel_hotel"]
+
+
+async def test_a_search_side_by_side_with_the_first_intent_loses_nothing() -> None:
+    async with growing(Office()) as client:
+        await asyncio.gather(
+            listed(client, "invoice"),
+            search(client, "cancel visa", limit=1),
+            search(client, "find hotel", limit=1),
+        )
+        assert set(await listed(client)) == {*of("invoice"), "cancel_visa", "find_hotel"}
+
+
+async def test_a_search_in_a_short_list_begins_nothing() -> None:
+    store = WatchedStore()
+    office = Office(store=store, views=ViewSettings(whole_rows=61))
+    async with growing(office) as client:
+        await search(client, "visa")
+        assert len(await client.list_tools()) == 61
+    assert store.kept == []
+
+
+async def test_a_view_that_grows_begins_with_half_of_the_tokens() -> None:
+    office = Office()
+    costs = office.catalog.costs
+    views = ViewSettings(budget_tokens=6 * costs[row(office, "create_invoice")])
+    async with growing(Office(views=views)) as client:
+        assert len(await listed(client, "invoice payment")) == 3
+        assert len(await listed(client, "visa")) == 6
 
 
 async def test_calls_are_told_to_the_selector_and_count_for_what_comes_next() -> None:
@@ -337,10 +367,10 @@ async def test_another_principal_sees_nothing_of_what_the_same_id_was_told() -> 
         grown = await listed(ada, "cancel hotel")
         assert await listed(bo) == []
         await search(bo, "archive")
-        assert await listed(bo, "visa") == of("visa")
-        assert await listed(bo, "find folder") == [*of("visa"), "find_folder"]
+        assert await listed(bo, "visa") == [*of("archive"), *of("visa")]
+        assert await listed(bo, "find folder") == [*of("archive"), *of("visa"), "find_folder"]
         assert await listed(ada) == grown
-    assert [asked.history for asked in words.searched[-2:]] == [(), (Turn("visa"),)]
+    assert [asked.history for asked in words.searched[-2:]] == [(), (Turn("archive"), Turn("visa"))]
 
 
 # At the same time
@@ -461,13 +491,13 @@ async def test_no_lock_is_left_behind() -> None:
     async with growing(office, "a") as one, growing(office, "b") as two:
         await asyncio.gather(*(listed(client, noun) for client in (one, two) for noun in NOUNS))
         await asyncio.gather(*(search(client, noun) for client in (one, two) for noun in NOUNS))
-    assert len(office._policy._changing) == len(office._policy._seeding) == 0
+    assert len(office._policy._saying) == len(office._policy._records._changing) == 0
 
 
 # Failures
 
 
-@pytest.mark.parametrize("broken", [("get",), ("add",), ("put",), ("get", "add", "put")])
+@pytest.mark.parametrize("broken", [("get",), ("add",), ("replace",), ("get", "add", "replace")])
 async def test_a_store_that_fails_breaks_no_list_search_or_call(
     broken: tuple[str, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -484,7 +514,7 @@ async def test_what_could_not_be_kept_is_not_listed_and_comes_when_the_store_is_
     store = WatchedStore()
     async with growing(Office(store=store)) as client:
         await listed(client, "invoice")
-        store.broken = {"put"}
+        store.broken = {"replace"}
         assert await listed(client, "cancel hotel") == of("invoice")
         store.broken = set()
         assert await listed(client, "cancel hotel") == [*of("invoice"), "cancel_hotel"]
@@ -523,9 +553,9 @@ async def test_a_context_that_was_forgotten_begins_anew() -> None:
         await listed(client, "cancel hotel")
         await listed(other, "visa")
         await client.call_tool("cancel_visa", what="x")
-        await search(client, "cancel folder")
-        assert await listed(client) == []
-        assert await listed(client, "hotel") == of("hotel")
+        await search(client, "cancel folder", limit=1)
+        assert await listed(client) == ["cancel_folder"]
+        assert await listed(client, "hotel") == ["cancel_folder", *of("hotel")]
 
 
 # What is kept
@@ -543,19 +573,37 @@ async def test_what_is_kept_of_a_context_is_bounded() -> None:
     assert {len(turn.text) for turn in last.turns} == {400}
     assert {len(turn.reply) for turn in last.turns} == {400, 0}
     assert {len(turn.called) for turn in last.turns} == {16}
-    assert len(last.rows) <= 16
+    assert len(last.rows) <= 16 + len(SEARCH_TOOLS)
+    assert all(len(one.text) <= 80 for one in last.additions)
 
 
-async def test_a_client_that_does_not_follow_growth_sees_what_another_of_its_context_had_grown() -> None:
+async def test_a_client_that_does_not_follow_growth_keeps_its_list_while_others_of_its_context_grow_it() -> (
+    None
+):
     words = Words()
     office = Office(words)
     async with growing(office) as follower, growing(office, growth=False) as other:
-        await listed(follower, "invoice")
+        seed = await listed(follower, "invoice")
         grown = await listed(follower, "cancel hotel")
-        assert await listed(other, "visa") == grown
+        assert await listed(other, "visa") == seed
         await search(other, "visa")
-        assert await listed(follower) == grown
-    assert words.searched[-1] == Asked("visa", ())
+        await search(follower, "find folder", limit=1)
+        assert await listed(other) == seed
+        assert await listed(follower) == [*grown, "find_folder"]
+    assert Asked("visa", ()) in words.searched
+
+
+async def test_a_first_intent_of_a_client_that_does_not_follow_growth_fills_a_view_that_a_search_began() -> (
+    None
+):
+    async with growing(office := Office()) as follower, growing(office, growth=False) as other:
+        await search(follower, "cancel visa", limit=1)
+        assert await listed(other) == []
+        seed = await listed(other, "invoice payment refund")
+        assert len(seed) + len([PIN, "cancel_visa"]) == 16
+        assert await listed(follower) == ["cancel_visa", *seed]
+        assert await listed(follower, "find hotel") == ["cancel_visa", *seed]
+        assert await listed(other, "folder") == seed
 
 
 async def test_a_full_view_of_a_client_that_did_not_follow_growth_is_followed_as_it_is() -> None:
@@ -626,8 +674,9 @@ async def test_what_a_grown_view_shows_can_be_explained() -> None:
         told = {meta.INTENT: "find visa", meta.EXPLAIN: True}
         page = await client.request("tools/list", meta=told)
     reasons = {one["name"]: one["reason"] for one in page["_meta"][meta.VIEW]["rows"]}
-    assert reasons["find_visa"] == "intent"
-    assert reasons["create_invoice"] == reasons["cancel_hotel"] == "earlier intent"
+    assert reasons["find_visa"] == "grown by intent"
+    assert reasons["cancel_hotel"] == "grown by search"
+    assert reasons["create_invoice"] == "earlier intent"
 
 
 async def test_views_grow_with_the_default_selector() -> None:

@@ -12,7 +12,7 @@ from tests.wire.hosts import NOVEMBER, OverStdio, Seen, Shape, over_stdio
 pytestmark = pytest.mark.anyio
 
 REVISIONS = ("2026-07-28", *LEGACY)
-ASKED = [
+ASKED: list[tuple[str, dict[str, Any]]] = [
     ("tools/list", {}),
     ("tools/call", {"name": "where"}),
     ("tools/call", {"name": "search_tools", "arguments": {"query": "invoice"}}),
@@ -61,8 +61,8 @@ async def test_a_context_of_a2a_that_cannot_be_kept_is_refused(revision: str, va
     async with server:
         for method, params in ASKED:
             # Even where another carrier names one: it would be put in the place of the client's.
-            for others in ({}, {"clientSessionId": "well-formed"}):
-                answer = await ask(server, revision, method, params, {"contextId": value, **others})
+            for others in ((), (("clientSessionId", "well-formed"),)):
+                answer = await ask(server, revision, method, params, {"contextId": value, **dict(others)})
                 assert answer.refusal == (400, -32600)
                 assert answer.error["message"] == (
                     f"The context ID in meta:contextId is malformed: got {got}; "
@@ -79,15 +79,6 @@ async def test_the_context_of_a2a_is_not_repeated_where_another_was_used() -> No
     assert "contextId" not in answer.result["_meta"]
 
 
-async def test_the_context_of_a2a_is_repeated_where_another_carrier_says_the_same() -> None:
-    server = Seen()
-    async with server:
-        said = {"contextId": "same", "clientSessionId": "same"}
-        answer = await ask(server, REVISIONS[0], "tools/call", {"name": "where"}, said)
-    assert answer.result["structuredContent"]["result"] == ["same", "meta:clientSessionId"]
-    assert answer.result["_meta"]["contextId"] == "same"
-
-
 @pytest.mark.parametrize("revision", [NOVEMBER, "2026-07-28"])
 async def test_a2a_is_served_on_stdio_alike(revision: str) -> None:
     async def asked(conversation: OverStdio) -> dict[str, Any]:
@@ -98,3 +89,12 @@ async def test_a2a_is_served_on_stdio_alike(revision: str) -> None:
         assert (await asked(kept))["result"]["_meta"]["contextId"] == "kept"
         assert (await asked(refused))["error"]["code"] == -32600
         assert (await asked(kept))["result"]["_meta"]["contextId"] == "kept"
+
+
+async def test_the_context_of_a2a_is_repeated_where_another_carrier_says_the_same() -> None:
+    server = Seen()
+    async with server:
+        said = {"contextId": "same", "clientSessionId": "same"}
+        answer = await ask(server, REVISIONS[0], "tools/call", {"name": "where"}, said)
+    assert answer.result["structuredContent"]["result"] == ["same", "meta:clientSessionId"]
+    assert answer.result["_meta"]["contextId"] == "same"

@@ -80,7 +80,7 @@ async def test_a_header_alone_gets_a_list_that_is_not_kept(office: Office) -> No
 
 async def test_a_client_that_names_no_context_cannot_keep_anything_by_context(office: Office) -> None:
     async with Client(office, capabilities=settings(None, **KNOWN)) as client:
-        assert scoped(await client.request("tools/list"))[0] == "public"
+        assert scoped(await client.request("tools/list")) == ("private", 0)
 
 
 async def test_a_list_that_permission_may_narrow_is_kept_by_context_or_not_at_all() -> None:

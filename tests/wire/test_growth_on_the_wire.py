@@ -16,7 +16,7 @@ from scopedtools.context.store import MemoryStore
 from scopedtools.protocol import meta
 from tests.context.office import PIN, Office, of
 from tests.streams.opened import opened
-from tests.transports.test_stdio_transport import connected
+from tests.transports.test_stdio_transport import Pipes, connected
 from tests.wire.exchange import (
     ENVELOPE,
     JSON_HEADERS,
@@ -249,6 +249,14 @@ async def test_a_client_without_a_session_has_negotiated_nothing(revision: str) 
     assert lists == [[*FIRST, *of("invoice")]] * 2
 
 
+async def listed_on(pipes: Pipes, params: Mapping[str, Any]) -> list[str]:
+    """List on a pipe, past what the client is told of its own growing list."""
+    pipes.send("tools/list", params)
+    while "id" not in (said := await pipes.read()):
+        assert said["method"] == "notifications/tools/list_changed"
+    return names(said["result"])
+
+
 @pytest.mark.parametrize("revision", [MODERN, *LEGACY])
 async def test_on_stdio_clients_of_each_revision_negotiate_growth(revision: str) -> None:
     async with connected(Office()) as pipes:
@@ -260,7 +268,7 @@ async def test_on_stdio_clients_of_each_revision_negotiate_growth(revision: str)
             await pipes.ask("initialize", opening)
             own = {}
         lists = [
-            names((await pipes.ask("tools/list", {"_meta": {**own, meta.INTENT: intent}}))["result"])
+            await listed_on(pipes, {"_meta": {**own, meta.INTENT: intent}})
             for intent in ("invoice", "cancel hotel")
         ]
     assert lists == [[*FIRST, *of("invoice")], [*FIRST, *of("invoice"), "cancel_hotel"]]

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from scopedtools.context.hosts import CARRIERS, HOSTS, Carrier
+from scopedtools.context.hosts import CARRIERS, HOSTS, OPTIONAL, Carrier
 from tests.context.office import of
 from tests.wire.exchange import MODERN
 from tests.wire.hosts import NOVEMBER, SHAPES, Conversation, OverHttp, Seen, Shape, listed, over_stdio, where
@@ -17,22 +17,23 @@ pytestmark = pytest.mark.anyio
 
 ROUNDS = 3
 TOPICS = ("invoice", "visa")
-OPTIONAL = tuple(dict.fromkeys(carrier for host in HOSTS for carrier in host.optional))
+EVERYTHING = (*CARRIERS, *OPTIONAL)
+DEFAULTS = {str(carrier) for carrier in CARRIERS}
 ROWS = {host.name: host for host in HOSTS}
 
 
 @pytest.fixture(autouse=True)
 def _no_host_started_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    for carrier in CARRIERS:
+    for carrier in OPTIONAL:
         if carrier.place == "environment":
             monkeypatch.delenv(carrier.key, raising=False)
 
 
 def server_for(shape: Shape) -> Seen:
     """Make a server that knows what each conversation is about, and reads what its host sends."""
-    by_default = shape.carrier is None or shape.carrier in map(str, CARRIERS)
+    by_default = shape.carrier is None or shape.carrier in DEFAULTS
     topics = {context_id: f"the {noun}" for context_id, noun in zip(shape.ids, TOPICS, strict=False)}
-    return Seen(topics, carriers=CARRIERS if by_default else (*CARRIERS, *OPTIONAL))
+    return Seen(topics, carriers=CARRIERS if by_default else EVERYTHING)
 
 
 @asynccontextmanager
@@ -144,7 +145,7 @@ async def test_a_host_that_sends_nothing_of_use_is_in_no_context(
         assert await where(held[0]) == (None, None)
 
 
-@pytest.mark.parametrize("shape", [one for one in NAMING if one.carrier not in map(str, CARRIERS)])
+@pytest.mark.parametrize("shape", [one for one in NAMING if one.carrier not in DEFAULTS])
 async def test_an_argument_names_a_context_only_where_an_author_says_so(shape: Shape) -> None:
     server = Seen()
     async with server:
@@ -162,7 +163,7 @@ async def test_an_argument_counts_through_call_tool_where_an_author_says_so() ->
 
 
 async def test_requests_of_all_hosts_at_the_same_time_are_seen_in_their_contexts() -> None:
-    mixed = [one for one in NAMING if one.carrier in map(str, CARRIERS) and not one.environment]
+    mixed = [one for one in NAMING if one.carrier in DEFAULTS and not one.environment]
     server = Seen()
     async with server:
         sent = [(shape, context_id) for turn in (0, 1) for shape in mixed for context_id in [shape.ids[turn]]]
@@ -174,7 +175,7 @@ async def test_requests_of_all_hosts_at_the_same_time_are_seen_in_their_contexts
 
 async def test_variables_of_the_process_name_nothing_over_http(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLAUDE_CODE_SESSION_ID", "inherited")
-    server = Seen()
+    server = Seen(carriers=EVERYTHING)
     async with server:
         bare = Shape("bare", None, ())
         for revision in (NOVEMBER, MODERN):
@@ -186,14 +187,14 @@ async def test_what_a_request_names_comes_before_the_variables_of_the_process(
 ) -> None:
     monkeypatch.setenv("CLAUDE_CODE_SESSION_ID", "inherited")
     named = Shape("both", None, (), meta={"openai/session": "own"})
-    async with over_stdio(Seen(), [named], MODERN) as (conversation,):
+    async with over_stdio(Seen(carriers=EVERYTHING), [named], MODERN) as (conversation,):
         assert await where(conversation) == ("own", "meta:openai/session")
     assert caplog.records == []
 
 
 async def test_variables_are_read_once_when_the_server_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GROK_SESSION_ID", "first")
-    server = Seen()
+    server = Seen(carriers=EVERYTHING)
     monkeypatch.setenv("GROK_SESSION_ID", "second")
     async with over_stdio(server, [Shape("bare", None, ())], MODERN) as (conversation,):
         assert await where(conversation) == ("first", "environment:GROK_SESSION_ID")
