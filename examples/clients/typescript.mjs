@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
+import { once } from "node:events";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 
 const EXTENSION = "io.github.scopedtools/context";
@@ -10,18 +11,19 @@ const VIEW = "io.github.scopedtools/view";
 const IF_REVISION = "io.github.scopedtools/ifRevision";
 
 /** A unit of work. Its client serves no other, for the client's cache knows methods, not contexts. */
-class Work {
+class Work extends EventTarget {
   constructor(url, intent, parent) {
+    super();
     this.url = url;
     this.contextId = randomUUID();
-    this.onChanged = () => {};
+    const onChanged = () => this.dispatchEvent(new Event("changed"));
     this.client = new Client(
       { name: "example", version: "1.0" },
       {
         // Without this it speaks an earlier revision, which has no settings on each request.
         versionNegotiation: { mode: "auto" },
         capabilities: { extensions: { [EXTENSION]: { contextId: this.contextId, intent, parent, growth: true } } },
-        listChanged: { tools: { autoRefresh: false, debounceMs: 0, onChanged: () => this.onChanged() } },
+        listChanged: { tools: { autoRefresh: false, debounceMs: 0, onChanged } },
       },
     );
   }
@@ -40,12 +42,12 @@ class Work {
 
   /** List the tools; where nothing changed, the server says so instead of sending them again. */
   async tools() {
-    const revision = this.held?._meta[VIEW].revision;
+    const revision = this.held?._meta?.[VIEW]?.revision;
     // What the client itself keeps, to check results against, must not become that short answer.
     const page = revision
       ? await this.client.listTools({ _meta: { [IF_REVISION]: revision } }, { cacheMode: "bypass" })
       : await this.client.listTools({}, { cacheMode: "refresh" });
-    this.notModified = page._meta[VIEW].notModified ?? false;
+    this.notModified = page._meta?.[VIEW]?.notModified ?? false;
     this.held = this.notModified ? this.held : page;
     return this.held.tools.map((tool) => tool.name);
   }
@@ -69,7 +71,7 @@ const [[bills], [trip, before]] = await Promise.all([
   begin(url, "Book a flight and a hotel for a trip."),
 ]);
 
-const changed = new Promise((heard) => (trip.onChanged = heard));
+const changed = once(trip, "changed", { signal: AbortSignal.timeout(10_000) });
 await trip.client.callTool({ name: "search_tools", arguments: { query: "send an invoice" } });
 await changed;
 const after = await trip.tools();

@@ -81,7 +81,8 @@ class Writer:
         self._looked_ns = time.time_ns()
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._give_up_at: float | None = None
+        self._give_up_at = 0.0
+        self._gave_up = False
         self._down = False
         self._thread: threading.Thread | None = None
 
@@ -103,7 +104,7 @@ class Writer:
     def start(self) -> None:
         """Begin to write."""
         self._stopping.clear()
-        self._give_up_at = None
+        self._gave_up = False
         self._thread = threading.Thread(target=self._run, name="scopedtools-audit", daemon=True)
         self._thread.start()
         atexit.register(self.stop)  # for a process that ends without stopping its server
@@ -165,7 +166,7 @@ class Writer:
 
     def _gap(self) -> Row | None:
         since, self._looked_ns = self._looked_ns, time.time_ns()
-        missing = self._missing()
+        missing = 0
         if not missing:
             return None
         self._reported += missing
@@ -174,7 +175,7 @@ class Writer:
 
     def _write(self, rows: list[Row]) -> None:
         pause = _FIRST_PAUSE_S
-        while True:
+        while not self._gave_up:
             try:
                 self._store.add(rows)
             except sa.exc.DataError as error:
@@ -184,15 +185,14 @@ class Writer:
                 if not self._down:
                     self._down = True
                     _log.warning("the audit trail cannot be written, requests wait: %s", reason(error))
-                if self._gives_up(pause):
-                    self._unwritable += len(rows)
-                    return
+                self._gave_up = not self._may_try_again(pause)
                 pause = min(2 * pause, _LAST_PAUSE_S)
             else:
                 if self._down:
                     self._down = False
                     _log.warning("the audit trail is written again")
                 return
+        self._unwritable += sum(row["missing"] or 1 for row in rows)
 
     def _write_halves(self, rows: list[Row], error: Exception) -> None:
         """Find the rows that the database never takes, and write the others."""
@@ -204,11 +204,11 @@ class Writer:
         self._write(rows[:middle])
         self._write(rows[middle:])
 
-    def _gives_up(self, pause_s: float) -> bool:
-        """Wait before another try; return whether there is no time for one."""
+    def _may_try_again(self, pause_s: float) -> bool:
+        """Wait before another try; return whether there is time for one."""
         if not self._stopping.wait(pause_s):
-            return False
-        if self._give_up_at is not None and time.monotonic() >= self._give_up_at:
             return True
-        time.sleep(min(pause_s, _FIRST_PAUSE_S))
-        return False
+        if time.monotonic() >= self._give_up_at:
+            return False
+        time.sleep(_FIRST_PAUSE_S)
+        return True

@@ -74,7 +74,7 @@ class Hosted(NamedTuple):
         if self.audit is not None:
             from scopedtools.audit import AuditTrail  # noqa: PLC0415 - needs an extra
 
-            server.observe(AuditTrail(self.audit))
+            server.observe(AuditTrail(self.audit, server=server.name))
 
     def _watch_by_telemetry(self, server: ScopedServer, held: ExitStack) -> None:
         from opentelemetry.metrics import set_meter_provider  # noqa: PLC0415 - needs an extra

@@ -9,7 +9,7 @@ The shortest way, with the official client (extra ``client``)::
         tools = await client.list_tools()
 
 Clients of other make take a `UnitOfWork` apart into what they can send: ``headers()``, ``meta()``,
-``settings()`` under `EXTENSION`, or ``url(base)``.
+``extensions()``, or ``url(base)``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,5 @@ from __future__ import annotations
 from scopedtools.client.cache import ContextCache
 from scopedtools.client.connection import connect, in_context
 from scopedtools.client.unit import UnitOfWork, add_context
-from scopedtools.protocol.meta import EXTENSION
 
-__all__ = ["ContextCache", "EXTENSION", "UnitOfWork", "add_context", "connect", "in_context"]
+__all__ = ["ContextCache", "UnitOfWork", "add_context", "connect", "in_context"]

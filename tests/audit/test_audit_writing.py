@@ -187,8 +187,11 @@ async def test_a_stop_without_the_database_ends_and_says_what_is_lost(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     began = time.monotonic()
-    async with Client(depot(str(tmp_path / "no" / "audit.db"), stop_s=0.2), context="wf-1") as client:
-        for _ in range(7):
+    server = depot(str(tmp_path / "no" / "audit.db"), stop_s=0.2, flush_ms=10, batch=1, capacity=5)
+    async with Client(server, context="wf-1") as client:
+        await client.request("tools/list")
+        await until(lambda: "cannot be written" in caplog.text)
+        for _ in range(6):
             await client.request("tools/list")
     assert time.monotonic() - began < 10
     assert "the audit trail ends without 7 requests" in caplog.text

@@ -8,7 +8,7 @@ import sysconfig
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import httpx2
 import mcp_types
@@ -21,12 +21,11 @@ from mcp.server.mcpserver import MCPServer
 
 from scopedtools.client import UnitOfWork, add_context, connect, in_context
 from scopedtools.protocol import meta
-from tests.client.workplace import LIMIT_S, Workplace, hosted, names
+from tests.client.workplace import LIMIT_S, Mode, Workplace, both, hosted, names
 
 pytestmark = pytest.mark.anyio
 
-Mode = Literal["auto", "legacy"]
-MODES = ("auto", "legacy")
+MODES: tuple[Mode, ...] = ("auto", "legacy")
 HERE = Path(__file__).parent
 
 
@@ -51,7 +50,7 @@ async def errands(client: Client) -> dict[str, Any]:
     return said.structured_content
 
 
-@pytest.mark.parametrize("mode", MODES)
+@both
 @pytest.mark.parametrize("sessions", [False, True])
 async def test_a_client_that_is_bound_names_its_unit_on_every_request(mode: Mode, *, sessions: bool) -> None:
     unit = UnitOfWork(intent="find invoice", parent="above")
@@ -76,7 +75,7 @@ async def test_a_client_that_is_bound_names_its_unit_on_every_request(mode: Mode
         assert {("GET", unit.id), ("DELETE", unit.id)} <= {(asked.verb, asked.header) for asked in wire.seen}
 
 
-@pytest.mark.parametrize("mode", MODES)
+@both
 @pytest.mark.parametrize("sessions", [False, True])
 async def test_tasks_that_share_a_client_never_name_the_unit_of_another(
     mode: Mode, *, sessions: bool
@@ -230,7 +229,7 @@ def sdk_server(seen: list[dict[str, Any]]) -> MCPServer:
     return server
 
 
-@pytest.mark.parametrize("mode", MODES)
+@both
 @pytest.mark.parametrize("lowlevel", [False, True])
 async def test_a_server_of_the_official_sdk_in_this_process(mode: Mode, *, lowlevel: bool) -> None:
     seen: list[dict[str, Any]] = []
@@ -247,7 +246,7 @@ async def test_a_server_of_the_official_sdk_in_this_process(mode: Mode, *, lowle
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", MODES)
+@both
 async def test_a_process_that_speaks_over_its_standard_streams(mode: Mode) -> None:
     command = str(Path(sysconfig.get_path("scripts")) / "scopedtools")
     server = StdioServerParameters(command=command, args=["serve", "workplace:app", "--stdio"], cwd=str(HERE))

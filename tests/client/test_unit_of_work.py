@@ -89,6 +89,7 @@ def test_settings_and_meta_say_what_there_is_to_say_and_nothing_else() -> None:
     full = UnitOfWork(id="a", intent="pay", parent="b", reply="booked")
     assert full.settings() == {"contextId": "a", "intent": "pay", "parent": "b", "growth": True}
     own = "io.github.scopedtools"
+    assert full.extensions() == {f"{own}/context": full.settings()}
     assert full.meta() == {
         "clientSessionId": "a",
         f"{own}/intent": "pay",

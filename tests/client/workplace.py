@@ -1,4 +1,4 @@
-"""A server whose lists are narrowed, on a real socket, and a record of every request that reached it."""
+"""A server with narrowed lists on a real socket, a record of what it was asked, and clients."""
 
 from __future__ import annotations
 
@@ -8,17 +8,25 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal, cast
 
+import pytest
 import uvicorn
+from mcp import Client
+from mcp_types import RequestParamsMeta
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from scopedtools import Context, ScopedServer, prompt, resource, tool, tools_from
+from scopedtools import Context, ScopedServer, ViewSettings, prompt, resource, tool, tools_from
+from scopedtools.client import UnitOfWork, connect
+from scopedtools.protocol import meta
 from scopedtools.protocol.meta import CLIENT_CAPABILITIES, EXTENSION
 from scopedtools.retrieval import HybridSelector
 from scopedtools.testing import HashingEncoder
 
 LIMIT_S: Final = 20.0
+
+Mode = Literal["auto", "legacy"]
+both = pytest.mark.parametrize("mode", ["auto", "legacy"])
 
 NOUNS: Final = ("invoice", "payment", "flight", "hotel", "visa", "mailbox", "archive", "contract")
 VERBS: Final = ("create", "find", "update", "cancel", "export")
@@ -196,6 +204,45 @@ async def _read(receive: Receive) -> bytes:
 
 def names(rows: Iterable[Any]) -> list[str]:
     return [row.name for row in rows]
+
+
+# Clients
+
+
+UNIT = UnitOfWork(intent="find invoice", id="unit")
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@asynccontextmanager
+async def working(
+    unit: UnitOfWork | None = UNIT, *, views: ViewSettings | None = None, **options: Any
+) -> AsyncIterator[tuple[Wire, Client]]:
+    """Host a server and connect a client to it."""
+    server = Workplace(views=views) if views else Workplace()
+    async with hosted(server) as wire, connect(wire.url, unit, **options) as client:
+        yield wire, client
+
+
+async def listed(client: Client) -> list[str]:
+    return names((await client.list_tools()).tools)
+
+
+def saying(key: str, value: object) -> RequestParamsMeta:
+    return cast("RequestParamsMeta", {key: value})
+
+
+def conditions(wire: Wire) -> list[Any]:
+    """Return the revision that each request for a list named."""
+    return [asked.meta.get(meta.IF_REVISION) for asked in wire.of("tools/list")]
 
 
 app = Workplace()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 EXAMPLES: Final = Path(__file__).parent.parent.parent / "examples" / "clients"
-RUN_S: Final = 120
+RUN_S: Final = 60
 
 CONNECTING: Final = {"server/discover", "initialize", "notifications/initialized", ""}
 """What a client that is shared sends for no unit of work in particular."""

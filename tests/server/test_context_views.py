@@ -43,6 +43,7 @@ NOUNS: Final = {
 }
 VERBS: Final = ("create", "find", "update", "cancel", "export")
 PAYING: Final = "create an invoice and export the payment"
+WHOLE: Final = ViewSettings(whole_rows=60)
 FLYING: Final = "find a flight, then cancel the hotel"
 
 
@@ -129,12 +130,6 @@ def asking(
     server: ScopedServer, context: str | None = None, intent: str | None = None, **more: Any
 ) -> Client:
     return Client(server, context=context, intent=intent, **more)
-
-
-def caching(server: ScopedServer, **more: Any) -> Client:
-    """Make a client without a context that keeps lists by context."""
-    own = {meta.EXTENSION: {"cacheScopes": ["context"]}}
-    return Client(server, capabilities={"extensions": own}, **more)
 
 
 async def listed(
@@ -429,7 +424,8 @@ async def test_the_same_id_of_another_principal_is_another_context() -> None:
 
 
 async def test_full_lists_of_a_server_with_tokens_are_private_and_may_be_kept() -> None:
-    async with caching(Office(verifier=StaticTokens({"t": ADA})), token="t") as client:
+    office = Office(verifier=StaticTokens({"t": ADA}), views=WHOLE)
+    async with asking(office, token="t") as client:
         page = await client.request("tools/list")
     assert (page["ttlMs"], page["cacheScope"]) == (60_000, "private")
 
@@ -514,8 +510,8 @@ async def test_full_lists_may_not_be_kept_where_hooks_decide_about_them() -> Non
             return PAYING
 
     kept = []
-    for office in (Office(), Intent(), Listed(), Guarded()):
-        async with caching(office) as client:
+    for office in (one(views=WHOLE) for one in (Office, Intent, Listed, Guarded)):
+        async with asking(office) as client:
             page = await client.request("tools/list")
             discovered = await client.request("server/discover")
         kept.append((page["ttlMs"], page["cacheScope"]))

@@ -263,7 +263,7 @@ async def test_a_client_that_did_not_negotiate_growth_keeps_its_first_list() -> 
             await search(client, f"cancel {noun}")
             await client.call_tool(f"cancel_{noun}", what="x")
         assert await listed(client) == first
-    assert [record.turns for record in store.kept] == [()]
+    assert [(record.turns, record.additions) for record in store.kept] == [((), ())]
     assert {asked.history for asked in words.searched} == {()}
 
 
@@ -280,7 +280,7 @@ async def test_nothing_grows_where_the_author_or_the_client_does_not_want_it(
         assert len(first) + len([PIN]) == 16
         await search(client, "hotel")
         assert await listed(client, "flight") == first
-    assert [record.turns for record in store.kept] == [()]
+    assert [(record.turns, record.additions) for record in store.kept] == [((), ())]
 
 
 @pytest.mark.parametrize("client_growth", [True, False])

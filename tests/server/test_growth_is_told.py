@@ -111,6 +111,22 @@ async def test_the_same_id_of_another_principal_hears_nothing() -> None:
         assert await told(office, stream) == []
 
 
+async def test_the_lists_of_other_contexts_are_not_even_looked_at() -> None:
+    class Seen(Office):
+        looked: Final[list[str | None]] = []
+
+        async def permitted(self, ctx: Context, rows: View) -> View:
+            if ctx.listens:
+                self.looked.append(ctx.id)
+            return rows
+
+    office = Seen()
+    async with growing(office) as client, listening(office) as stream, listening(office, "b"):
+        await listed(client, "invoice")
+        assert (await stream.message())["method"] == CHANGED
+        assert set(office.looked) == {"a"}
+
+
 async def test_a_listener_that_does_not_follow_growth_is_not_told_of_it() -> None:
     office = Office()
     async with growing(office) as client:
@@ -166,11 +182,12 @@ async def test_a_search_is_answered_though_those_who_are_told_take_their_time() 
         gate = asyncio.Event()
         looking = asyncio.Event()
 
-        async def permitted(self, ctx: Context, rows: View) -> View:
+        async def listed(self, ctx: Context, permitted: View) -> View:
+            shown = await super().listed(ctx, permitted)
             if self.slow and ctx.listens:
                 self.looking.set()
                 await self.gate.wait()
-            return rows
+            return shown
 
     office = Slow()
     async with growing(office) as client, listening(office, wanted={"toolsListChanged": True}) as stream:
@@ -186,8 +203,13 @@ async def test_a_search_is_answered_though_those_who_are_told_take_their_time() 
         office.gate.set()
         assert (await stream.message())["method"] == CHANGED
         office.slow = False
-        assert await told(office, stream) == []
+        (listener,) = office._listeners._listeners
+        async with asyncio.timeout(LIMIT_S):
+            await office._listeners.stop()
         assert not office._listeners._looks
+        # What was added while it looked was looked at once more.
+        page = await client.request("tools/list")
+        assert listener.seen["tool"] == page["_meta"][meta.VIEW]["revision"]
 
 
 async def test_what_is_to_be_told_is_told_before_the_server_stops() -> None:

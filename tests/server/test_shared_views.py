@@ -109,6 +109,18 @@ async def test_each_of_many_servers_keeps_what_it_added_and_the_calls_that_it_sa
     assert len([row for turn in record.turns for row in turn.called]) == 6
 
 
+@pytest.mark.parametrize("seed", range(10))
+async def test_first_searches_side_by_side_begin_one_view_with_what_each_found(seed: int) -> None:
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(growing(office)) for office in replicas(Far(seed))]
+        await asyncio.gather(
+            search(clients[0], "cancel visa", limit=1), search(clients[1], "find hotel", limit=1)
+        )
+        lists = [await listed(client) for client in clients]
+    assert lists[0] == lists[1]
+    assert sorted(lists[0]) == ["cancel_visa", "find_hotel"]
+
+
 async def test_servers_that_begin_a_view_side_by_side_end_with_one_list() -> None:
     for first, second in (("invoice", "visa"), ("invoice", "invoice"), ("zzz", "hotel")):
         async with AsyncExitStack() as stack:

@@ -50,9 +50,11 @@ async def test_following_the_cursor_gives_every_row_once_and_in_order(revision: 
 
 
 async def test_all_pages_of_a_list_have_one_cache_scope() -> None:
-    first = await ask(MODERN)
-    second = await ask(MODERN, first.result["nextCursor"])
-    assert first.result["cacheScope"] == second.result["cacheScope"] == "public"
+    for whole_rows, scope in ((20, "private"), (1000, "public")):
+        server = Shop(catalog=MANY, views=ViewSettings(whole_rows=whole_rows))
+        first = await ask(MODERN, server=server)
+        second = await ask(MODERN, first.result["nextCursor"], server)
+        assert first.result["cacheScope"] == second.result["cacheScope"] == scope
 
 
 async def test_a_page_that_ends_with_the_list_has_no_cursor() -> None:
