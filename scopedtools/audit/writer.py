@@ -166,7 +166,7 @@ class Writer:
 
     def _gap(self) -> Row | None:
         since, self._looked_ns = self._looked_ns, time.time_ns()
-        missing = 0
+        missing = self._missing()
         if not missing:
             return None
         self._reported += missing

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+from cachetools import LRUCache
 
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.primitives import KINDS, Kind
 from scopedtools.catalog.view import View
 from scopedtools.context.growth import STEP_ROWS, additions, half, widened
 from scopedtools.context.settings import ViewSettings
-from scopedtools.types import Hit, Selector, Turn
+from scopedtools.types import Hit, Rows, Selector, Turn
+
+_PERMISSIONS: Final = 128
+"""Sets of permitted rows for which it is remembered what every view shows."""
 
 
 class Room(NamedTuple):
@@ -50,6 +55,7 @@ class Chooser:
         self._search = search
         self._selector = selector
         self._settings = settings
+        self._needed: LRUCache[Rows, Rows] = LRUCache(_PERMISSIONS)
         self.may_narrow = self.narrows_any(catalog.all - search)
 
     def narrows(self, permitted: View, kind: Kind) -> bool:
@@ -80,11 +86,12 @@ class Chooser:
 
     def missing(self, permitted: View, shown: View) -> View:
         """Return what a view should show in any case and does not."""
-        bits = (self._catalog.pinned & permitted).bits | self.whole(permitted).bits
-        if self.narrows(permitted, "tool"):
-            bits |= self._search.bits
-        left = bits & ~shown.bits
-        return self.default(permitted) - shown if left else View(self._catalog, 0)
+        bits = permitted.bits
+        needed = self._needed.get(bits)
+        if needed is None:
+            # Asked for on every list, and nearly always about the same few sets of permitted rows.
+            needed = self._needed[bits] = self.default(permitted).bits
+        return self.default(permitted) - shown if needed & ~shown.bits else View(self._catalog, 0)
 
     def is_chosen(self, row: int, permitted: View) -> bool:
         """Tell whether a row is shown only where something chose it."""

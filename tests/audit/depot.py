@@ -20,6 +20,7 @@ class Depot(ScopedServer):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.closed = False
+        self.slow = False
         self.arrived = asyncio.Event()
         self.released = asyncio.Event()
 
@@ -56,6 +57,10 @@ class Depot(ScopedServer):
         return f"To {name}"
 
     async def permitted(self, ctx: Context, rows: View) -> View:
+        if self.slow:
+            self.slow = False
+            self.arrived.set()
+            await self.released.wait()
         return rows - rows.tagged("night") if self.closed else rows
 
 

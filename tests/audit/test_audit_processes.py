@@ -49,7 +49,8 @@ class Depot(ScopedServer):
         await asyncio.sleep(3600)
         return "held"
 
-app = Depot(observers=[AuditTrail({store!r}, flush_ms={flush_ms})])
+# Only the time makes it write.
+app = Depot(observers=[AuditTrail({store!r}, flush_ms={flush_ms}, batch=100_000, capacity=100_000)])
 """
 
 COMMANDS = {

@@ -94,6 +94,37 @@ async def test_a_call_says_which_list_the_client_had_been_given(store: str) -> N
     assert called == [None, given[0], given[0], given[1]]
 
 
+async def test_a_list_that_was_not_answered_yet_is_not_what_a_client_held(store: str) -> None:
+    server = depot(store)
+    async with Client(server, context="wf-1") as client:
+        await client.list_tools()
+        server.closed = server.slow = True
+        late = asyncio.create_task(client.list_tools())
+        await server.arrived.wait()
+        await client.call_tool("weigh", parcel="p")
+        server.released.set()
+        await late
+    first, second, call = timeline(store, "wf-1")
+    assert first.view != second.view
+    assert call.view == first.view
+
+
+async def test_what_one_principal_was_given_is_not_what_another_held(store: str) -> None:
+    tokens = StaticTokens({"a": Principal("ann"), "b": Principal("bob")})
+    server = Depot(verifier=tokens, observers=[AuditTrail(store)])
+    async with (
+        server,
+        Client(server, context="wf-1", token="a") as ann,
+        Client(server, context="wf-1", token="b") as bob,
+    ):
+        await ann.list_tools()
+        await bob.call_tool("weigh", parcel="p")
+        await ann.call_tool("weigh", parcel="p")
+    listed, of_bob, of_ann = timeline(store, "wf-1")
+    assert listed.view is not None
+    assert (of_bob.view, of_ann.view) == (None, listed.view)
+
+
 async def test_a_call_through_call_tool_names_both_tools(store: str) -> None:
     async with Client(depot(store), context="wf-1") as client:
         await client.call_tool("call_tool", name="weigh", arguments={"parcel": "p"})

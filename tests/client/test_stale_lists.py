@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
 from scopedtools import ViewSettings
-from scopedtools.client import ContextCache, UnitOfWork, connect
+from scopedtools.client import ContextCache, UnitOfWork, connect, in_context
 from scopedtools.protocol import meta
 from tests.client.naive import naive, tools
 from tests.client.workplace import (
@@ -156,7 +157,8 @@ async def test_an_answer_that_something_overtook_is_used_but_not_kept() -> None:
     assert "export_archive" in set(after) - set(before)
 
 
-async def test_a_tool_whose_schema_the_client_has_wrong_is_looked_up_anew() -> None:
+@pytest.mark.parametrize("own", [False, True])
+async def test_a_tool_whose_schema_the_client_has_wrong_is_looked_up_anew(*, own: bool) -> None:
     refusals = iter([True, False])
 
     def call(*_: Any) -> dict[str, Any]:
@@ -165,9 +167,11 @@ async def test_a_tool_whose_schema_the_client_has_wrong_is_looked_up_anew() -> N
         return {"resultType": "complete", "content": []}
 
     app = naive(tools_list=lambda *_: tools("a"), tools_call=call)
-    async with hosted(app) as wire, connect(wire.url, UNIT) as client:
-        await listed(client)
-        await client.call_tool("a", {})
+    async with hosted(app) as wire:
+        transport = in_context(streamable_http_client(wire.url), UNIT)
+        async with Client(transport) if own else connect(wire.url, UNIT) as client:
+            await listed(client)
+            await client.call_tool("a", {})
     assert [asked.method for asked in wire.seen[1:]] == ["tools/list", "tools/call"] * 2
 
 
@@ -206,3 +210,24 @@ async def test_pages_are_kept_and_renewed_together_and_a_list_that_grew_begins_a
     before, after = list(chain(*first)), list(chain(*grown))
     assert after[: len(before)] == before
     assert "export_archive" in after
+
+
+async def test_pages_of_lists_that_followed_each_other_are_not_mixed() -> None:
+    clock = Clock()
+
+    def page(_: str | None, params: dict[str, Any]) -> dict[str, Any]:
+        if "cursor" in params:
+            return tools(f"second_{clock.now_s:.0f}", ttl_ms=60_000)
+        return tools(f"first_{clock.now_s:.0f}", ttl_ms=1000, nextCursor="2")
+
+    async def pages(client: Client) -> list[str]:
+        first = await client.list_tools()
+        second = await client.list_tools(cursor=first.next_cursor)
+        return names([*first.tools, *second.tools])
+
+    cache = ContextCache(clock=clock)
+    async with hosted(naive(tools_list=page)) as wire, connect(wire.url, UNIT, cache=cache) as client:
+        assert await pages(client) == ["first_1000", "second_1000"]
+        clock.now_s += 2
+        assert await pages(client) == ["first_1002", "second_1002"]
+        assert wire.lists() == 4
