@@ -76,7 +76,9 @@ class Request(Struct, frozen=True):
     @property
     def target(self) -> str | None:
         """The tool, prompt or URI that the request names, or ``None``."""
-        return getattr(self.params, self.method.named_by) if self.method.named_by else None
+        named_by = self.method.named_by
+        # Where nobody is authenticated, who knows the ID of a task has the task: it must not be written down.
+        return getattr(self.params, named_by) if named_by not in (None, "task_id") else None
 
     @property
     def tool(self) -> str | None:

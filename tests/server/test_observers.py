@@ -148,6 +148,17 @@ async def test_the_tool_behind_call_tool_is_told() -> None:
     assert [(request.target, request.tool) for request, _, _ in log.seen] == [("call_tool", "create_invoice")]
 
 
+async def test_the_id_of_a_task_is_not_told_since_who_knows_it_has_the_task() -> None:
+    log = Log()
+    async with Client(Desk(observers=[log]), context="a", tasks=True) as client:
+        task = await client.call_tool("detach")
+        await client.request("tasks/get", taskId=task["taskId"])
+    assert [(request.method.name, request.target) for request, _, _ in log.seen] == [
+        ("tools/call", "detach"),
+        ("tasks/get", None),
+    ]
+
+
 async def test_a_call_whose_client_goes_away_is_cancelled() -> None:
     log, desk = Log(), Desk()
     desk.observe(log)
