@@ -12,10 +12,14 @@ from typing import Any, Final
 
 from scopedtools.catalog.primitives import Kind
 from scopedtools.context.context import Context
+from scopedtools.exceptions import InternalError
 from scopedtools.protocol import meta
 from scopedtools.protocol.session import Push
 
 _log: Final = logging.getLogger(__name__)
+
+_MAX_STREAMS: Final = 10_000
+"""Sessions are bounded on their own."""
 
 _PATIENCE_S: Final = 5.0
 """A server that stops waits so long for hooks that tell what a list is."""
@@ -59,11 +63,14 @@ class Listeners:
 
     Args:
         revisions: Tells what list a context would get.
+        max_streams: Most streams that clients may have open at a time.
     """
 
-    def __init__(self, revisions: Revisions) -> None:
+    def __init__(self, revisions: Revisions, *, max_streams: int = _MAX_STREAMS) -> None:
         self._revisions = revisions
+        self._max_streams = max_streams
         self._listeners: set[Listener] = set()
+        self._streams = 0
         self._of_context: dict[bytes, set[Listener]] = {}
         self._looks: dict[bytes, asyncio.Task[None]] = {}
         self._changed: set[bytes] = set()
@@ -103,12 +110,22 @@ class Listeners:
 
     @asynccontextmanager
     async def listening(self, listener: Listener) -> AsyncIterator[None]:
-        """Tell a listener for as long as this is held."""
-        end = await self.add(listener)
+        """Tell a stream that a client opened for as long as this is held.
+
+        Raises:
+            InternalError: There are too many.
+        """
+        if self._streams >= self._max_streams:
+            raise InternalError(f"There are {self._max_streams} streams already, try again later")
+        self._streams += 1
         try:
-            yield
+            end = await self.add(listener)
+            try:
+                yield
+            finally:
+                end()
         finally:
-            end()
+            self._streams -= 1
 
     async def until_end(self) -> None:
         """Wait until the server stops."""

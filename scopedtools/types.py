@@ -229,8 +229,8 @@ class Addition(NamedTuple):
 
     Attributes:
         row: Ordinal of the row.
-        cause: What brought it: a later ``intent``, a ``search``, the ``parent``, which is the context that this
-            one was forked from, or a ``permission`` that came later.
+        cause: What brought it: a later ``intent``, a ``search``, a ``permission`` that came later, or the
+            ``parent``, the context that this one was forked from.
         text: The beginning of that intent or search; empty otherwise.
     """
 
@@ -244,16 +244,19 @@ class ContextRecord(NamedTuple):
 
     Attributes:
         catalog: Version of the catalog that the ordinals refer to.
-        rows: Ordinals of the shown rows, in the order in which they are listed.
+        rows: Ordinals of the shown rows, in the order in which they are listed. A row that the view has grown
+            by stands there again where it joined the list of clients that do not follow growth.
         turns: What was said and called so far, the last few, oldest first. Empty where the view does not
             grow, so that nothing about the content of a context is kept without need.
         additions: Rows that were not in the seed, with the reason.
+        seeded: Whether rows were chosen for an intent; a search or a parent may begin a view without one.
     """
 
     catalog: str
     rows: tuple[int, ...]
     turns: tuple[Turn, ...] = ()
     additions: tuple[Addition, ...] = ()
+    seeded: bool = False
 
 
 class ContextStore(Protocol):
@@ -316,8 +319,8 @@ class Outcome(NamedTuple):
 
     Attributes:
         status: ``ok``; ``tool_error``: a result that says ``isError``; ``input_required``: the client is
-            asked something and calls again; ``task``: the call goes on as a task; ``error``: a JSON-RPC error;
-            ``cancelled``: the client went away or said so.
+            asked something and calls again; ``task``: the call goes on as a task; ``error``: a JSON-RPC
+            error; ``cancelled``: the client went away or said so.
         code: JSON-RPC code of an error, else ``None``.
         view: Revision of the list in the answer, where it is of one context; else ``None``.
         result: The result, a `scopedtools.protocol.results.Result`, or ``None`` where there is none.

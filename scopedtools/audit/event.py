@@ -22,7 +22,7 @@ class Event(Struct, frozen=True, kw_only=True):
         context_digest: What logs and spans call the context. It depends on the ``secret`` of the server,
             which is another after each start unless it was given.
         parent: ID of the context that this one was forked from, or ``None``.
-        carrier: Where on the request the ID was, such as ``header Mcp-Client-Session-Id``.
+        carrier: Where on the request the ID was, such as ``header:Mcp-Client-Session-Id``.
         method: Such as ``tools/call``.
         target: The tool, prompt or URI that the request named, or ``None``.
         tool: The tool that was called in the end, through ``call_tool`` too, or ``None``.

@@ -18,7 +18,10 @@ Row = dict[str, Any]
 
 _log: Final = logging.getLogger(__name__)
 
-_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
+# W3C Trace Context: IDs of zeros, and version ff, are invalid.
+_TRACEPARENT: Final = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?"
+)
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 _RUNNING: Final = Answered(None, None, None, None, None, None)
 
@@ -34,7 +37,7 @@ class Rows:
 
     def __init__(self, server: str, *, recording: Recording, redact: Redact) -> None:
         self._server = server
-        self._process = f"{socket.gethostname()}/{os.getpid()}"
+        self._host = socket.gethostname()
         self._recording = recording
         self._redact = redact
         self._redaction_failed = False
@@ -70,7 +73,7 @@ class Rows:
                 "protocol_version": "",
                 "status": "gap",
                 "server": self._server,
-                "process": self._process,
+                "process": self._process(),
                 "missing": missing,
             }
         )
@@ -105,11 +108,15 @@ class Rows:
             "status": answered.status,
             "code": answered.code,
             "server": self._server,
-            "process": self._process,
+            "process": self._process(),
             "arguments": self._redacted(name, asked.arguments),
             "result": self._redacted(name, answered.result),
             "missing": 0,
         }
+
+    def _process(self) -> str:
+        # Asked anew: a server may be made before its workers are forked.
+        return f"{self._host}/{os.getpid()}"
 
     def _redacted(self, name: str, encoded: bytes | None) -> str | None:
         if encoded is None:

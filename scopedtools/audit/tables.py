@@ -121,10 +121,12 @@ def parse_url(store: str) -> sa.URL:
     """
     try:
         url = sa.make_url(store) if "://" in store else sa.URL.create("sqlite", database=store)
-    except sa.exc.ArgumentError as error:
+    except (sa.exc.ArgumentError, ValueError):
+        # Neither what was given nor the cause is told: either may hold a password.
         raise DefinitionError(
-            f"the URL of an audit trail is like sqlite:///audit.db or postgresql+psycopg://…, got {store!r}"
-        ) from error
+            "the URL of an audit trail is like sqlite:///audit.db or postgresql+psycopg://USER@HOST/NAME, "
+            "got one that cannot be read; write %40 for an @ in a password"
+        ) from None
     if url.drivername == "postgresql":
         return url.set(drivername="postgresql+psycopg")
     if url.drivername not in ("sqlite", "sqlite+pysqlite", "postgresql+psycopg"):

@@ -6,12 +6,13 @@ import sys
 
 import typer
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from scopedtools.cli.audit import audit
 from scopedtools.cli.evaluate import evaluate
 from scopedtools.cli.index import index
 from scopedtools.cli.inspect import inspect
+from scopedtools.cli.output import visible
 from scopedtools.cli.search import search
 from scopedtools.cli.serve import serve
 from scopedtools.exceptions import ScopedToolsError
@@ -36,5 +37,6 @@ def main() -> None:
     try:
         app()
     except ScopedToolsError as error:
-        Console(stderr=True, highlight=False).print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
+        said = Text.assemble(("error: ", "red"), visible(str(error)))
+        Console(stderr=True, highlight=False).print(said, soft_wrap=True)
         sys.exit(1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -17,9 +16,11 @@ from rich.text import Text
 
 from scopedtools.audit.errors import AuditError
 from scopedtools.audit.event import ContextSummary, Event
+from scopedtools.cli.output import cells, plain_table, visible
 
 STORE_VARIABLE: Final = "SCOPEDTOOLS_AUDIT"
-"""Environment variable that names the trail where no option does: a URL may hold a password."""
+"""Environment variable that names the trail where no option does, here and of ``serve``: a URL may hold a
+password, and others see the options of a process."""
 
 _STYLES: Final = {
     "ok": "green",
@@ -29,8 +30,7 @@ _STYLES: Final = {
     "gap": "bold red",
 }
 
-_OBEYED: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Characters that a terminal obeys instead of showing them, and those that change the order of others."""
+_NUMBERS: Final = frozenset({"after s", "ms", "rows", "requests"})
 
 _WIDTH: Final = 200
 """Columns of a table that goes to a file or a pipe."""
@@ -88,11 +88,11 @@ def _print(found: Sequence[Any], table: Callable[[Sequence[Any]], Table], *, as_
 
 
 def _contexts_table(contexts: Sequence[ContextSummary]) -> Table:
-    table = _table("context", "principal", "requests", "first", "last")
+    table = plain_table("context", "principal", "requests", "first", "last", right=_NUMBERS)
     for one in contexts:
         name = "(none named)" if one.context_id is None else one.context_id
         times = (f"{time:%Y-%m-%d %H:%M:%S}" for time in (one.first_at, one.last_at))
-        table.add_row(*_cells(name, one.principal, one.requests, *times))
+        table.add_row(*cells(name, one.principal, one.requests, *times))
     return table
 
 
@@ -100,13 +100,14 @@ def _timeline_table(events: Sequence[Event]) -> Table:
     several = len({event.principal for event in events if event.status != "gap"}) > 1
     forked = len({event.context_id for event in events if event.status != "gap"}) > 1
     who = [name for name, wanted in (("principal", several), ("context", forked)) if wanted]
-    table = _table("time", "after s", *who, "method", "target", "outcome", "ms", "view", "rows")
+    columns = ("time", "after s", *who, "method", "target", "outcome", "ms", "view", "rows")
+    table = plain_table(*columns, right=_NUMBERS)
     first = events[0].started_at
     for event in events:
         asked = {"principal": event.principal, "context": event.context_id or ""}
         milliseconds = "" if event.duration_ms is None else f"{event.duration_ms:.1f}"
         rows = "" if event.shown is None else f"{event.shown}/{event.total}"
-        cells = _cells(
+        row = cells(
             f"{event.started_at:%H:%M:%S.%f}"[:-3],
             f"{(event.started_at - first).total_seconds():+.3f}",
             *(asked[name] for name in who),
@@ -117,24 +118,10 @@ def _timeline_table(events: Sequence[Event]) -> Table:
             event.view or "",
             rows,
         )
-        cells[4 + len(who)].stylize(_STYLES.get(event.status, ""))
-        table.add_row(*cells)
+        row[4 + len(who)].stylize(_STYLES.get(event.status, ""))
+        table.add_row(*row)
     table.caption = _caption(events)
     return table
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, header_style="bold", caption_justify="left")
-    for column in columns:
-        table.add_column(
-            column, justify="right" if column in ("after s", "ms", "rows", "requests") else "left"
-        )
-    return table
-
-
-def _cells(*values: object) -> list[Text]:
-    # Text, since rich would read markup in a string.
-    return [Text(visible(str(value))) for value in values]
 
 
 def _target(event: Event) -> str:
@@ -155,8 +142,3 @@ def _caption(events: Sequence[Event]) -> Text:
     context = requests[0].context_id if requests else ""
     said = f"context {context} of {', '.join(names)}: {len(requests)} requests, {failed} failed, "
     return Text(visible(f"{said}from {events[0].started_at:%Y-%m-%d %H:%M:%S} UTC"))
-
-
-def visible(text: str) -> str:
-    """Return a text in which characters that a terminal obeys are written out."""
-    return _OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

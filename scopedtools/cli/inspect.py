@@ -8,41 +8,43 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from scopedtools.catalog.primitives import KINDS
+from scopedtools.cli.output import cells, plain_table
 from scopedtools.cli.target import is_url, load_catalog_server
 from scopedtools.context.explain import Reason
 from scopedtools.protocol.meta import EXPLAIN, VIEW
 from scopedtools.server import ScopedServer
 from scopedtools.testing import Client
 
-_KINDS: Final = {
+_FIELDS: Final = {
     "tools": "tools",
     "resources": "resources",
     "resources/templates": "resourceTemplates",
     "prompts": "prompts",
 }
+"""The field of a result that holds the rows, by what is listed; in the order of `KINDS`."""
 
-_KINDS_OF: Final = {
-    "tool": "tools",
-    "resource": "resources",
-    "template": "resources/templates",
-    "prompt": "prompts",
-}
+_LISTS: Final = dict(zip(KINDS, _FIELDS, strict=True))
+"""The list that rows of a kind are in."""
+
+_SCORES: Final = ("score", "vector", "lexical")
+
+_CLAUSE_CHARACTERS: Final = 60
 
 _EVERY: Final = 10**9
 
 
-def inspect(  # noqa: PLR0917 - typer's options
+def inspect(
     target: Annotated[
         str, typer.Argument(help="A server as module:attribute, a tools.jsonl[.gz], or a URL.")
     ],
+    *,
     context: Annotated[str, typer.Option(help="Context ID.")] = "inspect",
     intent: Annotated[str | None, typer.Option(help="What the context is about.")] = None,
     token: Annotated[str | None, typer.Option(help="Bearer token.")] = None,
     out: Annotated[int, typer.Option(help="Rows of each kind that are out to print, best first.", min=0)] = 0,
-    everything: Annotated[bool, typer.Option("--all", help="Print all rows that are out.")] = False,  # noqa: FBT002 - a flag
+    everything: Annotated[bool, typer.Option("--all", help="Print all rows that are out.")] = False,
 ) -> None:
     """Print what a context is shown, what it costs against the full list, and why each row is in.
 
@@ -63,7 +65,7 @@ async def _inspect(target: str, context: str, intent: str | None, token: str | N
         Client(subject, context=context, intent=intent, token=token) as scoped,
     ):
         offered = (await scoped.request("server/discover"))["capabilities"]
-        for kind, field in _KINDS.items():
+        for kind, field in _FIELDS.items():
             if kind.partition("/")[0] not in offered:
                 continue
             page = await scoped.request(f"{kind}/list", meta={EXPLAIN: True})
@@ -83,14 +85,12 @@ def _print(
     if view is None:
         console.print("  the full list\n")
         return
-    table = Table(
-        box=None, header_style="bold", caption=f"revision {view['revision']}", caption_justify="left"
-    )
-    for column in ("name", "why", "score", "vector", "lexical", "clause"):
-        table.add_column(column)
+    table = plain_table("name", "why", *_SCORES, "clause")
+    (table.caption,) = cells(f"revision {view.get('revision')}")
     for row in view.get("rows", []):
-        scores = [f"{row[key]:.3f}" if key in row else "" for key in ("score", "vector", "lexical")]
-        table.add_row(row["name"], row["reason"], *scores, (row.get("clause") or row.get("text", ""))[:60])
+        scores = (_number(row.get(key)) for key in _SCORES)
+        clause = row.get("clause") or row.get("text", "")
+        table.add_row(*cells(row["name"], row["reason"], *scores, clause[:_CLAUSE_CHARACTERS]))
     console.print(table, "")
 
 
@@ -100,16 +100,17 @@ def _print_out(console: Console, reasons: list[Reason], limit: int) -> None:
         out = [reason for reason in reasons if reason.kind == kind and not reason.shown]
         if not out:
             continue
-        console.print(f"[bold]{_KINDS_OF[kind]}[/bold]: {len(out)} rows are out")
-        table = Table(box=None, header_style="bold")
-        for column in ("name", "why", "rank", "score", "vector", "lexical"):
-            table.add_column(column)
+        console.print(f"[bold]{_LISTS[kind]}[/bold]: {len(out)} rows are out")
+        table = plain_table("name", "why", "rank", *_SCORES)
         for reason in out[:limit]:
-            scores = (reason.score, reason.vector, reason.lexical)
-            rank = "" if reason.rank is None else str(reason.rank)
-            numbers = ["" if score is None else f"{score:.3f}" for score in scores]
-            table.add_row(reason.name, reason.reason, rank, *numbers)
+            scores = (_number(getattr(reason, key)) for key in _SCORES)
+            rank = "" if reason.rank is None else reason.rank
+            table.add_row(*cells(reason.name, reason.reason, rank, *scores))
         console.print(table, "")
+
+
+def _number(score: float | None) -> str:
+    return "" if score is None else f"{score:.3f}"
 
 
 def _tokens(rows: list[Any]) -> int:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scopedtools.catalog.catalog import Catalog
+from scopedtools.cli.output import cells
 from scopedtools.cli.target import load_catalog_server
 from scopedtools.types import Ranking
 
@@ -37,5 +38,6 @@ def _table(catalog: Catalog, ranking: Ranking) -> Table:
     for rank, hit in enumerate(ranking.hits, start=1):
         row = catalog.rows[hit.row]
         numbers = (f"{hit.score:.3f}", f"{hit.vector:.3f}", f"{hit.lexical:.3f}")
-        table.add_row(str(rank), row.name, *numbers, hit.clause, row.description.partition("\n")[0])
+        description = row.description.partition("\n")[0]
+        table.add_row(*cells(rank, row.name, *numbers, hit.clause, description))
     return table

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final
 import typer
 import uvicorn
 
+from scopedtools.cli.audit import STORE_VARIABLE
 from scopedtools.cli.hosting import Hosted, LogFormat, worker
 from scopedtools.cli.target import TargetError, load_server
 from scopedtools.server import SECRET_VARIABLE, ScopedServer
@@ -33,7 +34,10 @@ def serve(
         bool, typer.Option("--stdio", help="Serve one client over standard input and output.")
     ] = False,
     audit: Annotated[
-        str | None, typer.Option(help="Keep an audit trail in a database, such as sqlite:///audit.db.")
+        str | None,
+        typer.Option(
+            envvar=STORE_VARIABLE, help="Keep an audit trail in a database, such as sqlite:///audit.db."
+        ),
     ] = None,
     metrics_port: Annotated[
         int | None,

@@ -22,9 +22,6 @@ from scopedtools.protocol.meta import VIEW
 LISTS: Final = ("tools/list", "prompts/list", "resources/list", "resources/templates/list")
 READ: Final = "resources/read"
 
-_MAX_TTL_S: Final = 24 * 60 * 60
-"""Longer promises are cut to this, as the official client does."""
-
 _ENTRY_BYTES: Final = 1024
 """What an entry weighs besides its body."""
 
@@ -181,12 +178,13 @@ class ContextCache:
         """
         self.abandon(ticket)
         now_s = self._clock()
-        fresh_until_s = 0.0 if ticket.outdated else now_s + min(ttl_s, _MAX_TTL_S)
+        fresh_until_s = 0.0 if ticket.outdated else now_s + ttl_s
         view = view_of(result)
         if view.get("notModified") is True:
-            if ticket.held is None:  # somebody else asked about a revision, and knows what to do
+            if ticket.held is None:  # a server that says so without being asked
                 return result
-            if not ticket.outdated:
+            # Where it speaks of another revision, it is asked again next time.
+            if not ticket.outdated and view.get("revision") == ticket.revision:
                 self._renew(ticket, fresh_until_s)
             return _decode(ticket.held)
         there = self._entries.get((ticket.owner, ticket.place))

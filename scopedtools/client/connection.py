@@ -48,8 +48,7 @@ def connect(
     the server said of a list is in its ``meta``.
 
     Args:
-        target: What `mcp.Client` connects to: a URL, ``StdioServerParameters``, a transport, or a server of
-            the official SDK in this process.
+        target: A URL, ``StdioServerParameters``, or a transport of the official client.
         unit: Of requests for which no other unit is active, or ``None``.
         cache: ``True`` for a cache of its own, a cache to share, or ``False`` for none; then every list is
             asked for, and no scope is declared that would not be kept.
@@ -62,7 +61,7 @@ def connect(
 
     Raises:
         MissingDependencyError: ``mcp`` 2.3 or later is not installed.
-        TypeError: ``cache`` is something else, or an option is unknown.
+        TypeError: ``target`` or ``cache`` is something else, or an option is unknown.
         ValueError: ``http_client`` came with something that is not a URL.
     """
     if not isinstance(cache, bool | ContextCache):
@@ -71,9 +70,7 @@ def connect(
         from scopedtools.client import sdk, transport  # noqa: PLC0415 - the rest is of use without it
     except ImportError as error:
         raise _missing() from error
-    inner = transport.to(
-        target, http_client=http_client, raise_exceptions=options.get("raise_exceptions", False)
-    )
+    inner = transport.to(target, http_client=http_client)
     server = _without_userinfo(target) if isinstance(target, str) else None
     wrapped = in_context(inner, unit, cache=cache, server=server, partition=partition)
     return sdk.ContextClient(wrapped, cache=None, **options)

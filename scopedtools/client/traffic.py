@@ -19,7 +19,7 @@ from mcp.shared.message import ClientMessageMetadata, SessionMessage
 from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 
 from scopedtools.client.cache import LISTS, READ, ContextCache, Owner, Place, Ticket, view_of
-from scopedtools.client.unit import ID_HEADER, UnitOfWork
+from scopedtools.client.unit import UnitOfWork
 from scopedtools.protocol import meta
 from scopedtools.protocol.mirrors import VERSION_HEADER
 
@@ -43,6 +43,9 @@ _CHANGED: Final[Mapping[str, tuple[str, ...]]] = {
     "notifications/prompts/list_changed": ("prompts/list",),
     "notifications/resources/list_changed": ("resources/list", "resources/templates/list"),
 }
+
+_MAX_TTL_MS: Final = 24 * 60 * 60 * 1000
+"""Longer promises are cut to this, as the official client does."""
 
 _HEADER_MISMATCH: Final = -32020
 _INVALID_PARAMS: Final = -32602
@@ -157,7 +160,7 @@ class Traffic:
         if unit is None or not isinstance(metadata, ClientMessageMetadata | None):
             return metadata
         metadata = metadata or ClientMessageMetadata()
-        return replace(metadata, headers={**(metadata.headers or {}), ID_HEADER: unit.id})
+        return replace(metadata, headers={**(metadata.headers or {}), meta.ID_HEADER: unit.id})
 
     def _follow(
         self, message: JSONRPCRequest, told: dict[str, Any], own: Mapping[str, Any], version: str | None
@@ -283,11 +286,11 @@ def _ttl_s(result: Mapping[str, Any], owner: Owner) -> float:
     view = view_of(result)
     said = view if "ttlMs" in view else result
     ttl_ms = said.get("ttlMs")
-    if not isinstance(ttl_ms, int | float) or isinstance(ttl_ms, bool) or ttl_ms <= 0:
+    if not isinstance(ttl_ms, int | float) or isinstance(ttl_ms, bool) or not ttl_ms > 0:
         return 0.0
     if said.get("cacheScope") == "context" and owner.context is None:
         return 0.0
-    return ttl_ms / 1000
+    return min(ttl_ms, _MAX_TTL_MS) / 1000
 
 
 def _for_once(result: dict[str, Any]) -> dict[str, Any]:

@@ -13,19 +13,16 @@ import httpx2
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp import StdioServerParameters
 from mcp.client import Transport
-from mcp.client._memory import InMemoryTransport  # what `mcp.Client` takes for a server in this process
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
-from mcp.server import Server
-from mcp.server.mcpserver import MCPServer
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCResponse
 
 from scopedtools.client.traffic import Traffic
 from scopedtools.client.unit import UnitOfWork, add_context
 
-Target: TypeAlias = Server[Any] | MCPServer | Transport | StdioServerParameters | str
-"""What `mcp.Client` connects to."""
+Target: TypeAlias = Transport | StdioServerParameters | str
+"""What clients connect to: a URL, a program to start, or any transport."""
 
 _TIMEOUT = httpx2.Timeout(30, read=300)
 """Seconds, as the official transport waits; reading a stream takes longer than answering."""
@@ -144,16 +141,23 @@ class _Leaving:
             return await self._transport.__aexit__(kind, error, trace)
 
 
-def to(target: Target, *, http_client: httpx2.AsyncClient | None, raise_exceptions: bool) -> Transport:
-    """Return a transport to whatever `mcp.Client` connects to."""
+def to(target: Target, *, http_client: httpx2.AsyncClient | None) -> Transport:
+    """Return a transport to a target.
+
+    Raises:
+        TypeError: It is something else.
+        ValueError: ``http_client`` came with something that is not a URL.
+    """
     if isinstance(target, str):
         return _http(target, http_client)
     if http_client is not None:
         raise ValueError(f"http_client is for a URL, got {type(target).__name__} to connect to; leave it out")
     if isinstance(target, StdioServerParameters):
         return stdio_client(target)
-    if isinstance(target, Server | MCPServer):
-        return InMemoryTransport(target, raise_exceptions=raise_exceptions)
+    if not hasattr(target, "__aenter__"):
+        raise TypeError(
+            f"target must be a URL, StdioServerParameters or a transport, got {type(target).__name__}"
+        )
     return target
 
 

@@ -11,15 +11,19 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from uuid import uuid4
 
 from scopedtools.context.carriers import is_context_id
-from scopedtools.protocol.meta import EXTENSION, INTENT, PARENT, REPLY
+from scopedtools.protocol.meta import (
+    EXTENSION,
+    ID_HEADER,
+    INTENT,
+    INTENT_HEADER,
+    PARENT,
+    PARENT_HEADER,
+    REPLY,
+)
 from scopedtools.protocol.mirrors import encode_value
 
 if TYPE_CHECKING:
     import httpx2
-
-ID_HEADER: Final = "Mcp-Client-Session-Id"
-INTENT_HEADER: Final = "Mcp-Context-Intent"
-PARENT_HEADER: Final = "Mcp-Context-Parent"
 
 _QUERY: Final = ("context", "intent", "parent")
 

@@ -93,11 +93,6 @@ class Chooser:
             needed = self._needed[bits] = self.default(permitted).bits
         return self.default(permitted) - shown if needed & ~shown.bits else View(self._catalog, 0)
 
-    def is_chosen(self, row: int, permitted: View) -> bool:
-        """Tell whether a row is shown only where something chose it."""
-        fixed = row in self._search or row in self._catalog.pinned
-        return not fixed and self.narrows(permitted, self._catalog.kinds[row])
-
     async def choose(
         self, permitted: View, intent: str, shown: View, *, grows: bool = False, inherited: Iterable[int] = ()
     ) -> tuple[Hit, ...]:

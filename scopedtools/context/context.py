@@ -13,14 +13,19 @@ from scopedtools.context.carriers import Carrier, CarrierTable, is_context_id, q
 from scopedtools.context.dialogue import Dialogue
 from scopedtools.context.state import State
 from scopedtools.exceptions import HeaderMismatchError
-from scopedtools.protocol.meta import INTENT, PARENT, REPLY, declares_context, extension_settings
+from scopedtools.protocol.meta import (
+    INTENT,
+    INTENT_HEADER,
+    PARENT,
+    PARENT_HEADER,
+    REPLY,
+    declares_context,
+    extension_settings,
+)
 from scopedtools.protocol.mirrors import decode_value
 from scopedtools.protocol.request import Request
 from scopedtools.protocol.seal import Sealer
 from scopedtools.types import ContextStore, Principal
-
-INTENT_HEADER: Final = "Mcp-Context-Intent"
-PARENT_HEADER: Final = "Mcp-Context-Parent"
 
 INTENT_CHARACTERS: Final = 8192
 """An intent is read up to here; selection gains nothing from more."""

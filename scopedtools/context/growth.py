@@ -82,7 +82,13 @@ def seeded(record: ContextRecord) -> tuple[int, ...]:
     if not record.additions:
         return record.rows
     later = {one.row for one in record.additions if one.cause in ("intent", "search")}
-    return tuple([row for row in record.rows if row not in later])
+    rows: list[int] = []
+    for row in record.rows:
+        if row in later:
+            later.remove(row)  # where it stands again, it is there for everybody
+        else:
+            rows.append(row)
+    return tuple(rows)
 
 
 def inherited(record: ContextRecord) -> tuple[int, ...]:

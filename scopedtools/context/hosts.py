@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
 from scopedtools.exceptions import DefinitionError
+from scopedtools.protocol.meta import ID_HEADER
 
 Place: TypeAlias = Literal["extension", "header", "meta", "baggage", "query", "argument", "environment"]
 
@@ -86,7 +87,7 @@ HOSTS: Final = (
     Host(
         "SEP-2822",
         (
-            Carrier("header", "Mcp-Client-Session-Id"),
+            Carrier("header", ID_HEADER),
             Carrier("meta", "clientSessionId"),
             # with the prefix that its open question asks for
             Carrier("meta", "io.modelcontextprotocol/clientSessionId"),
@@ -230,7 +231,6 @@ HOSTS: Final = (
         source="MCP 2025-03-26 to 2025-11-25, Transports working group #36",
     ),
     Host(
-        # The variable is inherited: of a process that a process started, it can be another's.
         "Claude Code",
         # The life of a process is not a conversation, and what it inherited may be that of another.
         optional=(Carrier("environment", "CLAUDE_CODE_SESSION_ID"),),

@@ -89,7 +89,9 @@ class ViewPolicy:
         missing = self._chooser.missing(permitted, shown)
         if not missing:
             return shown
-        changed = await self._records.change(ctx.key, lambda now: self._steps.completed(now, missing))
+        changed = await self._records.change(
+            ctx.key, lambda now: self._steps.completed(now, missing - self._visible(ctx, now))
+        )
         return (shown if changed is None else self._visible(ctx, changed.after)).then(missing)
 
     async def choose(
@@ -193,25 +195,25 @@ class ViewPolicy:
 
     def _visible(self, ctx: Context, record: ContextRecord) -> View:
         # To a client that does not follow growth, what others of its context caused must not show.
-        return View(self._catalog, order=record.rows if self.grows(ctx) else seeded(record))
+        return self._steps.view(record) if self.grows(ctx) else View(self._catalog, order=seeded(record))
 
     async def _record(
         self, ctx: Context, key: bytes, permitted: View, intent: Intent
     ) -> ContextRecord | None:
         """Return what is kept of a context after it was heard what it is about."""
         record = await self._records.get(key)
-        if ctx.listens or (record is not None and not record.additions and not self.grows(ctx)):
+        if ctx.listens or (record is not None and record.seeded and not self.grows(ctx)):
             return record
         text = _text(await intent(ctx))
         if record is None and (text is not None or ctx.parent_key is not None):
             record = await self._begin_once(ctx, key, permitted, text)
         if record is None or text is None:
             return record
-        if self.grows(ctx) and not is_new(record.turns, text):
-            return record
-        if not self._steps.is_seeded(record, permitted):
+        if not record.seeded:
             return await self._seed(ctx, key, permitted, text) or record
-        return await self._grow(ctx, key, permitted, text) or record if self.grows(ctx) else record
+        if not self.grows(ctx) or not is_new(record.turns, text):
+            return record
+        return await self._grow(ctx, key, permitted, text) or record
 
     async def _begin_once(
         self, ctx: Context, key: bytes, permitted: View, text: str | None
@@ -262,7 +264,7 @@ class ViewPolicy:
         """Return what is kept of a context whose view began without an intent, after its first."""
         async with self._lock(key):
             record = await self._records.get(key)
-            if record is None or self._steps.is_seeded(record, permitted):
+            if record is None or record.seeded:
                 return record
             chosen = await self._chosen(ctx, permitted, text, record)
             if chosen is None:

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar, overload
 import msgspec
 
 from scopedtools.exceptions import ToolError
+from scopedtools.protocol.meta import ID_HEADER
 from scopedtools.types import JSON, ContextStore
 
 MAX_VALUE_BYTES: Final = 64 * 2**10
@@ -16,9 +17,7 @@ MAX_VALUE_BYTES: Final = 64 * 2**10
 
 MAX_NAME_CHARACTERS: Final = 256
 
-NEEDS_CONTEXT: Final = (
-    "this needs a context: send an ID with each request, such as the header Mcp-Client-Session-Id"
-)
+NEEDS_CONTEXT: Final = f"this needs a context: send an ID with each request, such as the header {ID_HEADER}"
 
 _SUFFIX: Final = b"state"
 """Keeps values apart from records, which lie under longer keys."""

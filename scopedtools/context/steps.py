@@ -25,8 +25,8 @@ class Steps:
         self._chooser = chooser
 
     def view(self, record: ContextRecord) -> View:
-        """Return all rows of a record."""
-        return View(self._catalog, order=record.rows)
+        """Return all rows of a record, each where it stands first."""
+        return View(self._catalog, order=tuple(dict.fromkeys(record.rows)))
 
     def base(self, permitted: View, parent: View | None) -> ContextRecord:
         """Return a view for which nothing was chosen yet: its parent's rows, then what every view shows."""
@@ -36,17 +36,10 @@ class Steps:
         added = tuple(Addition(row, "parent") for row in (parent - default).order)
         return ContextRecord(self._catalog.version, parent.then(default).order, additions=added)
 
-    def is_seeded(self, record: ContextRecord, permitted: View) -> bool:
-        """Tell whether rows were chosen for an intent; a search or a parent may have begun a view without."""
-        added = {one.row for one in record.additions}
-        return not added or any(
-            row not in added and self._chooser.is_chosen(row, permitted) for row in record.rows
-        )
-
     def begun(self, base: ContextRecord, chosen: Sequence[Hit], turns: tuple[Turn, ...]) -> ContextRecord:
         """Return a view with the rows that were chosen for its first intent, in catalog order."""
         rows = View(self._catalog, bits_of(hit.row for hit in chosen)).order
-        return base._replace(rows=base.rows + rows, turns=turns)
+        return base._replace(rows=base.rows + rows, turns=turns, seeded=True)
 
     def seeded(
         self, record: ContextRecord, permitted: View, chosen: Sequence[Hit], turn: tuple[str, str] | None
@@ -59,13 +52,13 @@ class Steps:
             chosen: For the view as it was a moment ago.
             turn: The intent and the reply before it, where the view grows.
         """
-        if self.is_seeded(record, permitted):
+        if record.seeded:
             return record
         rows = self._chooser.fitting(
             permitted, self.view(record), chosen, grows=turn is not None, inherited=inherited(record)
         )
         turns = said(record.turns, *turn) if turn is not None else record.turns
-        return record._replace(rows=record.rows + rows, turns=turns)
+        return record._replace(rows=record.rows + rows, turns=turns, seeded=True)
 
     def grown_by_intent(
         self,
@@ -88,9 +81,13 @@ class Steps:
         return grown(record, rows, cause="search", text=query)._replace(turns=said(record.turns, query))
 
     def completed(self, record: ContextRecord, missing: View) -> ContextRecord:
-        """Return a view with rows that became permitted, or few of their kind, after it began."""
-        rows = missing - self.view(record)
-        return grown(record, rows.order, cause="permission") if rows else record
+        """Return a view with rows that became permitted, or few of their kind, after it began.
+
+        Args:
+            record: The view.
+            missing: Rows that are not in it yet, as its client sees it.
+        """
+        return grown(record, missing.order, cause="permission") if missing else record
 
     def _additions(
         self, record: ContextRecord, permitted: View, found: Mapping[Kind, Sequence[Hit]]

@@ -52,7 +52,7 @@ class MemoryStore:
         ):
             if limit < 1:
                 raise ValueError(f"{name} must be >= 1, got {limit}")
-        if ttl_s <= 0:
+        if not ttl_s > 0:
             raise ValueError(f"ttl_s must be > 0, got {ttl_s}")
         self._max_values = max_values
         self._clock = clock
@@ -112,10 +112,12 @@ class MemoryStore:
     async def delete_value(self, key: bytes, name: str) -> None:
         """Forget a value, if it is there."""
         values = self._live(key)
-        if name in values.by_name:
+        if name not in values.by_name:
+            return
+        if rest := values.without(name):
+            self._values.put(key, rest)
+        else:
             self._values.drop(key)
-            if len(values.by_name) > 1:
-                self._values.put(key, values.without(name))
 
     async def value_names(self, key: bytes) -> list[str]:
         """Return the names of the values of a context, sorted."""

@@ -37,7 +37,7 @@ class Hooks(Protocol):
 
 
 Explain = Callable[[Context, View, View], Awaitable[list[dict[str, Any]]]]
-"""Takes context, permitted and listed rows; says why each listed row is in."""
+"""Takes context, permitted rows and those of a page; says why each of these is listed."""
 
 
 class Cache(NamedTuple):
@@ -152,7 +152,9 @@ class Lists:
         else:
             result = self._page(request, shown, kind, cache)
         if request.meta.get(meta.EXPLAIN) is True:
-            view["rows"] = await self._explain(ctx, permitted, shown)
+            # A page at a time, as the rows themselves: of a large list it would be more than the list.
+            page = View(self._catalog, order=shown.order[self._span(request, shown)])
+            view["rows"] = await self._explain(ctx, permitted, page)
         result.meta = {meta.VIEW: view}
         return result
 
@@ -169,17 +171,20 @@ class Lists:
         return Cache(ttl_ms, "context") if ttl_ms and ctx.caches and ctx.key is not None else _UNCACHED
 
     def _page(self, request: Request, shown: View, kind: Kind, cache: Cache) -> ListResult:
+        span = self._span(request, shown)
+        encoded = self._catalog.encoded(request.revision)
+        result = _result(kind, [encoded[row] for row in shown.order[span]], cache)
+        if span.stop < len(shown):
+            result.next_cursor = encode_cursor(shown.revision, span.stop)
+        return result
+
+    def _span(self, request: Request, shown: View) -> slice:
+        """Return which part of a list a request asks for."""
         cursor = cast("ListParams", request.params).cursor
         start = 0 if cursor is None else decode_cursor(cursor, shown.revision)
-        end = start + self._settings.page_rows
-        rows = shown.order[start:end]
-        if start and not rows:
+        if start and start >= len(shown):
             raise InvalidParamsError("The cursor points behind the end of the list; begin without one")
-        encoded = self._catalog.encoded(request.revision)
-        result = _result(kind, [encoded[row] for row in rows], cache)
-        if end < len(shown):
-            result.next_cursor = encode_cursor(shown.revision, end)
-        return result
+        return slice(start, start + self._settings.page_rows)
 
 
 def _holds(request: Request, shown: View) -> bool:

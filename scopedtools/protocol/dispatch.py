@@ -118,7 +118,8 @@ class Dispatcher:
             outcome = Outcome("error", problem.code)
             return failure(message_id, problem)
         else:
-            outcome = outcome_of(result) if ended else _CANCELLED
+            if ended:
+                outcome = outcome_of(result)
             return reply
         finally:
             for end in reversed(ended):

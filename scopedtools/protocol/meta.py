@@ -1,4 +1,4 @@
-"""Keys of ``_meta`` and of ``capabilities.extensions``, each in one place."""
+"""Keys of ``_meta`` and of ``capabilities.extensions``, and our headers, each in one place."""
 
 from __future__ import annotations
 
@@ -35,6 +35,12 @@ VIEW: Final = "io.github.scopedtools/view"
 
 EXPLAIN: Final = "io.github.scopedtools/explain"
 """Request ``_meta``: true to have the view say why each row is in."""
+
+ID_HEADER: Final = "Mcp-Client-Session-Id"
+"""HTTP header of SEP-2822 in which a client names its context."""
+
+INTENT_HEADER: Final = "Mcp-Context-Intent"
+PARENT_HEADER: Final = "Mcp-Context-Parent"
 
 
 def extension_settings(capabilities: Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -113,13 +113,13 @@ async def hold(url: str) -> None:
 
 
 async def load(
-    process: subprocess.Popen[bytes], url: str, with_signal: signal.Signals
+    process: subprocess.Popen[bytes], url: str, with_signal: signal.Signals, *, for_s: float = 0
 ) -> tuple[list[Answered], float]:
     """Have clients ask for a while, then send a signal; return what they got, and when it was sent."""
     answered: list[Answered] = []
     held = asyncio.create_task(hold(url))
     clients = [asyncio.create_task(work(url, f"wf-{number}", answered)) for number in range(CLIENTS)]
-    await until(lambda: len(answered) > 300 and time.monotonic() - answered[0].at > 2 * MARGIN_S)
+    await until(lambda: len(answered) > 300 and time.monotonic() - answered[0].at > for_s)
     sent_at = time.monotonic()
     process.send_signal(with_signal)
     await asyncio.gather(*clients)
@@ -139,7 +139,8 @@ async def test_of_a_server_that_is_killed_at_most_the_last_batch_is_missing(
     command: str, store: str, tmp_path: Path
 ) -> None:
     with started(tmp_path, store, *COMMANDS[command]) as process:
-        answered, killed_at = await load(process, url_of(process, tmp_path), signal.SIGKILL)
+        url = url_of(process, tmp_path)
+        answered, killed_at = await load(process, url, signal.SIGKILL, for_s=2 * MARGIN_S)
     lost = []
     for context in {one.context for one in answered}:
         own = [one for one in answered if one.context == context]
@@ -210,3 +211,41 @@ def test_over_stdio_the_trail_is_the_same(tmp_path: Path) -> None:
     ]
     assert [event.view for event in events] == [events[0].view] * 3
     assert events[0].view is not None
+
+
+FORKED = """
+import asyncio, atexit, os, warnings
+from scopedtools import ScopedServer
+from scopedtools.audit import AuditTrail
+from scopedtools.testing import Client
+
+server = ScopedServer(observers=[AuditTrail("audit.db")])
+
+async def work(context, stay=False):
+    async with Client(server, context=context) as client:
+        await client.request("tools/list")
+        if stay:
+            fork(atexit._run_exitfuncs)  # as a program does that ends in order
+
+def fork(child):
+    pid = os.fork()
+    if pid == 0:
+        child()
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+
+warnings.simplefilter("ignore")  # of later Pythons, about a fork where there are threads
+for name in ("one", "two"):
+    fork(lambda: asyncio.run(work(name)))
+asyncio.run(work("parent", stay=True))
+"""
+
+
+def test_a_server_that_is_made_before_its_workers_are_forked_keeps_one_trail(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FORKED]
+    ran = subprocess.run(command, cwd=tmp_path, timeout=LIMIT_S, capture_output=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    store = str(tmp_path / "audit.db")
+    events = [event for context in ("one", "two", "parent") for event in timeline(store, context)]
+    assert [event.status for event in events] == ["ok"] * 3
+    assert len({event.process for event in events}) == 3

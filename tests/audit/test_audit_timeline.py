@@ -58,8 +58,14 @@ async def test_an_event_says_who_asked_and_how(store: str) -> None:
     traced = {"traceparent": f"00-{TRACE}-{SPAN}-01", PARENT: "mother"}
     async with Client(server, headers={"Mcp-Client-Session-Id": "wf-1"}, token="t") as client:
         await client.request("tools/call", name="weigh", arguments={"parcel": "p"}, meta=traced)
-        await client.request("tools/list", meta={"traceparent": "00-zz-1-1"})
-    call, listed = timeline(store, "wf-1")
+        for wrong in (
+            "00-zz-1-1",
+            f"00-{'0' * 32}-{SPAN}-01",
+            f"00-{TRACE}-{'0' * 16}-01",
+            f"ff-{TRACE}-{SPAN}-01",
+        ):
+            await client.request("tools/list", meta={"traceparent": wrong})
+    call, *listed = timeline(store, "wf-1")
     assert (call.principal, call.context_id, call.parent) == ("ann", "wf-1", "mother")
     assert call.carrier == "header:Mcp-Client-Session-Id"
     assert (call.protocol_version, call.client_name, call.client_version) == (
@@ -70,7 +76,7 @@ async def test_an_event_says_who_asked_and_how(store: str) -> None:
     assert (call.trace_id, call.span_id, call.server) == (TRACE, SPAN, "depot-7")
     assert call.context_digest is not None
     assert len(call.context_digest) == 32
-    assert listed.trace_id is None
+    assert [one.trace_id for one in listed] == [None] * 4
 
 
 async def test_a_call_says_which_list_the_client_had_been_given(store: str) -> None:

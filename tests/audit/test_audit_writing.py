@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import sqlite3
 import stat
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -343,6 +345,35 @@ async def test_a_new_file_is_for_its_owner_alone(tmp_path: Path) -> None:
 async def test_a_store_that_cannot_be_one_is_refused_at_once(store: str, problem: str) -> None:
     with pytest.raises(DefinitionError, match=problem):
         AuditTrail(store)
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        "postgresql://ada:hunter2@host:port/audit",
+        "postgresql://ada:a@hun:ter2@host/audit",
+        "postgresql://ada:hunter2@host:54x32/audit",
+        "://ada:hunter2@host/audit",
+        "mysql://ada:hunter2@host/audit",
+    ],
+)
+async def test_a_store_that_is_refused_is_not_repeated_since_it_may_hold_a_password(store: str) -> None:
+    with pytest.raises(DefinitionError) as refused:
+        AuditTrail(store)
+    told = "".join(traceback.format_exception(refused.value))
+    assert not [part for part in ("hun", "ter2") if part in told]
+
+
+async def test_a_database_that_cannot_be_reached_is_told_without_the_password(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    url = f"postgresql://ada:hunter2@127.0.0.1:{port}/audit"
+    async with Client(depot(url, flush_ms=1, stop_s=0.01), context="wf-1") as client:
+        await client.request("tools/list")
+        await until(lambda: "cannot be written" in caplog.text)
+    assert "hunter2" not in caplog.text
 
 
 @pytest.mark.parametrize("settings", [{"flush_ms": 0}, {"batch": 0}, {"batch": 11, "capacity": 10}])

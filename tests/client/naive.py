@@ -49,4 +49,4 @@ def _discovered() -> dict[str, Any]:
 def tools(*names: str, ttl_ms: int = 60_000, scope: str = "public", **more: Any) -> dict[str, Any]:
     """Return a list of tools."""
     rows = [{"name": name, "inputSchema": {"type": "object"}} for name in names]
-    return {"resultType": "complete", "tools": rows, "ttlMs": ttl_ms, "cacheScope": scope, **more}
+    return {"resultType": "complete", "tools": rows, "ttlMs": ttl_ms, "cacheScope": scope} | more

@@ -60,16 +60,6 @@ def test_a_negative_size_is_refused() -> None:
         ContextCache(max_bytes=-1)
 
 
-def test_no_promise_lasts_longer_than_a_day() -> None:
-    now_s = [0.0]
-    cache = ContextCache(clock=lambda: now_s[0])
-    keep(cache, owner(), ttl_s=1e9, tools=[])
-    now_s[0] = 24 * 3600 - 1
-    assert cache.fresh(owner(), FIRST) is not None
-    now_s[0] = 24 * 3600
-    assert cache.fresh(owner(), FIRST) is None
-
-
 CONTEXTS = st.sampled_from(["a", "b", None])
 PLACES = st.builds(
     Place.of,

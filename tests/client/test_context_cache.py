@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -147,12 +146,12 @@ async def test_the_cache_of_an_official_client_above_keeps_nothing() -> None:
 
 
 async def test_connections_share_what_they_were_told_to_share() -> None:
-    async with hosted(Workplace()) as wire, AsyncExitStack() as stack:
+    async with hosted(Workplace()) as wire:
 
         async def lists(partition: str | None, unit: UnitOfWork = UNIT, url: str = wire.url) -> int:
-            client = await stack.enter_async_context(connect(url, unit, cache=cache, partition=partition))
             before = wire.lists()
-            await client.list_tools()
+            async with connect(url, unit, cache=cache, partition=partition) as client:
+                await client.list_tools()
             return wire.lists() - before
 
         cache = ContextCache()

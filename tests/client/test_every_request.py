@@ -15,9 +15,6 @@ import mcp_types
 import pytest
 from mcp import Client, ClientSession, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
-from mcp.server import Server
-from mcp.server.mcpserver import Context as SdkContext
-from mcp.server.mcpserver import MCPServer
 
 from scopedtools.client import UnitOfWork, add_context, connect, in_context
 from scopedtools.protocol import meta
@@ -27,6 +24,7 @@ pytestmark = pytest.mark.anyio
 
 MODES: tuple[Mode, ...] = ("auto", "legacy")
 HERE = Path(__file__).parent
+PROCESS = StdioServerParameters(command=sys.executable, args=["-c", "input()"])
 
 
 async def errands(client: Client) -> dict[str, Any]:
@@ -216,35 +214,6 @@ async def test_a_host_that_can_only_set_headers_or_a_url_names_the_unit_as_well(
 # Whatever the official client connects to
 
 
-def sdk_server(seen: list[dict[str, Any]]) -> MCPServer:
-    server = MCPServer("official")
-
-    @server.tool()
-    def whoami(ctx: SdkContext) -> str:
-        """Say who asks."""
-        own = dict(ctx.request_context.meta or {})
-        seen.append(own)
-        return str(own.get("clientSessionId"))
-
-    return server
-
-
-@both
-@pytest.mark.parametrize("lowlevel", [False, True])
-async def test_a_server_of_the_official_sdk_in_this_process(mode: Mode, *, lowlevel: bool) -> None:
-    seen: list[dict[str, Any]] = []
-    high = sdk_server(seen)
-    server: Server[Any] | MCPServer = high._lowlevel_server if lowlevel else high
-    async with connect(server, UnitOfWork(id="a"), mode=mode) as client:
-        for name in ("a", "b"):
-            with UnitOfWork(id=name).active():
-                said = await client.call_tool("whoami", {})
-            assert said.content == [mcp_types.TextContent(type="text", text=name)]
-            assert names((await client.list_tools()).tools) == ["whoami"]
-    for own, name in zip(seen, ("a", "b"), strict=True):
-        assert own[meta.CLIENT_CAPABILITIES]["extensions"][meta.EXTENSION]["contextId"] == name
-
-
 @pytest.mark.slow
 @both
 async def test_a_process_that_speaks_over_its_standard_streams(mode: Mode) -> None:
@@ -277,11 +246,8 @@ async def test_a_transport_and_a_session_of_ones_own() -> None:
     [
         (lambda: connect("http://h/mcp", cache=object()), TypeError, "cache must be True, False or a Cont"),  # type: ignore[arg-type]
         (lambda: connect("http://h/mcp", unknown=1), TypeError, "unknown"),
-        (
-            lambda: connect(sdk_server([]), http_client=httpx2.AsyncClient()),
-            ValueError,
-            "for a URL, got MCPS",
-        ),
+        (lambda: connect(PROCESS, http_client=httpx2.AsyncClient()), ValueError, "for a URL, got Stdio"),
+        (lambda: connect(object()), TypeError, "a URL, StdioServerParameters or a transport, got object"),  # type: ignore[arg-type]
     ],
 )
 async def test_a_wrong_argument_is_refused_at_once(
@@ -292,13 +258,12 @@ async def test_a_wrong_argument_is_refused_at_once(
 
 
 async def test_a_server_that_goes_away_is_an_error_and_not_a_wait() -> None:
-    server = StdioServerParameters(command=sys.executable, args=["-c", "input()"])
     async with asyncio.timeout(LIMIT_S):
         with pytest.raises(Exception) as caught:  # noqa: PT011 - which one is for the official client to say
-            async with connect(server, UnitOfWork()):
+            async with connect(PROCESS, UnitOfWork()):
                 pass
         with pytest.raises(type(caught.value)):
-            async with Client(server):
+            async with Client(PROCESS):
                 pass
 
 

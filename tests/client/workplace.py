@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
 
 import pytest
-import uvicorn
 from mcp import Client
 from mcp_types import RequestParamsMeta
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -22,6 +20,7 @@ from scopedtools.protocol import meta
 from scopedtools.protocol.meta import CLIENT_CAPABILITIES, EXTENSION
 from scopedtools.retrieval import HybridSelector
 from scopedtools.testing import HashingEncoder
+from tests.hosting import hosted as listening
 
 LIMIT_S: Final = 20.0
 
@@ -128,7 +127,7 @@ class Wire:
         arrived: Set when a request waits at a gate.
     """
 
-    url: str
+    url: str = ""
     seen: list[Asked] = field(default_factory=list)
     gates: dict[str, asyncio.Event] = field(default_factory=dict)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
@@ -142,24 +141,13 @@ class Wire:
 
 
 @asynccontextmanager
-async def hosted(server: ASGIApp) -> AsyncIterator[Wire]:
+async def hosted(app: ASGIApp) -> AsyncIterator[Wire]:
     """Host an app on a free port of this machine, and record what it is asked."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    wire = Wire(f"http://127.0.0.1:{listening.getsockname()[1]}/mcp")
-    config = uvicorn.Config(
-        _recorded(server, wire), log_level="error", timeout_graceful_shutdown=int(LIMIT_S), lifespan="auto"
-    )
-    host = uvicorn.Server(config)
-    serving = asyncio.create_task(host.serve(sockets=[listening]))
-    try:
+    wire = Wire()
+    server = app if isinstance(app, ScopedServer) else None
+    async with listening(_recorded(app, wire), server=server) as (host, port):
+        wire.url = f"http://{host}:{port}/mcp"
         yield wire
-    finally:
-        if isinstance(server, ScopedServer):
-            server.end_streams()
-        host.should_exit = True
-        async with asyncio.timeout(2 * LIMIT_S):
-            await serving
-        listening.close()
 
 
 def _recorded(app: ASGIApp, wire: Wire) -> ASGIApp:

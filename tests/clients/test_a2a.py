@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import uvicorn
 
 from tests.clients.installing import environment
+from tests.hosting import hosted
 from tests.wire.hosts import Seen
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio]
@@ -27,23 +26,10 @@ def agent_python() -> Path:
     return environment("a2a-sdk-1.3.0", "a2a-sdk[http-server]==1.3.0", "mcp==2.3.0")
 
 
-@asynccontextmanager
-async def serving(server: Seen) -> AsyncIterator[str]:
-    listening = uvicorn.Server(uvicorn.Config(server, port=0, log_level="error"))
-    running = asyncio.create_task(listening.serve())
-    try:
-        async with asyncio.timeout(LIMIT_S):
-            while not listening.started:  # noqa: ASYNC110 - it has no event to wait for
-                await asyncio.sleep(0.01)
-        yield f"http://127.0.0.1:{listening.servers[0].sockets[0].getsockname()[1]}/mcp"
-    finally:
-        listening.should_exit = True
-        await running
-
-
 async def talk(python: Path, ids: Sequence[str]) -> list[dict[str, Any]]:
     """Send two messages in each context to an agent that asks a server; return what became of them."""
-    async with serving(Seen()) as url:
+    async with hosted(Seen()) as (host, port):
+        url = f"http://{host}:{port}/mcp"
         process = await asyncio.create_subprocess_exec(
             python, AGENT, url, *ids, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )

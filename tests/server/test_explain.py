@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import Any, Final
 
 import pytest
@@ -200,24 +198,3 @@ async def test_clients_are_told_of_listed_rows_alone() -> None:
     assert not [name for name in of("visa") if name in json.dumps(rows)]
     for one in rows:
         assert set(one) <= {"name", "reason", "score", "vector", "lexical", "clause", "text"}
-
-
-def test_inspect_prints_why_rows_are_out_of_the_list_of_a_server_that_is_here() -> None:
-    target, said = "examples.bookshop.server:app", ["--context", "a", "--intent", "find a book"]
-
-    def inspected(*options: str) -> subprocess.CompletedProcess[str]:
-        code = "from scopedtools.cli.app import main; main()"
-        return subprocess.run(
-            [sys.executable, "-c", code, "inspect", *options], capture_output=True, text=True, check=False
-        )
-
-    refused = inspected("http://127.0.0.1:9/mcp", "--all")
-    assert refused.returncode == 2
-    assert "a server that is here" in refused.stderr
-    workbench = inspected("examples.workbench.server:app", *said, "--out", "3")
-    assert workbench.returncode == 0, workbench.stderr
-    assert "rows are out" in workbench.stdout
-    assert workbench.stdout.split("rows are out")[1].count(" score ") == 1 + 3
-    small = inspected(target, *said, "--all")
-    assert small.returncode == 0, small.stderr
-    assert "rows are out" not in small.stdout

@@ -257,8 +257,9 @@ async def follow(steps: Sequence[tuple[str, Any]], whole_rows: int, *, growth: b
                 await search(client, what)
             elif step == "intent":
                 await client.request("tools/list", meta={meta.INTENT: what})
-            elif step == "other" and growth:
+            elif step == "other":
                 await other.request("tools/list", meta={meta.INTENT: what})
+                await search(other, f"find {what}")
             for kind, seen in before.items():
                 now = [row["name"] for row in await client.list_all(kind)]
                 stayed = [name for name in seen if name not in office.hidden]

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
 import pytest
-import uvicorn
 
 from scopedtools import Context, ScopedServer, tool
+from tests.hosting import hosted
 from tests.streams.opened import LIMIT_S, modern
 from tests.wire.exchange import JSON_HEADERS, message, mirrored
 
@@ -46,24 +45,6 @@ class Station(ScopedServer):
             await ctx.report_progress(number + 1, message="x" * 2**20)
             self.sent = number + 1
         return "done"
-
-
-@asynccontextmanager
-async def hosted(server: ScopedServer) -> AsyncIterator[tuple[str, int]]:
-    """Host a server on a free port."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(server, log_level="error", timeout_graceful_shutdown=int(LIMIT_S))
-    host = uvicorn.Server(config)
-    serving = asyncio.create_task(host.serve(sockets=[listening]))
-    try:
-        yield listening.getsockname()
-    finally:
-        if isinstance(server, ScopedServer):
-            server.end_streams()
-        host.should_exit = True
-        async with asyncio.timeout(2 * LIMIT_S):
-            await serving
-        listening.close()
 
 
 class Connection:

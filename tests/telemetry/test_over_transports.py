@@ -21,8 +21,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind
 
 from scopedtools.protocol import meta
+from tests.hosting import hosted
 from tests.streams.opened import modern, opened_modern
-from tests.streams.test_over_uvicorn import hosted
 from tests.telemetry.seen import Seen, Shop, logged
 from tests.transports.test_stdio_transport import connected
 from tests.wire.exchange import ENVELOPE

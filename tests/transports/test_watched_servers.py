@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,12 +17,14 @@ import httpx2
 import pytest
 
 from scopedtools.testing import Client
+from tests.wire.exchange import ENVELOPE, message
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 COMMAND = Path(sys.executable).with_name("scopedtools")
 LIMIT_S = 60
 AT = re.compile(rb"Uvicorn running on (http://[0-9.:]+)")
+METRICS_AT = re.compile(rb"http://[0-9.:]+/metrics")
 STARTED = re.compile(rb"(Application startup complete)")
 
 SERVER = '''
@@ -60,11 +61,6 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
-
-
 class Process:
     """A server in a process of its own.
 
@@ -88,6 +84,12 @@ class Process:
                 return found[1]
         raise AssertionError(b"".join(self.lines).decode())
 
+    async def metrics(self) -> str:
+        """Fetch metrics as Prometheus does."""
+        [at] = [found[0] for line in self.lines if (found := METRICS_AT.search(line))]
+        async with httpx2.AsyncClient() as http:
+            return (await http.get(at.decode())).text
+
     def stop(self) -> list[bytes]:
         """Stop it in order; return all lines that it wrote."""
         assert self._process.stderr is not None
@@ -99,7 +101,7 @@ class Process:
 
 @contextmanager
 def hosted(folder: Path, *options: str, target: str = "counter:app") -> Iterator[Process]:
-    command = [COMMAND, "serve", target, "--port", str(free_port()), *options]
+    command: list[str | Path] = [COMMAND, "serve", target, "--port", "0", *options]
     with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
         try:
             yield Process(process)
@@ -107,10 +109,11 @@ def hosted(folder: Path, *options: str, target: str = "counter:app") -> Iterator
             process.kill()
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *arguments: str, sent: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [COMMAND, *arguments],
         cwd=folder,
+        input=sent,
         capture_output=True,
         text=True,
         timeout=LIMIT_S,
@@ -173,11 +176,9 @@ async def test_workers_write_one_trail(folder: Path) -> None:
 
 
 async def test_metrics_are_served_beside_the_server(folder: Path) -> None:
-    port = free_port()
-    with hosted(folder, "--metrics-port", str(port)) as server:
+    with hosted(folder, "--metrics-port", "0") as server:
         await work(server.url, "first")
-        async with httpx2.AsyncClient() as http:
-            text = (await http.get(f"http://127.0.0.1:{port}/metrics")).text
+        text = await server.metrics()
         server.stop()
     called = re.search(
         r'^mcp_server_operation_duration_seconds_count{[^}]*"tools/call"[^}]*} (.*)$', text, re.MULTILINE
@@ -188,16 +189,42 @@ async def test_metrics_are_served_beside_the_server(folder: Path) -> None:
 
 
 async def test_a_server_that_has_telemetry_gets_no_second_one(folder: Path) -> None:
-    port = free_port()
-    options = ("--metrics-port", str(port), "--log-format", "json")
+    options = ("--metrics-port", "0", "--log-format", "json")
     with hosted(folder, *options, target="watched:app") as server:
         await work(server.url, "first")
-        async with httpx2.AsyncClient() as http:
-            text = (await http.get(f"http://127.0.0.1:{port}/metrics")).text
+        text = await server.metrics()
         lines = records(server.stop())
     assert 'mcp_method_name="tools/call"' in text
     assert not any(line["logger"] == "scopedtools.requests" for line in lines)
     assert any(line["logger"] == "counter" and "mcp_context" in line for line in lines)
+
+
+def test_on_stdio_logs_and_metrics_leave_the_output_to_the_protocol(folder: Path) -> None:
+    options = ("--stdio", "--audit", "trail.db", "--metrics-port", "0", "--log-format", "json")
+    count = {"name": "count", "arguments": {"word": "word"}, "_meta": ENVELOPE}
+    asked = [
+        message("tools/list", {"_meta": ENVELOPE}, message_id=1),
+        message("tools/call", count, message_id=2),
+    ]
+    told = run(
+        folder, "serve", "counter:app", *options, sent="".join(f"{json.dumps(one)}\n" for one in asked)
+    )
+    assert told.returncode == 0, told.stderr
+    assert {json.loads(line)["id"] for line in told.stdout.splitlines()} == {1, 2}
+    logged = records(told.stderr.encode().splitlines())
+    assert "counting word" in {line["message"] for line in logged}
+    assert any(METRICS_AT.search(line["message"].encode()) for line in logged)
+    assert (folder / "trail.db").exists()
+
+
+async def test_the_trail_may_be_named_where_others_do_not_see_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCOPEDTOOLS_AUDIT", "sqlite:///trail.db")
+    with hosted(folder) as server:
+        await work(server.url, "first")
+        server.stop()
+    assert len(run(folder, "audit", "first", "--json").stdout.splitlines()) == 2
 
 
 def test_workers_cannot_share_the_port_of_metrics(folder: Path) -> None:
@@ -217,7 +244,7 @@ def test_workers_cannot_share_the_port_of_metrics(folder: Path) -> None:
 def test_options_that_cannot_be_are_refused_before_the_server_starts(
     folder: Path, options: tuple[str, ...], says: str
 ) -> None:
-    told = run(folder, "serve", "counter:app", "--port", str(free_port()), *options)
+    told = run(folder, "serve", "counter:app", "--port", "0", *options)
     assert told.returncode != 0
     assert says in told.stderr
     assert "Traceback" not in told.stderr
