@@ -51,6 +51,7 @@ class Request(Struct, frozen=True):
         ingress: What the transport knows of it.
         id: What the client calls it, or ``None`` for a notification.
         task: What the call may become or has become, or ``None``.
+        edition: What answers it, all of one catalog; ``None`` for whatever answers now.
     """
 
     method: Method
@@ -59,6 +60,7 @@ class Request(Struct, frozen=True):
     ingress: Ingress
     id: MessageId | None
     task: TaskExchange | None = None
+    edition: Any = None
 
     @property
     def meta(self) -> dict[str, Any]:
