@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Protocol
 
 from scopedtools.assembly import SEARCH_TOOLS, assemble, has_tasks, search_result
@@ -105,28 +106,27 @@ class Edition:
             whole=ground.whole,
             narrowed=before is not None and before.policy.has_narrowed,
         )
-        self.about = about = ground.about(catalog=self.catalog, tasks=self.offers_tasks)
+        self.about: About = ground.about(catalog=self.catalog, tasks=self.offers_tasks)
         self.lists = Lists(
             ground.author,
             self.catalog,
             search=search,
             settings=ground.settings,
-            cache=about.cache,
-            explain=self._explain,
+            cache=self.about.cache,
+            explain=partial(_explain, ground.author, self.policy),
         )
         tasks = ground.tasks if self.offers_tasks else None
-        self.calls = Calls(ground.author, self.catalog, lists=self.lists, called=self._called, tasks=tasks)
+        self.calls = Calls(
+            ground.author,
+            self.catalog,
+            lists=self.lists,
+            called=partial(_called, ground.author, self.policy, self.selection),
+            tasks=tasks,
+        )
         self._scopes = Scopes(
             self.catalog, lists=self.lists, resolver=ground.resolver, enforce=ground.settings.enforce
         )
-        connections = Connections(
-            about,
-            self.lists.rows,
-            readable=self.lists.readable,
-            resolver=ground.resolver,
-            listeners=ground.listeners,
-            tasks=ground.tasks,
-        )
+        connections = Connections(resolver=ground.resolver, listeners=ground.listeners, tasks=ground.tasks)
         handlers = self.lists.table() | self.calls.table() | connections.table()
         self.handlers: Mapping[str, Handler] = handlers | (tasks.table() if tasks is not None else {})
         self.lacking = self._scopes.lacking
@@ -159,13 +159,19 @@ class Edition:
             return before.selection
         return before.selection.next(self.catalog.rows)
 
-    async def _called(self, ctx: Context, row: int) -> None:
-        await self.policy.called(ctx, row)
-        if self.selection.learns and ctx.key is not None and self.catalog.rows[row].name not in SEARCH_TOOLS:
-            # Where nobody has a name, each context counts as somebody.
-            caller = ctx.principal.name if ctx.principal != ANONYMOUS else ctx.key.hex()
-            self.selection.learn(await self._ground.author.intent(ctx), row, by=caller)
 
-    async def _explain(self, ctx: Context, permitted: View, shown: View) -> list[dict[str, Any]]:
-        intent = await self._ground.author.intent(ctx)
-        return await self.policy.explain_listed(ctx, permitted, shown, intent)
+# Not methods: an edition that its parts know goes only when Python looks for cycles, and its vectors with it.
+
+
+async def _called(author: Author, policy: ViewPolicy, selection: Selection, ctx: Context, row: int) -> None:
+    await policy.called(ctx, row)
+    if selection.learns and ctx.key is not None and row not in policy.search:
+        # Where nobody has a name, each context counts as somebody.
+        caller = ctx.principal.name if ctx.principal != ANONYMOUS else ctx.key.hex()
+        selection.learn(await author.intent(ctx), row, by=caller)
+
+
+async def _explain(
+    author: Author, policy: ViewPolicy, ctx: Context, permitted: View, shown: View
+) -> list[dict[str, Any]]:
+    return await policy.explain_listed(ctx, permitted, shown, await author.intent(ctx))

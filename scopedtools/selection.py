@@ -48,7 +48,8 @@ class Selection:
 
     def next(self, rows: Sequence[Describable]) -> Selection:
         """Return the selection of another catalog, which shares what it can with this one."""
-        return Selection(self._make, rows, before=self, lessons=self._lessons)
+        before = self if self.begun else self._before
+        return Selection(self._make, rows, before=before, lessons=self._lessons)
 
     def start(self) -> None:
         """Begin to prepare, unless that has begun.

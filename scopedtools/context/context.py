@@ -25,7 +25,7 @@ from scopedtools.protocol.meta import (
     extension_settings,
 )
 from scopedtools.protocol.mirrors import decode_value
-from scopedtools.protocol.request import Request
+from scopedtools.protocol.request import Pin, Request
 from scopedtools.protocol.seal import Sealer
 from scopedtools.types import ContextStore, Principal
 
@@ -101,7 +101,7 @@ class Context(Dialogue):
 
     def of(self, edition: Any) -> Context:
         """Return the same context as another edition of the server sees it."""
-        same = self.during(msgspec.structs.replace(self._request, edition=edition))
+        same = self.during(msgspec.structs.replace(self._request, pin=Pin(edition)))
         same.listens = self.listens
         return same
 

@@ -49,6 +49,7 @@ class ViewPolicy:
         narrowed: Whether an earlier catalog of this server was narrowed, so that views of it may be kept.
 
     Attributes:
+        search: The search tools.
         may_narrow: Whether any list of this catalog can be narrowed.
         has_narrowed: Whether any of this or of an earlier catalog could.
     """
@@ -67,7 +68,7 @@ class ViewPolicy:
         narrowed: bool = False,
     ) -> None:
         self._catalog = catalog
-        self._search = search
+        self.search = search
         self._settings = settings
         self._grown = grown
         self._chooser = Chooser(catalog, search=search, selector=selector, settings=settings)
@@ -172,7 +173,7 @@ class ViewPolicy:
 
     async def called(self, ctx: Context, row: int) -> None:
         """Remember that a row was called, where that helps to choose what comes next."""
-        if ctx.key is not None and self.grows(ctx) and row not in self._search:
+        if ctx.key is not None and self.grows(ctx) and row not in self.search:
             await self._records.change(ctx.key, lambda record: called(record, row))
 
     async def explain_listed(
@@ -203,7 +204,7 @@ class ViewPolicy:
             shown = shown.then(self._chooser.missing(permitted, shown))
         else:
             shown = self._unnamed(permitted) if ctx.key is None else self._unknown(permitted)
-        shown &= permitted | self._search
+        shown &= permitted | self.search
         return await self._explainer.all(permitted, shown, record, intent, grows=self.grows(ctx))
 
     def _unnamed(self, permitted: View) -> View:

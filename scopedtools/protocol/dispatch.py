@@ -15,7 +15,7 @@ from scopedtools.protocol import meta
 from scopedtools.protocol.envelope import Message, MessageId, Reply, answer, failure
 from scopedtools.protocol.inputs import asked_in
 from scopedtools.protocol.methods import METHODS, Method, Params, decode_params, unknown_method
-from scopedtools.protocol.request import Ingress, Request
+from scopedtools.protocol.request import Ingress, Pin, Request
 from scopedtools.protocol.results import (
     CallResult,
     InputRequiredResult,
@@ -111,7 +111,7 @@ class Dispatcher:
         if revision.stateless and not method.notification:
             _require_envelope(params.meta)
         message_id = None if message.id is UNSET else message.id
-        return Request(method, params, revision, ingress, message_id, edition=edition)
+        return Request(method, params, revision, ingress, message_id, pin=Pin(edition))
 
     async def run(self, request: Request) -> Reply:
         """Run the handler of a request and encode what comes of it; never raises an `Exception`."""
@@ -135,10 +135,14 @@ class Dispatcher:
             for end in reversed(ended):
                 end(outcome)
 
+    def _handler(self, request: Request) -> Handler:
+        # Not where it runs: a request that lasts long would keep a catalog that was replaced.
+        edition: Edition = request.edition or self.edition
+        return edition.handlers[request.method.name]
+
     async def _handle(self, request: Request, ctx: Asker) -> Result:
         try:
-            edition: Edition = request.edition or self.edition
-            return await edition.handlers[request.method.name](request, ctx)
+            return await self._handler(request)(request, ctx)
         except BaseException as error:
             needed = asked_in(error)
             if needed is None:
