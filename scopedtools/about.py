@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 
-from scopedtools.assembly import has_choices, has_tasks
+from scopedtools.assembly import has_choices
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.context.carriers import CarrierTable
 from scopedtools.context.offer import offer
@@ -24,6 +24,7 @@ def describe(
     settings: ViewSettings,
     carriers: CarrierTable,
     authorized: bool,
+    tasks: bool,
 ) -> About:
     """Say what a server is and can.
 
@@ -36,6 +37,7 @@ def describe(
         settings: Of its views.
         carriers: Where it looks for context IDs.
         authorized: Whether it tells callers apart.
+        tasks: Whether calls may become tasks.
     """
     # A list that hooks, or scopes, may narrow for this request alone must not be kept for another.
     chosen = _overrides(own, base, "permitted") or _overrides(own, base, "listed") or catalog.has_scopes
@@ -44,7 +46,7 @@ def describe(
     return About(
         info={"name": name, "version": version},
         instructions=inspect.cleandoc(documented) if documented else None,
-        extensions={EXTENSION: offer(carriers, settings)} | ({TASKS: {}} if has_tasks(catalog) else {}),
+        extensions={EXTENSION: offer(carriers, settings)} | ({TASKS: {}} if tasks else {}),
         completes=_overrides(own, base, "complete") or has_choices(catalog),
         cache=Cache(0 if chosen else settings.list_ttl_ms, "private" if authorized or chosen else "public"),
     )

@@ -16,7 +16,8 @@ class Hooks:
     """The hooks of a `ScopedServer` that need nothing but its catalog, with what they do by default.
 
     Attributes:
-        catalog: What there is.
+        catalog: What there is. It may be replaced while a request runs (`ScopedServer.update`): hooks that
+            take rows from it take them from the views that they are given, ``rows.catalog``.
     """
 
     catalog: Catalog
@@ -40,11 +41,11 @@ class Hooks:
 
     async def complete(
         self,
-        ctx: Context,  # noqa: ARG002 - for those who override it
+        ctx: Context,
         ref: str,
         argument: str,
         value: str,
-        filled: Mapping[str, str],  # noqa: ARG002 - likewise
+        filled: Mapping[str, str],  # noqa: ARG002 - for those who override it
     ) -> Sequence[str]:
         """Return what an argument may be, best first.
 
@@ -57,8 +58,9 @@ class Hooks:
             value: What was typed so far.
             filled: Arguments that are filled in already.
         """
-        ordinal = self.catalog.find("prompt", ref)
-        arguments = cast("Prompt", self.catalog.rows[ordinal]).arguments if ordinal is not None else ()
+        catalog = (ctx.edition or self).catalog
+        ordinal = catalog.find("prompt", ref)
+        arguments = cast("Prompt", catalog.rows[ordinal]).arguments if ordinal is not None else ()
         choices = [choice for one in arguments if one.name == argument for choice in one.choices]
         return [choice for choice in choices if choice.lower().startswith(value.lower())]
 

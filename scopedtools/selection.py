@@ -1,4 +1,4 @@
-"""Brings a selector to life beside the requests, once."""
+"""Brings a selector to life beside the requests, once for each catalog."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from scopedtools.types import Describable, Learner, Selector
+from scopedtools.exceptions import ToolError
+from scopedtools.tenure import Tenure
+from scopedtools.types import Describable, Learner, Selector, Successor
 
 _LESSONS: Final = 64
 """Calls that wait to be learned from, at most."""
@@ -17,7 +19,7 @@ _log: Final = logging.getLogger(__name__)
 
 
 class Selection:
-    """A selector and its preparation.
+    """A selector of one catalog, and its preparation.
 
     Loading a model takes seconds, so it runs as a task: whoever needs a ranking waits for it, everybody
     else is served meanwhile.
@@ -25,17 +27,39 @@ class Selection:
     Args:
         make: Makes the selector; called when it is first needed.
         rows: What it ranks.
+        before: That of the catalog before, which goes on answering.
+        lessons: What is being learned, of all catalogs together.
     """
 
-    def __init__(self, make: Callable[[], Selector], rows: Sequence[Describable]) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Selector],
+        rows: Sequence[Describable],
+        *,
+        before: Selection | None = None,
+        lessons: set[asyncio.Task[None]] | None = None,
+    ) -> None:
         self._make = make
         self._rows = rows
+        self._before = before
         self._task: asyncio.Task[Selector] | None = None
-        self._lessons: set[asyncio.Task[None]] = set()
+        self._retired = False
+        self._lessons: set[asyncio.Task[None]] = set() if lessons is None else lessons
+
+    def next(self, rows: Sequence[Describable]) -> Selection:
+        """Return the selection of another catalog, which shares what it can with this one."""
+        before = self if self.begun else self._before
+        return Selection(self._make, rows, before=before, lessons=self._lessons)
 
     def start(self) -> None:
-        """Begin to prepare, unless that has begun."""
+        """Begin to prepare, unless that has begun.
+
+        Raises:
+            ToolError: It is too late for that.
+        """
         if self._task is None:
+            if self._retired:
+                raise ToolError("The catalog was replaced, try again")
             self._task = asyncio.create_task(self._prepare(), name="prepare selector")
 
     async def ready(self) -> Selector:
@@ -47,6 +71,16 @@ class Selection:
         self.start()
         assert self._task is not None  # noqa: S101 - start made it
         return await asyncio.shield(self._task)
+
+    @property
+    def begun(self) -> bool:
+        """Whether it is prepared, or about to be."""
+        return self._task is not None
+
+    @property
+    def answers(self) -> bool:
+        """Whether it is prepared."""
+        return self._prepared is not None
 
     @property
     def learns(self) -> bool:
@@ -69,25 +103,68 @@ class Selection:
         self._lessons.add(lesson)
         lesson.add_done_callback(self._lessons.discard)
 
+    def retire(self) -> None:
+        """Begin nothing from now on: there is one of a later catalog, which may have the selector."""
+        self._retired = True
+
+    async def withdraw(self) -> None:
+        """Give up, so that the one before answers as if there had been no other."""
+        prepared = self._prepared
+        await self._give_up()
+        if isinstance(prepared, Tenure):
+            await prepared.give_back()
+
     async def stop(self) -> None:
         """Give up a preparation that is under way; learn what waits to be learned."""
+        await self._give_up()
+        before, self._before = self._before, None
+        if before is not None:
+            await before.stop()
+        await asyncio.gather(*self._lessons)
+
+    async def _give_up(self) -> None:
         task, self._task = self._task, None
         if task is not None and not task.done():
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        await asyncio.gather(*self._lessons)
 
-    def _learner(self) -> Learner | None:
+    @property
+    def _prepared(self) -> Selector | None:
         task = self._task
         if task is None or not task.done() or task.cancelled() or task.exception() is not None:
             return None
-        selector = task.result()
+        return task.result()
+
+    def _learner(self) -> Learner | None:
+        prepared = self._prepared
+        if prepared is None:
+            return None
+        selector = prepared.selector if isinstance(prepared, Tenure) else prepared
         return selector if isinstance(selector, Learner) and selector.learns else None
 
     async def _prepare(self) -> Selector:
+        earlier = await self._before.settled() if self._before is not None else None
+        prepared = await self._following(earlier)
+        self._before = None  # it may go now
+        return prepared
+
+    async def _following(self, earlier: Selector | None) -> Selector:
+        if isinstance(earlier, Successor):
+            return await earlier.succeed(self._rows)
         selector = self._make()
+        if isinstance(earlier, Tenure) and earlier.selector is selector:
+            return await earlier.hand_over(self._rows)
         await selector.prepare(self._rows)
-        return selector
+        return selector if isinstance(selector, Successor) else Tenure(selector, self._rows)
+
+    async def settled(self) -> Selector | None:
+        """Return the selector once it is prepared, or the one before; ``None`` where there is none."""
+        if self._task is not None:
+            try:
+                return await asyncio.shield(self._task)
+            except Exception:  # noqa: BLE001 - who asked for it was told
+                _log.debug("the selector of an earlier catalog failed", exc_info=True)
+        return await self._before.settled() if self._before is not None else None
 
 
 async def _taught(learner: Learner, text: str, row: int, by: str) -> None:

@@ -5,42 +5,38 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 import msgspec
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from scopedtools.about import describe
-from scopedtools.assembly import SEARCH_TOOLS, assemble, has_tasks, search_result
+from scopedtools.assembly import SEARCH_TOOLS
 from scopedtools.auth.resource import ResourceServer, choose_authorizer
 from scopedtools.catalog.bind import Declared, read_declarations
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.declare import tool
-from scopedtools.catalog.primitives import KINDS
+from scopedtools.catalog.primitives import Kind
 from scopedtools.catalog.view import View
 from scopedtools.context.carriers import CARRIERS, Carrier, CarrierTable
 from scopedtools.context.context import Context, ContextResolver, header_names
 from scopedtools.context.explain import Reason, asking
 from scopedtools.context.observer import Observer, guarded
-from scopedtools.context.policy import ViewPolicy
 from scopedtools.context.settings import ViewSettings
 from scopedtools.context.store import MemoryStore, MemoryTaskStore
+from scopedtools.edition import Edition, Ground
 from scopedtools.exceptions import InvalidParamsError, ToolError
-from scopedtools.handlers.calls import Calls
-from scopedtools.handlers.connections import Connections
-from scopedtools.handlers.lists import Lists
-from scopedtools.handlers.scopes import Scopes
 from scopedtools.handlers.tasks import Tasks
 from scopedtools.hooks import Hooks
 from scopedtools.listeners import Listeners
 from scopedtools.protocol.dispatch import Dispatcher
-from scopedtools.protocol.meta import TASKS
+from scopedtools.protocol.request import Request
 from scopedtools.protocol.results import CallResult
 from scopedtools.running import Running
-from scopedtools.selection import Selection
 from scopedtools.tasks import TaskSettings
 from scopedtools.transports.asgi import build_app, metadata_route
 from scopedtools.transports.hosts import HostPolicy
@@ -56,11 +52,10 @@ from scopedtools.types import (
     TaskStore,
     TokenVerifier,
 )
+from scopedtools.updates import Updates
 
 SECRET_VARIABLE: Final = "SCOPEDTOOLS_SECRET"  # noqa: S105 - where it is found, not what it is
 """Environment variable that ``secret`` is taken from where it is not given."""
-
-_SEARCH_LIMIT: Final = 20
 
 
 class ScopedServer(Hooks):
@@ -136,80 +131,59 @@ class ScopedServer(Hooks):
     ) -> None:
         self.name = name or type(self).__name__
         self.version = version
-        declared = self._declared or read_declarations(ScopedServer, inject=Context)
-        open_to_all = type(self).permitted is ScopedServer.permitted
-        own = (declaration.bind(self) for declaration in declared)
-        self.catalog = assemble(own, catalog, open_to_all=open_to_all)
-        search = self.catalog.of("tool").named(*SEARCH_TOOLS)
-        settings = views or ViewSettings()
         self.index_dir = Path(index_dir) if index_dir is not None else None
-        self._selection = Selection(lambda: selector or _default_selector(self.index_dir), self.catalog.rows)
-        contexts = store if store is not None else MemoryStore()
-        self._policy = ViewPolicy(
-            self.catalog,
-            search=search,
-            store=contexts,
-            selector=self._selection.ready,
-            settings=settings,
-            grown=lambda key: self._listeners.context_changed(key),  # noqa: PLW0108 - they are made below
-        )
         # A session ID that this server makes itself names a connection, not a unit of work.
         read = (one for one in carriers if not (sessions and one.legacy))
         table = CarrierTable(read, strict=strict_ids, environment=os.environ)
+        contexts = store if store is not None else MemoryStore()
         secret = secret or os.environ.get(SECRET_VARIABLE, "").encode()
-        resolver = ContextResolver(table, store=contexts, secret=secret)
-        self._resolver = resolver
-        self.is_bound_to_process = sessions or has_tasks(self.catalog)
-        self.grows_in_process = self._policy.may_grow and isinstance(contexts, MemoryStore)
+        self._resolver = ContextResolver(table, store=contexts, secret=secret)
+        self._tasks = Tasks(
+            task_store if task_store is not None else MemoryTaskStore(),
+            tasks or TaskSettings(),
+            key=self._resolver.task_key,
+        )
+        self._listeners = Listeners(self._revision)
+        self._sessions = Sessions() if sessions else None
         authorizer = choose_authorizer(verifier, resource_server)
-        about = describe(
+        settings = views or ViewSettings()
+        about = partial(
+            describe,
             type(self),
             base=ScopedServer,
             name=self.name,
-            version=self.version,
-            catalog=self.catalog,
+            version=version,
             settings=settings,
             carriers=table,
             authorized=authorizer is not None,
         )
-        self._tasks = Tasks(
-            task_store if task_store is not None else MemoryTaskStore(),
-            tasks or TaskSettings(),
-            key=resolver.task_key,
-        )
-        offered = self._tasks if TASKS in about.extensions else None
-        self._lists = Lists(
-            self,
-            self.catalog,
-            search=search,
+        declared = self._declared or read_declarations(ScopedServer, inject=Context)
+        ground = Ground(
+            author=self,
+            name=self.name,
+            own=tuple([declaration.bind(self) for declaration in declared]),
+            open_to_all=type(self).permitted is ScopedServer.permitted,
             settings=settings,
-            cache=about.cache,
-            explain=self._explain,
-        )
-        self._calls = Calls(self, self.catalog, lists=self._lists, called=self._called, tasks=offered)
-        self._listeners = Listeners(self._lists.revision)
-        connections = Connections(
-            about,
-            self._lists.rows,
-            readable=self._lists.readable,
-            resolver=resolver,
+            store=contexts,
+            resolver=self._resolver,
             listeners=self._listeners,
             tasks=self._tasks,
+            about=about,
+            selector=lambda: selector or _default_selector(self.index_dir),
         )
-        handlers = self._lists.table() | self._calls.table() | connections.table()
-        handlers |= offered.table() if offered is not None else {}
-        self.dispatcher = Dispatcher(handlers, server_info=about.info, resolve=resolver.resolve)
+        edition = Edition(ground, catalog)
+        self.catalog = edition.catalog
+        self.dispatcher = Dispatcher(edition, server_info=edition.about.info, resolve=self._resolver.resolve)
+        self._updates = Updates(ground, edition, put=self._put)
         self._running = Running(self._start)
         self.observers: tuple[Observer, ...] = ()
         for observer in observers:
             self.observe(observer)
-        scopes = Scopes(self.catalog, lists=self._lists, resolver=resolver, enforce=settings.enforce)
-        self._sessions = Sessions() if sessions else None
         origins = tuple(allowed_origins)
         transport = HttpTransport(
             self.dispatcher,
             authorizer=authorizer,
-            lacking=scopes.lacking if self.catalog.has_scopes else None,
+            lacking=self._lacking,
             sessions=self._sessions,
             hosts=HostPolicy(hosts=allowed_hosts, origins=origins),
             varies_by=header_names(table),
@@ -233,7 +207,7 @@ class ScopedServer(Hooks):
         By default the view of the context: pins, then what its intent needs, chosen once and kept. Rows
         that are not permitted are taken out afterwards.
         """
-        return await self._policy.listed(ctx, permitted, self.intent)
+        return await self._edition(ctx).policy.listed(ctx, permitted, self.intent)
 
     # Tools of every narrowed list
 
@@ -248,16 +222,7 @@ class ScopedServer(Hooks):
             limit: Most tools to return, 1 to 20.
             ctx: Who asks.
         """
-        if not 1 <= limit <= _SEARCH_LIMIT:
-            raise ToolError(f"limit must be 1 to {_SEARCH_LIMIT}, got {limit}")
-        permitted = await self._lists.permitted(ctx)
-        within = permitted.of("tool")
-        selector = await self._selection.ready()
-        history = await self._policy.history(ctx)
-        ranking = await selector.search(query, within=within.bits, limit=limit, history=history)
-        if ranking.fits:
-            await self._policy.searched(ctx, query, ranking.hits, permitted)
-        return search_result(self.catalog, ranking, query=query, within=within)
+        return await self._edition(ctx).search(ctx, query, limit)
 
     @tool(task="optional", detached=False)
     async def call_tool(
@@ -273,11 +238,11 @@ class ScopedServer(Hooks):
         if name in SEARCH_TOOLS:
             raise ToolError(f"call {name} directly")
         try:
-            return await self._calls.run_tool(ctx, name, msgspec.json.encode(arguments or {}))
+            return await self._edition(ctx).calls.run_tool(ctx, name, msgspec.json.encode(arguments or {}))
         except InvalidParamsError as error:
             raise ToolError(f"{error}; find tools with search_tools") from error
 
-    # News for clients that listen
+    # News, of the server and for clients that listen
 
     async def lists_changed(self) -> None:
         """Look at the lists of every listening context, and tell those whose list is another than before.
@@ -285,6 +250,24 @@ class ScopedServer(Hooks):
         Call it after something that the hooks `permitted` or `listed` depend on has changed.
         """
         await self._listeners.lists_changed()
+
+    async def update(self, catalog: Catalog) -> None:
+        """Replace the rows that were given as ``catalog``, while the server runs; those of its class stay.
+
+        A request sees the old rows or the new ones, never both: those under way finish on the old. Contexts
+        keep their lists: rows stay where they are, also with a new definition, those that went away go, and
+        new ones come as everything else does, by growth and search, or if they are pinned or few of their
+        kind. Listeners whose own list has become another are told then.
+
+        The index is made beside the old one; only texts that it does not have are encoded. Before that is
+        done nothing changes, unless the old index is not ready itself: then lists wait for the new one.
+        Updates at the same time are made one after the other.
+
+        Raises:
+            DefinitionError: Two rows have one name, or a row's scopes are wrong. Nothing has changed.
+            Exception: Whatever a selector of the author's own fails with. Nothing has changed.
+        """
+        await self._updates.update(catalog)
 
     async def resource_updated(self, uri: str) -> None:
         """Tell those who subscribed to a resource that it holds something else."""
@@ -311,8 +294,9 @@ class ScopedServer(Hooks):
 
     async def rank(self, text: str, *, limit: int = 10) -> Ranking:
         """Rank all rows for a text, as search and selection do, whoever asks."""
-        selector = await self._selection.ready()
-        return await selector.search(text, within=self._lists.rows.bits, limit=limit)
+        edition = self._updates.edition
+        selector = await edition.selection.ready()
+        return await selector.search(text, within=edition.lists.rows.bits, limit=limit)
 
     async def explain(
         self,
@@ -343,7 +327,9 @@ class ScopedServer(Hooks):
         ctx = asking(
             self._resolver, context_id, intent=intent, principal=principal, parent=parent, growth=growth
         )
-        return await self._policy.explain(ctx, await self._lists.permitted(ctx), await self.intent(ctx))
+        edition = self._updates.edition
+        ctx = ctx.of(edition)
+        return await edition.policy.explain(ctx, await edition.lists.permitted(ctx), await self.intent(ctx))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as an ASGI app, on its own or mounted in another."""
@@ -372,9 +358,8 @@ class ScopedServer(Hooks):
                 started.push_async_callback(observer.stop)
                 await observer.start()
             self._listeners.begin()
-            started.push_async_callback(self._selection.stop)
-            if any(self._policy.narrows(self.catalog.all, kind) for kind in KINDS):
-                self._selection.start()
+            started.push_async_callback(self._updates.stop)
+            self._updates.start()
             await started.enter_async_context(self.lifespan())
             # Before all else: tasks, and calls in sessions, use what `lifespan` holds.
             started.push_async_callback(self._tasks.stop)
@@ -383,15 +368,29 @@ class ScopedServer(Hooks):
             started.push_async_callback(self._listeners.stop)
             return started.pop_all()
 
-    async def _called(self, ctx: Context, row: int) -> None:
-        await self._policy.called(ctx, row)
-        if self._selection.learns and ctx.key is not None and self.catalog.rows[row].name not in SEARCH_TOOLS:
-            # Where nobody has a name, each context counts as somebody.
-            caller = ctx.principal.name if ctx.principal != ANONYMOUS else ctx.key.hex()
-            self._selection.learn(await self.intent(ctx), row, by=caller)
+    @property
+    def is_bound_to_process(self) -> bool:
+        """Whether requests that belong together must come to the same process."""
+        return self._sessions is not None or self._updates.edition.offers_tasks
 
-    async def _explain(self, ctx: Context, permitted: View, shown: View) -> list[dict[str, Any]]:
-        return await self._policy.explain_listed(ctx, permitted, shown, await self.intent(ctx))
+    def _put(self, edition: Edition) -> None:
+        self.catalog = edition.catalog
+        self.dispatcher.edition = edition
+
+    @property
+    def grows_in_process(self) -> bool:
+        """Whether views may grow, in the memory of this process alone."""
+        return self._updates.edition.policy.may_grow and isinstance(self._resolver.store, MemoryStore)
+
+    def _edition(self, ctx: Context) -> Edition:
+        """Return what answers the request of a context."""
+        return cast("Edition", ctx.edition or self._updates.edition)
+
+    async def _revision(self, ctx: Context, kind: Kind) -> str:
+        return await self._updates.edition.revision(ctx, kind)
+
+    async def _lacking(self, request: Request) -> frozenset[str]:
+        return await cast("Edition", request.edition).lacking(request)
 
 
 def _default_selector(index_dir: Path | None) -> Selector:

@@ -205,6 +205,18 @@ class Selector(Protocol):
 
 
 @runtime_checkable
+class Successor(Protocol):
+    """What a `Selector` is besides, if it can make way for one of other rows while it goes on answering."""
+
+    async def succeed(self, rows: Sequence[Describable]) -> Selector:
+        """Return a prepared selector of other rows, which shares what it can with this one.
+
+        This one answers as before, meanwhile and afterwards. Where it raises, nothing has changed.
+        """
+        ...
+
+
+@runtime_checkable
 class Learner(Protocol):
     """What a `Selector` is besides, if it can learn from the calls of its server."""
 
@@ -242,10 +254,13 @@ class Addition(NamedTuple):
 class ContextRecord(NamedTuple):
     """What is kept for a context: enough to list its view again.
 
+    In a store rows are integers that name them in every catalog, `Catalog.ids`, so that a view outlives the
+    catalog; what reads it back has the ordinals of the present one instead, here and in turns and additions.
+
     Attributes:
-        catalog: Version of the catalog that the ordinals refer to.
-        rows: Ordinals of the shown rows, in the order in which they are listed. A row that the view has grown
-            by stands there again where it joined the list of clients that do not follow growth.
+        catalog: Version of the catalog that rows were chosen from last.
+        rows: The shown rows, in the order in which they are listed. A row that the view has grown by stands
+            there again where it joined the list of clients that do not follow growth.
         turns: What was said and called so far, the last few, oldest first. Empty where the view does not
             grow, so that nothing about the content of a context is kept without need.
         additions: Rows that were not in the seed, with the reason.

@@ -68,6 +68,21 @@ class Catalog:
         return digest.hexdigest()
 
     @cached_property
+    def digests(self) -> tuple[bytes, ...]:
+        """Digest of each row as clients see it; what revisions of lists are made of."""
+        return tuple([hashlib.blake2b(row, digest_size=8).digest() for row in self.encoded(LATEST)])
+
+    @cached_property
+    def ids(self) -> tuple[int, ...]:
+        """What names each row in every catalog that has it: a digest of its kind and identity, 63 bits."""
+        return tuple([_id(row) for row in self.rows])
+
+    @cached_property
+    def by_id(self) -> Mapping[int, int]:
+        """Ordinals of the rows by their `ids`."""
+        return {row_id: ordinal for ordinal, row_id in enumerate(self.ids)}
+
+    @cached_property
     def all(self) -> View:
         """Every row."""
         return View(self, (1 << len(self.rows)) - 1)
@@ -177,6 +192,11 @@ class Catalog:
 
     def __repr__(self) -> str:
         return f"<Catalog of {len(self)} rows>"
+
+
+def _id(row: Primitive) -> int:
+    digest = hashlib.blake2b(f"{row.kind} {row.identity}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1  # stores may have no larger integers
 
 
 def _places(rows: tuple[Primitive, ...]) -> dict[tuple[Kind, str], int]:

@@ -51,10 +51,9 @@ class View:
 
     @property
     def revision(self) -> str:
-        """Digest of what is shown and in which order; equal in every process with the same catalog."""
-        digest = hashlib.blake2b(self.catalog.version.encode(), digest_size=8)
-        digest.update(repr(self.order).encode())
-        return digest.hexdigest()
+        """Digest of what is shown and in which order; equal wherever the same is shown, in every process."""
+        digests = self.catalog.digests
+        return hashlib.blake2b(b"".join([digests[row] for row in self.order]), digest_size=8).hexdigest()
 
     def tagged(self, *tags: str) -> View:
         """Return the rows that carry any of the tags."""

@@ -41,6 +41,7 @@ class Chooser:
 
     Attributes:
         may_narrow: Whether any list of this catalog can be narrowed.
+        choosable: Rows that no view shows unless they were chosen, whoever asks.
     """
 
     def __init__(
@@ -56,7 +57,9 @@ class Chooser:
         self._selector = selector
         self._settings = settings
         self._needed: LRUCache[Rows, Rows] = LRUCache(_PERMISSIONS)
-        self.may_narrow = self.narrows_any(catalog.all - search)
+        rows = catalog.all - search
+        self.may_narrow = self.narrows_any(rows)
+        self.choosable = rows - self.whole(rows) - catalog.pinned
 
     def narrows(self, permitted: View, kind: Kind) -> bool:
         """Tell whether a kind has too many rows to be listed whole."""

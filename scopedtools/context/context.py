@@ -9,6 +9,8 @@ from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 from typing import Any, Final
 
+import msgspec
+
 from scopedtools.context.carriers import Carrier, CarrierTable, is_context_id, query_values
 from scopedtools.context.dialogue import Dialogue
 from scopedtools.context.state import State
@@ -23,7 +25,7 @@ from scopedtools.protocol.meta import (
     extension_settings,
 )
 from scopedtools.protocol.mirrors import decode_value
-from scopedtools.protocol.request import Request
+from scopedtools.protocol.request import Pin, Request
 from scopedtools.protocol.seal import Sealer
 from scopedtools.types import ContextStore, Principal
 
@@ -51,6 +53,7 @@ class Context(Dialogue):
         declared: Whether the client knows our extension.
         grows: Whether the client declared that it follows a list that grows.
         caches: Whether the client declared that it keeps results by context.
+        edition: What answers the request, all of one catalog, or ``None``; of no use to authors.
         echo: What the ``_meta`` of each result repeats of the request.
         meta: ``_meta`` of the request.
         headers: HTTP headers, names in lower case, without a token that the server has checked; empty on
@@ -91,6 +94,16 @@ class Context(Dialogue):
             intent=self.intent,
             echo=self.echo,
         )
+
+    @property
+    def edition(self) -> Any:
+        return self._request.edition
+
+    def of(self, edition: Any) -> Context:
+        """Return the same context as another edition of the server sees it."""
+        same = self.during(msgspec.structs.replace(self._request, pin=Pin(edition)))
+        same.listens = self.listens
+        return same
 
     @property
     def digest(self) -> str | None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from functools import partial
 from typing import Any, Final
 from weakref import WeakValueDictionary
+
+from cachetools import LRUCache
 
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.primitives import Kind
@@ -23,6 +25,9 @@ from scopedtools.types import ContextRecord, ContextStore, Hit, Selector, Turn
 
 _log: Final = logging.getLogger(__name__)
 
+_WHOLE_LISTS: Final = 4096
+"""Contexts that keep their list, the last ones to ask, when a small catalog becomes a large one."""
+
 Intent = Callable[[Context], Awaitable[str | None]]
 
 
@@ -30,7 +35,7 @@ class ViewPolicy:
     """Chooses the view of a context once, remembers it, and lets it grow where that is asked for.
 
     A list of a context only ever gets longer at its end, unless permission or the catalog takes a row away; a
-    row that is permitted again returns to its place.
+    row that is permitted again, or comes back into the catalog, returns to its place.
 
     Args:
         catalog: What there is.
@@ -39,6 +44,14 @@ class ViewPolicy:
         selector: Ranks rows for an intent, once it is ready.
         settings: Sizes and rules.
         grown: Told the key of each context whose view began or got more rows.
+        name: Of the server; others may use the same store.
+        whole: What contexts were shown of catalogs that were listed whole, for the policies of later ones.
+        narrowed: Whether an earlier catalog of this server was narrowed, so that views of it may be kept.
+
+    Attributes:
+        search: The search tools.
+        may_narrow: Whether any list of this catalog can be narrowed.
+        has_narrowed: Whether any of this or of an earlier catalog could.
     """
 
     def __init__(
@@ -50,17 +63,23 @@ class ViewPolicy:
         selector: Callable[[], Awaitable[Selector]],
         settings: ViewSettings,
         grown: Callable[[bytes], None] = lambda _: None,
+        name: str = "",
+        whole: MutableMapping[bytes, View] | None = None,
+        narrowed: bool = False,
     ) -> None:
         self._catalog = catalog
-        self._search = search
+        self.search = search
         self._settings = settings
         self._grown = grown
         self._chooser = Chooser(catalog, search=search, selector=selector, settings=settings)
         self._steps = Steps(catalog, self._chooser)
-        self._records = Records(store, catalog.version)
+        self._records = Records(store, catalog, choosable=self._chooser.choosable, name=name)
         self._explainer = Explainer(catalog, search=search, chooser=self._chooser)
         self._beginning: dict[bytes, asyncio.Future[ContextRecord | None]] = {}
         self._saying: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
+        self._whole = whole if whole is not None else whole_lists()
+        self.may_narrow = self._chooser.may_narrow
+        self.has_narrowed = narrowed or self.may_narrow
 
     @property
     def may_grow(self) -> bool:
@@ -85,8 +104,11 @@ class ViewPolicy:
             permitted: The rows that it may use.
             intent: Tells what it is about; asked once, and only while there is no view or the view grows.
         """
-        if ctx.key is None or not self._chooser.may_narrow:
-            return self._unnamed(permitted) if ctx.key is None else permitted
+        if ctx.key is None:
+            return self._unnamed(permitted)
+        if not self.has_narrowed:
+            self._whole[ctx.key] = permitted
+            return permitted
         record = await self._record(ctx, ctx.key, permitted, intent)
         if record is None:
             return self._unknown(permitted)
@@ -156,7 +178,7 @@ class ViewPolicy:
 
     async def called(self, ctx: Context, row: int) -> None:
         """Remember that a row was called, where that helps to choose what comes next."""
-        if ctx.key is not None and self.grows(ctx) and row not in self._search:
+        if ctx.key is not None and self.grows(ctx) and row not in self.search:
             await self._records.change(ctx.key, lambda record: called(record, row))
 
     async def explain_listed(
@@ -180,14 +202,14 @@ class ViewPolicy:
         """
         intent = _text(intent)
         record = await self._records.get(ctx.key) if ctx.key is not None else None
-        if record is None and ctx.key is not None and self._chooser.may_narrow:
+        if record is None and ctx.key is not None and self.may_narrow:
             record = await self._draft(ctx, permitted, intent)
         if record is not None:
             shown = self._visible(ctx, record)
             shown = shown.then(self._chooser.missing(permitted, shown))
         else:
             shown = self._unnamed(permitted) if ctx.key is None else self._unknown(permitted)
-        shown &= permitted | self._search
+        shown &= permitted | self.search
         return await self._explainer.all(permitted, shown, record, intent, grows=self.grows(ctx))
 
     def _unnamed(self, permitted: View) -> View:
@@ -207,6 +229,10 @@ class ViewPolicy:
     ) -> ContextRecord | None:
         """Return what is kept of a context after it was heard what it is about."""
         record = await self._records.get(key)
+        if record is None and (shown := self._whole.pop(key, None)) is not None:
+            record = await self._records.add(key, self._steps.continued(permitted, shown))
+        if not self.may_narrow:
+            return record
         if ctx.listens or (record is not None and record.seeded and not self.grows(ctx)):
             return record
         text = _text(await intent(ctx))
@@ -306,6 +332,11 @@ class ViewPolicy:
 
     def _lock(self, key: bytes) -> asyncio.Lock:
         return self._saying.setdefault(key, asyncio.Lock())
+
+
+def whole_lists() -> MutableMapping[bytes, View]:
+    """Return an empty memory of what contexts were shown of catalogs that are listed whole; bounded."""
+    return LRUCache(_WHOLE_LISTS)
 
 
 def _text(intent: str | None) -> str | None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Callable
 from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
 
+from scopedtools.catalog.catalog import Catalog
+from scopedtools.catalog.view import View
+from scopedtools.context.naming import merged, placed, stored
 from scopedtools.types import ContextRecord, ContextStore
 
 _TRIES: Final = 32
@@ -24,41 +28,51 @@ class Changed(NamedTuple):
 
 
 class Records:
-    """The records of one catalog in a store. A store that fails costs what was kept, never an answer.
+    """The records of one server in a store. A store that fails costs what was kept, never an answer.
+
+    The store names rows by `Catalog.ids`, so a view outlives its catalog, and servers with different catalogs
+    share it while a new one is rolled out: each sees the rows that it has, and keeps the others' places.
+    Whoever asks here gets and gives ordinals of one catalog.
 
     Args:
         store: Keeps them, perhaps for several processes.
-        version: Of the catalog.
+        catalog: What there is.
+        choosable: Rows that no view shows unless they were chosen.
+        name: Of the server; others may use the same store.
     """
 
-    def __init__(self, store: ContextStore, version: str) -> None:
+    def __init__(self, store: ContextStore, catalog: Catalog, *, choosable: View, name: str) -> None:
         self._store = store
-        # A record is of one catalog: while a new one is rolled out, servers of both share the store.
-        self._suffix = bytes.fromhex(version)
+        self._catalog = catalog
+        self._choosable = choosable
+        self._suffix = hashlib.blake2b(name.encode(), digest_size=16).digest()
         self._changing: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
 
     async def get(self, key: bytes) -> ContextRecord | None:
         """Return what is kept of a context, or ``None``."""
         try:
-            return await self._store.get(key + self._suffix)
+            record = await self._store.get(key + self._suffix)
         except Exception:  # noqa: BLE001 - what was kept can be chosen again
             _log.exception("the context store failed, choosing a view again")
             return None
+        return None if record is None else self._placed(record)
 
     async def add(self, key: bytes, record: ContextRecord) -> ContextRecord:
         """Keep a record unless there is one; return the one that is kept."""
         try:
-            return await self._store.add(key + self._suffix, record)
+            kept = await self._store.add(key + self._suffix, stored(record, self._catalog))
         except Exception:  # noqa: BLE001 - the next request chooses the same view again
             _log.exception("the context store failed, a view is not kept")
             return record
+        return self._placed(kept)
 
     async def change(self, key: bytes, change: Callable[[ContextRecord], ContextRecord]) -> Changed | None:
         """Change what is kept of a context.
 
         Args:
             key: Of the context.
-            change: Takes the record, returns what it becomes. Called again where another process was faster.
+            change: Takes the record, returns what it becomes: rows and additions are only appended. Called
+                again where another process was faster.
 
         Returns:
             What changed, or ``None`` where nothing is kept or the store fails.
@@ -71,13 +85,19 @@ class Records:
                 _log.exception("the context store failed, a view stays as it is")
                 return None
 
+    def _placed(self, record: ContextRecord) -> ContextRecord:
+        return placed(record, self._catalog, self._choosable)
+
     async def _changed(self, key: bytes, change: Callable[[ContextRecord], ContextRecord]) -> Changed | None:
         for _ in range(_TRIES):
-            before = await self._store.get(key)
-            if before is None:
+            kept = await self._store.get(key)
+            if kept is None:
                 return None
+            before = self._placed(kept)
             after = change(before)
-            if after == before or await self._store.replace(key, before, after):
+            if after == before:
+                return Changed(before, after)
+            if await self._store.replace(key, kept, merged(kept, before, after, self._catalog)):
                 return Changed(before, after)
         _log.warning("a context was changed %d times while it was to be changed; it stays as it is", _TRIES)
         return None

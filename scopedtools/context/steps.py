@@ -36,6 +36,13 @@ class Steps:
         added = tuple(Addition(row, "parent") for row in (parent - default).order)
         return ContextRecord(self._catalog.version, parent.then(default).order, additions=added)
 
+    def continued(self, permitted: View, before: View) -> ContextRecord:
+        """Return the view of a context that was shown a whole list of an earlier, smaller catalog."""
+        places = self._catalog.by_id
+        ids = (before.catalog.ids[row] for row in before.order)
+        shown = View(self._catalog, order=tuple([places[one] for one in ids if one in places]))
+        return ContextRecord(self._catalog.version, shown.then(self._chooser.default(permitted)).order)
+
     def begun(self, base: ContextRecord, chosen: Sequence[Hit], turns: tuple[Turn, ...]) -> ContextRecord:
         """Return a view with the rows that were chosen for its first intent, in catalog order."""
         rows = View(self._catalog, bits_of(hit.row for hit in chosen)).order

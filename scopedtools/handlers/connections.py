@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 from msgspec import UNSET
 
 from scopedtools.catalog.primitives import KINDS, Kind
-from scopedtools.catalog.view import View
 from scopedtools.context.context import Context, ContextResolver
 from scopedtools.exceptions import InvalidParamsError
-from scopedtools.handlers.lists import Cache
+from scopedtools.handlers.lists import Cache, Lists
 from scopedtools.handlers.tasks import Tasks
 from scopedtools.listeners import LISTS, Listener, Listeners, News, named
 from scopedtools.protocol import meta
@@ -60,31 +59,32 @@ class About:
     completes: bool = False
 
 
+class Answering(Protocol):
+    """What answers a request, all of one catalog, as far as it matters here."""
+
+    @property
+    def about(self) -> About:
+        """What the server says of itself."""
+        ...
+
+    @property
+    def lists(self) -> Lists:
+        """What there is, and what a context may use."""
+        ...
+
+
 class Connections:
     """Answers requests about the server and about what a connection wants.
 
+    Requests that listen outlive many catalogs, so what depends on one is taken from the request.
+
     Args:
-        about: What the server says of itself.
-        rows: What there is, without the search tools.
-        readable: Returns those of some URIs at which there is something that a context may read.
         resolver: Tells which context is asking.
         listeners: Those who want to hear of changes.
         tasks: What tasks there are.
     """
 
-    def __init__(
-        self,
-        about: About,
-        rows: View,
-        *,
-        readable: Callable[[Context, Iterable[str]], Awaitable[list[str]]],
-        resolver: ContextResolver,
-        listeners: Listeners,
-        tasks: Tasks,
-    ) -> None:
-        self._about = about
-        self._rows = rows
-        self._readable = readable
+    def __init__(self, *, resolver: ContextResolver, listeners: Listeners, tasks: Tasks) -> None:
         self._resolver = resolver
         self._listeners = listeners
         self._tasks = tasks
@@ -101,18 +101,20 @@ class Connections:
             "subscriptions/listen": self._listen,
         }
 
-    async def _discover(self, _request: Request, _ctx: Context) -> Result:
-        extensions = {name: dict(settings) for name, settings in self._about.extensions.items()}
+    async def _discover(self, request: Request, _: Context) -> Result:
+        about = _edition(request).about
+        extensions = {name: dict(settings) for name, settings in about.extensions.items()}
         return DiscoverResult(
             supported_versions=list(REVISIONS),
-            capabilities=self._capabilities(notifies=True) | {"extensions": extensions},
-            instructions=self._about.instructions or UNSET,
-            ttl_ms=self._about.cache.ttl_ms,
-            cache_scope=self._about.cache.scope,
+            capabilities=_capabilities(request, notifies=True) | {"extensions": extensions},
+            instructions=about.instructions or UNSET,
+            ttl_ms=about.cache.ttl_ms,
+            cache_scope=about.cache.scope,
         )
 
     async def _initialize(self, request: Request, _: Context) -> Result:
         params = cast("InitializeParams", request.params)
+        about = _edition(request).about
         revision = negotiate(params.protocol_version)
         session = request.ingress.session
         if session is not None:
@@ -122,10 +124,10 @@ class Connections:
         return InitializeResult(
             protocol_version=revision.name,
             # Earlier revisions have no field for extensions.
-            capabilities=self._capabilities(notifies=session is not None)
-            | {"experimental": {meta.EXTENSION: dict(self._about.extensions[meta.EXTENSION])}},
-            server_info=dict(self._about.info),
-            instructions=self._about.instructions or UNSET,
+            capabilities=_capabilities(request, notifies=session is not None)
+            | {"experimental": {meta.EXTENSION: dict(about.extensions[meta.EXTENSION])}},
+            server_info=dict(about.info),
+            instructions=about.instructions or UNSET,
         )
 
     async def _ping(self, _request: Request, _ctx: Context) -> Result:
@@ -140,7 +142,7 @@ class Connections:
     async def _subscribe(self, request: Request, ctx: Context) -> Result:
         uri = cast("ReadParams", request.params).uri
         subscriptions = self._session(request).subscriptions
-        if not await self._readable(ctx, [uri]):
+        if not await _edition(request).lists.readable(ctx, [uri]):
             raise InvalidParamsError(f"Resource not found: {uri!r}", data={"uri": uri})
         if uri not in subscriptions and len(subscriptions) >= _SUBSCRIPTIONS:
             raise InvalidParamsError(f"There are {_SUBSCRIPTIONS} subscriptions already; end one of them")
@@ -157,12 +159,14 @@ class Connections:
         push = named(request.ingress.exchange.notify, request.id)
         if wanted.task_ids and not request.follows_tasks:
             raise tasks_required()
-        honoured = await self._honoured(ctx, wanted)
+        honoured = await self._honoured(request, ctx, wanted)
         tasks = await self._tasks.known(request.ingress.principal, wanted.task_ids)
         honoured.task_ids = list(tasks.values())
         lists = tuple(name for name in LISTS if getattr(honoured, f"{name}_list_changed"))
         uris = frozenset(honoured.resource_subscriptions)
         news = News()
+        if request.pin is not None:
+            request.pin.edition = None  # nothing is asked of it any more, and the stream may last for days
         async with self._listeners.listening(Listener(ctx, lists, uris, news.put)):
             await push("notifications/subscriptions/acknowledged", {"notifications": honoured})
             async with self._tasks.telling(tasks, push), asyncio.TaskGroup() as group:
@@ -173,20 +177,23 @@ class Connections:
 
     async def _listen_for(self, request: Request, session: Session) -> None:
         """Tell a connection of an earlier revision of everything that changes."""
-        lists = tuple(name for name in LISTS if name in self._capabilities(notifies=True))
+        lists = tuple(name for name in LISTS if name in _capabilities(request, notifies=True))
         session.begin()  # a client may open anew on the same pipe
-        ctx = self._resolver.resolve(request)  # anew, since the session knows only now what was declared
+        # Anew, since the session knows only now what was declared.
+        ctx = self._resolver.resolve(request).of(None)
         end = await self._listeners.add(Listener(ctx, lists, session.subscriptions, session.push))
         session.at_close(end)
 
-    async def _honoured(self, ctx: Context, wanted: SubscriptionFilter) -> SubscriptionFilter:
-        offered = self._capabilities(notifies=True)
+    async def _honoured(
+        self, request: Request, ctx: Context, wanted: SubscriptionFilter
+    ) -> SubscriptionFilter:
+        offered = _capabilities(request, notifies=True)
         asked = tuple(dict.fromkeys(wanted.resource_subscriptions))[:_SUBSCRIPTIONS]
         return SubscriptionFilter(
             tools_list_changed=wanted.tools_list_changed and "tools" in offered,
             prompts_list_changed=wanted.prompts_list_changed and "prompts" in offered,
             resources_list_changed=wanted.resources_list_changed and "resources" in offered,
-            resource_subscriptions=await self._readable(ctx, asked),
+            resource_subscriptions=await _edition(request).lists.readable(ctx, asked),
         )
 
     def _session(self, request: Request) -> Session:
@@ -194,11 +201,19 @@ class Connections:
             raise InvalidParamsError("This server keeps no sessions, so it cannot keep subscriptions")
         return request.ingress.session
 
-    def _capabilities(self, *, notifies: bool) -> dict[str, Any]:
-        changes = {"listChanged": True} if notifies else {}
-        offered: dict[str, Any] = {_CAPABILITY[kind]: dict(changes) for kind in KINDS if self._rows.of(kind)}
-        if "resources" in offered and notifies:
-            offered["resources"]["subscribe"] = True
-        if self._about.completes:
-            offered["completions"] = {}
-        return offered | {"logging": {}}
+
+def _edition(request: Request) -> Answering:
+    return cast("Answering", request.edition)
+
+
+def _capabilities(request: Request, *, notifies: bool) -> dict[str, Any]:
+    edition = _edition(request)
+    changes = {"listChanged": True} if notifies else {}
+    offered: dict[str, Any] = {
+        _CAPABILITY[kind]: dict(changes) for kind in KINDS if edition.lists.rows.of(kind)
+    }
+    if "resources" in offered and notifies:
+        offered["resources"]["subscribe"] = True
+    if edition.about.completes:
+        offered["completions"] = {}
+    return offered | {"logging": {}}

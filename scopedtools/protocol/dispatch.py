@@ -15,7 +15,7 @@ from scopedtools.protocol import meta
 from scopedtools.protocol.envelope import Message, MessageId, Reply, answer, failure
 from scopedtools.protocol.inputs import asked_in
 from scopedtools.protocol.methods import METHODS, Method, Params, decode_params, unknown_method
-from scopedtools.protocol.request import Ingress, Request
+from scopedtools.protocol.request import Ingress, Pin, Request
 from scopedtools.protocol.results import (
     CallResult,
     InputRequiredResult,
@@ -57,23 +57,32 @@ class Asker(Protocol):
         ...
 
 
+class Edition(Protocol):
+    """What answers requests, all of one catalog."""
+
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """What answers each method."""
+        ...
+
+
 class Dispatcher:
-    """Runs requests against handlers. Knows no transport and keeps no state.
+    """Runs requests against handlers. Knows no transport.
 
     Args:
-        handlers: By method.
+        edition: What answers requests that are admitted from now on; those under way keep theirs.
         server_info: Name and version, for every result.
         resolve: Tells who asks and in which context; raises `ProtocolError` where that cannot be told.
     """
 
     def __init__(
         self,
-        handlers: Mapping[str, Handler],
+        edition: Edition,
         *,
         server_info: Mapping[str, Any],
         resolve: Callable[[Request], Asker],
     ) -> None:
-        self._handlers = dict(handlers)
+        self.edition = edition
         self._server_info = Raw(msgspec.json.encode(server_info))
         self._resolve = resolve
         self._observers: tuple[Begin, ...] = ()
@@ -92,7 +101,8 @@ class Dispatcher:
         method = METHODS.get(name)
         params, problem = _read(method, message)
         revision = identify(params.meta)
-        if method is None or not method.exists_at(revision) or not self._serves(method):
+        edition = self.edition
+        if method is None or not method.exists_at(revision) or not _serves(edition, method):
             raise unknown_method(name, revision)
         if method.notification != (message.id is UNSET):
             raise InvalidRequestError(_WRONG_ID[method.notification].format(name))
@@ -101,7 +111,7 @@ class Dispatcher:
         if revision.stateless and not method.notification:
             _require_envelope(params.meta)
         message_id = None if message.id is UNSET else message.id
-        return Request(method, params, revision, ingress, message_id)
+        return Request(method, params, revision, ingress, message_id, pin=Pin(edition))
 
     async def run(self, request: Request) -> Reply:
         """Run the handler of a request and encode what comes of it; never raises an `Exception`."""
@@ -125,18 +135,24 @@ class Dispatcher:
             for end in reversed(ended):
                 end(outcome)
 
-    def _serves(self, method: Method) -> bool:
-        return method.notification or method.name in self._handlers
+    def _handler(self, request: Request) -> Handler:
+        # Not where it runs: a request that lasts long would keep a catalog that was replaced.
+        edition: Edition = request.edition or self.edition
+        return edition.handlers[request.method.name]
 
     async def _handle(self, request: Request, ctx: Asker) -> Result:
         try:
-            return await self._handlers[request.method.name](request, ctx)
+            return await self._handler(request)(request, ctx)
         except BaseException as error:
             needed = asked_in(error)
             if needed is None:
                 raise
             asked = {key: question.wire() for key, question in needed.questions.items()}
             return InputRequiredResult(input_requests=asked, request_state=needed.seal())
+
+
+def _serves(edition: Edition, method: Method) -> bool:
+    return method.notification or method.name in edition.handlers
 
 
 def outcome_of(result: Result) -> Outcome:

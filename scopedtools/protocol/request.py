@@ -41,6 +41,20 @@ class Ingress(Struct, frozen=True):
     unscoped: bool = False
 
 
+class Pin:
+    """Keeps a request with one edition of the server.
+
+    Attributes:
+        edition: What answers the request. A request that only waits for news lets go of it, since the catalog
+            may be replaced many times before it ends.
+    """
+
+    __slots__ = ("edition",)
+
+    def __init__(self, edition: Any) -> None:
+        self.edition = edition
+
+
 class Request(Struct, frozen=True):
     """A request that was understood, on its way to a handler.
 
@@ -51,6 +65,7 @@ class Request(Struct, frozen=True):
         ingress: What the transport knows of it.
         id: What the client calls it, or ``None`` for a notification.
         task: What the call may become or has become, or ``None``.
+        pin: Keeps it with what answers it, or ``None`` for whatever answers now.
     """
 
     method: Method
@@ -59,6 +74,12 @@ class Request(Struct, frozen=True):
     ingress: Ingress
     id: MessageId | None
     task: TaskExchange | None = None
+    pin: Pin | None = None
+
+    @property
+    def edition(self) -> Any:
+        """What answers it, all of one catalog, or ``None``."""
+        return self.pin.edition if self.pin is not None else None
 
     @property
     def meta(self) -> dict[str, Any]:

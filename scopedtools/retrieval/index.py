@@ -127,6 +127,16 @@ class Index:
             raise IndexMismatchError(f"{found[0]}; rebuild the index")
         return self._with(VectorIndex.load(folder / manifest.vectors_file.name, _row_of(self.rows)), encoder)
 
+    def known(self, encoder: Encoder) -> Known:
+        """Return the vectors by the hashes of their texts, none but those of this encoder.
+
+        They are a view of the index: keep it for as long as they are used.
+        """
+        if self.vectors is None or self.encoder != (encoder.name, encoder.revision):
+            return {}
+        hashes = [key for row in self.rows for key in row.hashes]
+        return dict(zip(hashes, self.vectors.vectors, strict=True))
+
     def save(self, folder: Path, *, command: str = "") -> Manifest:
         """Save the vectors into a folder, and leave its other files alone.
 

@@ -6,6 +6,7 @@ import logging
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -53,16 +54,14 @@ class Learning:
         self._path = None if path is None else Path(path)
         self._bounds = {"per_row": per_row, "per_caller": per_caller, "total": total}
         self._uses = Uses(("", ""), per_row=per_row, per_caller=per_caller, total=total)
-        self._index: Index | None = None
-        self._learned: tuple[Index, Learned | None] | None = None
+        self._learned: WeakKeyDictionary[Index, Learned | None] = WeakKeyDictionary()
         self._due = 0.0
         self._deriving = threading.Lock()
 
     def learned(self, index: Index) -> Learned | None:
-        """Return what is known of the rows of an index; ``None`` of any but the one that it learns about."""
-        # While a catalog is replaced, places of the old one must not be taken for those of the new.
-        known = self._learned
-        return None if known is None or known[0] is not index else known[1]
+        """Return what is known of the rows of an index; ``None`` of one that it does not learn about."""
+        # While a catalog is replaced, both answer; places of one must not be taken for those of the other.
+        return self._learned.get(index)
 
     def begin(self, index: Index) -> None:
         """Start to learn about the rows of an index, with what was kept of an earlier run."""
@@ -70,8 +69,7 @@ class Learning:
             self._uses = Uses(index.encoder, **self._bounds)
             self._restore()
         with self._deriving:
-            self._index = index
-            self._derive()
+            self._derive(index)
 
     def record(self, index: Index, row: int, heard: Heard, vectors: Vectors, *, by: str = "") -> None:
         """Remember that a row was called successfully for what was said now.
@@ -96,7 +94,7 @@ class Learning:
         # be missing where requests are answered.
         if self._uses.changes >= self._due and self._deriving.acquire(blocking=False):
             try:
-                self._derive()
+                self._derive(index)
                 self._save()
             finally:
                 self._deriving.release()
@@ -108,14 +106,14 @@ class Learning:
         """
         with self._deriving:
             self._uses.forget(name, by=by)
-            if self._index is not None:
-                self._derive()
+            for index in list(self._learned):
+                self._derive(index)
+            if self._learned:
                 self._save()
 
-    def _derive(self) -> None:
-        assert self._index is not None  # noqa: S101 - begin set it
+    def _derive(self, index: Index) -> None:
         changes = self._uses.changes
-        self._learned = self._index, Learned.build(self._uses, self._index)
+        self._learned[index] = Learned.build(self._uses, index)
         self._due = changes + max(1.0, _GROWTH * len(self._uses))
 
     def _restore(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -71,6 +72,8 @@ class HybridSelector:
         self._learning = learning
         self._abstain = abstain
         self._judge: Judge | None = None
+        self._plain: Vectors | None = None
+        self._vectors_from: Index | None = None
         self._failing = False
 
     @property
@@ -78,19 +81,35 @@ class HybridSelector:
         """The index that answers now: of words alone while vectors are being made, ``None`` before."""
         return None if self._judge is None else self._judge.index
 
-    async def prepare(self, rows: Sequence[Describable]) -> None:
+    async def prepare(self, rows: Sequence[Describable], *, anew: bool = True) -> None:
         """Load the saved index of these rows, or build and save it; load the encoder.
 
         A saved index that does not fit is replaced; its vectors are kept for the texts that have not changed.
         A server waits for this before it chooses rows, so that the same intent gets the same list from the
         first request on.
+
+        Args:
+            rows: What is ranked from now on.
+            anew: Use nothing of earlier rows in memory.
         """
+        if anew:
+            self._plain = self._vectors_from = None
         rows = tuple(rows)
         given_up = threading.Event()
         try:
             await to_thread.run_sync(self._prepare, rows, given_up)
         finally:
             given_up.set()
+
+    async def succeed(self, rows: Sequence[Describable]) -> HybridSelector:
+        """Return a prepared selector of other rows, while this one goes on answering.
+
+        Encoder, cached requests and what was learned are shared; texts that this one has vectors of are not
+        encoded again. A saved index is replaced.
+        """
+        other = copy.copy(self)
+        await other.prepare(rows, anew=False)
+        return other
 
     async def search(self, text: str, *, within: Rows, limit: int, history: Sequence[Turn] = ()) -> Ranking:
         """Rank rows for one request, best first.
@@ -201,11 +220,14 @@ class HybridSelector:
         self._judge = Judge(words)
         try:
             self._encoder.load()
-            plain = self._encoder.encode_queries(plain_requests()) if self._abstain else None
+            if self._plain is None and self._abstain:
+                self._plain = self._encoder.encode_queries(plain_requests())
             index = self._saved(words) or self._built(words)
+            if index.vectors is not None:
+                self._vectors_from = index
             if self._learning is not None:
                 self._learning.begin(index)
-            self._judge = Judge(index, plain)
+            self._judge = Judge(index, self._plain)
         except Exception:  # noqa: BLE001 - logged with its traceback
             # A missing package, missing weights, a broken model: words answer, and the log says why. A
             # server that stops meanwhile takes the encoder's thread away, which is nobody's fault.
@@ -213,7 +235,7 @@ class HybridSelector:
                 _log.exception("no vectors; words alone answer")
 
     def _saved(self, words: Index) -> Index | None:
-        if self._folder is None:
+        if self._folder is None or self._vectors_from is not None:  # what is in memory is newer
             return None
         try:
             return words.with_saved(self._folder, self._encoder)
@@ -224,7 +246,10 @@ class HybridSelector:
             return None
 
     def _built(self, words: Index) -> Index:
-        known = {} if self._folder is None else known_vectors(self._folder, self._encoder)
+        if self._vectors_from is not None:
+            known = self._vectors_from.known(self._encoder)
+        else:
+            known = {} if self._folder is None else known_vectors(self._folder, self._encoder)
         index = words.with_vectors(self._encoder, known=known)
         if self._folder is not None and index.vectors is not None:
             self._save(index, self._folder)

@@ -121,9 +121,13 @@ def test_a_revision_tells_rows_and_order_and_nothing_else(order: tuple[int, ...]
         assert (view, hash(view)) == (View(CATALOG, bits_of(order)), hash(View(CATALOG, bits_of(order))))
 
 
-def test_a_revision_tells_another_catalog() -> None:
+def test_a_revision_tells_what_is_shown_and_nothing_of_the_rest_of_the_catalog() -> None:
     other = Catalog([*CATALOG.rows[:-1], Tool(name="new")])
-    assert View(other, 1).revision != View(CATALOG, 1).revision
+    assert View(other, 1).revision == View(CATALOG, 1).revision
+    assert other.all.revision != CATALOG.all.revision
+    renamed = Catalog([Tool(name="r0", description="Another."), *CATALOG.rows[1:]])
+    assert View(renamed, 1).revision != View(CATALOG, 1).revision
+    assert View(renamed, 2).revision == View(CATALOG, 2).revision
 
 
 @given(SETS)

@@ -339,10 +339,10 @@ async def test_many_calls_are_learned_without_deriving_at_each(monkeypatch: pyte
     derived = 0
     derive = Learning._derive
 
-    def counting(self: Learning, *given: object) -> None:
+    def counting(self: Learning, index: Index) -> None:
         nonlocal derived
         derived += 1
-        derive(self, *given)
+        derive(self, index)
 
     monkeypatch.setattr(Learning, "_derive", counting)
     selector = await ready(Learning(per_row=1000))

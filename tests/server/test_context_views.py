@@ -727,7 +727,7 @@ async def test_servers_that_share_store_and_secret_share_contexts() -> None:
     assert await listed(Office(store=store, secret=b"other"), "a", FLYING) != bills
 
 
-async def test_a_view_of_another_catalog_is_chosen_again() -> None:
+async def test_servers_of_other_names_that_share_a_store_have_views_of_their_own() -> None:
     class Larger(Office):
         @tool
         def create_invoice_draft(self) -> str:

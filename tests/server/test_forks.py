@@ -213,6 +213,7 @@ async def test_why_rows_of_a_fork_are_there_is_kept_and_nothing_of_what_was_said
     await shown(office, "c", "p", "visa")
     parent, child = kept
     assert parent.additions == ()
-    names = {office.catalog.rows[one.row].name: (one.cause, one.text) for one in child.additions}
+    rows, places = office.catalog.rows, office.catalog.by_id
+    names = {rows[places[one.row]].name: (one.cause, one.text) for one in child.additions}
     assert names == dict.fromkeys(of("invoice"), ("parent", ""))
     assert parent.turns == child.turns == ()

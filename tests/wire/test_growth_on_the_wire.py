@@ -137,16 +137,18 @@ async def test_a_server_goes_on_with_what_another_began_where_they_share_a_store
     assert (await asked(replica())).body == grown.body
 
 
-async def test_a_grown_list_can_be_listed_by_a_server_with_another_catalog_from_the_beginning() -> None:
+async def test_a_grown_list_goes_on_at_a_server_with_another_catalog() -> None:
     store = MemoryStore()
     office = Office(store=store, secret=b"shared")
     await asked(office, "invoice")
     await asked(office, "cancel hotel")
     more = Catalog([Tool(name="count_archive", description="Count.")])
     larger = Office(store=store, secret=b"shared", catalog=more)
-    assert names((await asked(larger)).result) == FIRST
-    assert names((await asked(larger, "cancel hotel")).result) != names((await asked(office)).result)
-    assert names((await asked(office)).result)[8:] == ["cancel_hotel"]
+    assert names((await asked(larger)).result)[8:] == ["cancel_hotel"]
+    assert names((await asked(larger, "count visa archive")).result)[8:] == ["cancel_hotel", "count_archive"]
+    # A row that this one does not have keeps its place for those that do.
+    assert names((await asked(office, "find hotel")).result)[8:] == ["cancel_hotel", "find_hotel"]
+    assert names((await asked(larger)).result)[8:] == ["cancel_hotel", "count_archive", "find_hotel"]
 
 
 @pytest.mark.parametrize("growth", [False, None, "true", 1, {"yes": True}])
