@@ -7,10 +7,16 @@
 
 The lists of a request that names its context are narrowed to what the context needs, ``search_tools`` and
 ``call_tool`` lead to the rest. A request that names none gets the whole list.
+
+A transform can only say what is listed. For all of the extension, with revisions, the cache scope and
+conditional lists, use the middleware of `scopedtools.adapters.for_sdk` on the server that FastMCP holds::
+
+    mcp._mcp_server.middleware.append(ScopedViews())  # an attribute that FastMCP may rename
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, Unpack
 
@@ -34,6 +40,8 @@ from scopedtools.catalog.primitives import Kind, Primitive
 from scopedtools.exceptions import ProtocolError, ToolError
 from scopedtools.protocol.content import Text
 
+_log: Final = logging.getLogger(__name__)
+
 Run: TypeAlias = Callable[[dict[str, Any]], Awaitable[Any]]
 
 
@@ -50,6 +58,7 @@ class ScopedViews(CatalogTransform):  # type: ignore[misc] # FastMCP is not ther
     def __init__(self, **options: Unpack[Options]) -> None:
         super().__init__()
         self._views = Views(options)
+        self._warned = False
         self._definitions = {kind: _Definitions(write) for kind, write in _WRITERS.items()}
         answers: Sequence[Run] = (self._search, self._call)
         self._tools: Mapping[str, Tool] = {
@@ -100,8 +109,7 @@ class ScopedViews(CatalogTransform):  # type: ignore[misc] # FastMCP is not ther
     def _listing(self, method: str) -> Asked | None:
         """Understand a list request; ``None`` where it gets what FastMCP would list."""
         host = _request()
-        # The SDK lists tools itself, to find the schema of one that is called.
-        if host is None or (host.request is not None and _calls(host.request) and method == "tools/list"):
+        if host is None:
             return None
         asking = self._understood(host, method, {})
         return asking if self._views.may_differ(asking.ctx) else None
@@ -113,10 +121,21 @@ class ScopedViews(CatalogTransform):  # type: ignore[misc] # FastMCP is not ther
         shown = await self._views.shown(asking, kind, definitions)
         if shown is None:
             return None
+        self._warn_of_caches()
         known: dict[str, Any] = dict(self._tools) if kind == "tool" else {}
         for component in permitted:
             known.setdefault(_NAMES[kind](component), component)
         return [known[name] for name in shown]
+
+    def _warn_of_caches(self) -> None:
+        # Nothing that FastMCP lets a transform do reaches the result around the list.
+        hints = getattr(getattr(get_context().fastmcp, "_mcp_server", None), "cache_hints", None)
+        if hints and not self._warned:
+            self._warned = True
+            _log.warning(
+                "cache_ttl lets clients keep lists, and the caches of official clients take no notice of "
+                "contexts: a client that serves several would show one the list of another; leave it out"
+            )
 
     # Search tools
 
@@ -142,9 +161,7 @@ class ScopedViews(CatalogTransform):  # type: ignore[misc] # FastMCP is not ther
         # The name comes from the model, and no host stands between: only what models may see.
         tool = await server.get_tool(name)
         if tool is None or not is_model_visible(tool):
-            return ToolResult(
-                content=f"Unknown tool: {name!r}; find tools with search_tools", is_error=True
-            )
+            return ToolResult(content=f"Unknown tool: {name!r}; find tools with search_tools", is_error=True)
         result = await server.call_tool(name, inner)
         if not getattr(result, "is_error", False):
             await self._views.called(self._calling(name, inner), name)
@@ -215,10 +232,6 @@ def _request() -> Any:
         return get_context().request_context
     except RuntimeError:
         return None
-
-
-def _calls(request: Any) -> bool:
-    return bool(request.headers.get("mcp-method") == "tools/call")
 
 
 _NAMES: Final[Mapping[Kind, Callable[[Any], str]]] = {

@@ -13,7 +13,7 @@ The lists of a request that names its context are narrowed to what the context n
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Final, NamedTuple, TypeAlias, Unpack
 
@@ -49,7 +49,8 @@ class ScopedViews:
     """Shows each context what it needs of what an MCP server of the official SDK lists.
 
     What the server lists for a request, after middleware that stands behind this one, is what that request
-    may use; so put it before middleware that filters by authorization.
+    may use; so put it before middleware that filters by authorization. Headers that mirror arguments are
+    checked of tools that are shown: a client cannot know those of others.
 
     Args:
         **options: See `scopedtools.adapters.views.Options`.
@@ -67,7 +68,7 @@ class ScopedViews:
     async def __call__(self, ctx: _Host, call_next: CallNext) -> Any:
         """Answer a request, or let the server answer it; the middleware protocol of the SDK."""
         handler = self._handlers.get(ctx.method)
-        if handler is None or ctx.request_id is None or _looks_for_schema(ctx):
+        if handler is None or ctx.request_id is None:
             return await call_next(ctx)
         try:
             return await handler(ctx, call_next)
@@ -182,12 +183,6 @@ def _listing(ctx: _Host) -> _Host:
     """Return a request for the tools, made in the name of a call."""
     meta = (ctx.params or {}).get("_meta")
     return replace(ctx, method="tools/list", params={} if meta is None else {"_meta": meta})
-
-
-def _looks_for_schema(ctx: _Host) -> bool:
-    """Tell whether the SDK itself lists tools, to find the schema of one that is called."""
-    called: Mapping[str, str] = ctx.request.headers if ctx.request is not None else {}
-    return ctx.method == "tools/list" and called.get("mcp-method") == "tools/call"
 
 
 def _wire(result: Any) -> _Wire:

@@ -84,7 +84,9 @@ class Views:
         self._index_dir = options.get("index_dir")
         self._store = options.get("store") or MemoryStore()
         table = CarrierTable(
-            options.get("carriers", _CARRIERS), strict=options.get("strict_ids", False), environment=os.environ
+            options.get("carriers", _CARRIERS),
+            strict=options.get("strict_ids", False),
+            environment=os.environ,
         )
         secret = options.get("secret") or os.environ.get(SECRET_VARIABLE, "").encode()
         self._resolver = ContextResolver(table, store=self._store, secret=secret)
