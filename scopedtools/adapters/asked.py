@@ -96,8 +96,9 @@ def _principal(user: Any) -> Principal:
     token = getattr(user, "access_token", None)
     if token is None:
         return ANONYMOUS
-    issuer = (token.claims or {}).get("iss", "")
-    name = f"user {issuer} {token.subject}" if token.subject else f"client {issuer} {token.client_id}"
+    claims = token.claims or {}
+    issuer, subject = claims.get("iss", ""), token.subject or claims.get("sub")
+    name = f"user {issuer} {subject}" if subject else f"client {issuer} {token.client_id}"
     return Principal(name, frozenset(token.scopes))
 
 

@@ -25,7 +25,8 @@ PAGE: Final = 15
 
 
 def views(**options: Unpack[Options]) -> ScopedViews:
-    return ScopedViews(**{"encoder": HashingEncoder(), **options})
+    options.setdefault("encoder", HashingEncoder())
+    return ScopedViews(**options)
 
 
 def high_level(*, whole: bool = False, **options: Unpack[Options]) -> MCPServer:
@@ -100,4 +101,4 @@ async def serve(kind: Kind) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(serve, sys.argv[1])
+    anyio.run(serve, next(kind for kind in KINDS if kind == sys.argv[1]))

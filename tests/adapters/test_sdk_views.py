@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import mcp
 import pytest
@@ -125,7 +125,7 @@ async def test_resources_and_prompts_are_narrowed_too() -> None:
 async def test_what_the_server_does_not_list_for_a_caller_is_neither_shown_nor_found() -> None:
     async with served(low_level()) as endpoint:
         unit = UnitOfWork(intent=FLIGHTS)
-        details = {"unit": unit, "headers": {"From": "abroad"}}
+        details: dict[str, Any] = {"unit": unit, "headers": {"From": "abroad"}}
         abroad = await endpoint.tools(**details)
         query = {"name": "search_tools", "arguments": {"query": "order a flight"}}
         found = await endpoint.ask("tools/call", query, **details)
