@@ -42,7 +42,11 @@ def high_level(*, whole: bool = False, **options: Unpack[Options]) -> MCPServer:
 
 
 def low_level(
-    *, whole: bool = False, own: Mapping[str, types.Tool] | None = None, **options: Unpack[Options]
+    *,
+    whole: bool = False,
+    own: Mapping[str, types.Tool] | None = None,
+    page: int = PAGE,
+    **options: Unpack[Options],
 ) -> Server[Any]:
     """Make a server that writes its lists itself, in pages. A caller from abroad is not listed orders."""
     tools = dict(own if own is not None else defined())
@@ -50,7 +54,7 @@ def low_level(
     async def list_tools(ctx: Any, params: Any) -> types.ListToolsResult:
         start = int(params.cursor) if params is not None and params.cursor is not None else 0
         mine = [tool for tool in tools.values() if not (_abroad(ctx) and tool.name.startswith("order_"))]
-        end = start + PAGE
+        end = start + page
         return types.ListToolsResult(
             tools=mine[start:end], next_cursor=str(end) if end < len(mine) else None, ttl_ms=30_000
         )

@@ -124,12 +124,12 @@ async def test_resources_and_prompts_are_narrowed_too() -> None:
 
 async def test_what_the_server_does_not_list_for_a_caller_is_neither_shown_nor_found() -> None:
     async with served(low_level()) as endpoint:
+        at_home = await endpoint.tools(unit=UnitOfWork(intent=FLIGHTS))
         unit = UnitOfWork(intent=FLIGHTS)
         details: dict[str, Any] = {"unit": unit, "headers": {"From": "abroad"}}
         abroad = await endpoint.tools(**details)
         query = {"name": "search_tools", "arguments": {"query": "order a flight"}}
         found = await endpoint.ask("tools/call", query, **details)
-        at_home = await endpoint.tools(unit=UnitOfWork(intent=FLIGHTS))
     assert not any(name.startswith("order_") for name in abroad)
     assert "order_flight" not in str(found)
     assert "order_flight" in at_home

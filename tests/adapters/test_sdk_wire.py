@@ -10,7 +10,9 @@ from mcp.server.auth.settings import AuthSettings
 
 from scopedtools import ViewSettings
 from scopedtools.client import UnitOfWork
+from scopedtools.context.store import MemoryStore
 from scopedtools.protocol import meta
+from scopedtools.types import ContextRecord
 from tests.adapters.sdk_host import defined, low_level
 from tests.adapters.served import Endpoint, names, served, view
 from tests.adapters.stock import FLIGHTS, INVOICES, TOOLS
@@ -54,6 +56,36 @@ async def test_a_whole_list_that_is_another_in_a_context_is_not_kept_either() ->
         last = (await endpoint.ask("tools/list", {"cursor": "30"}))["result"]
     assert [*names(first), "...", *names(last)] == [*TOOLS[:15], "...", *TOOLS[30:]]
     assert [(page["cacheScope"], page["ttlMs"]) for page in (first, last)] == [("private", 0)] * 2
+
+
+async def test_nor_is_it_where_it_comes_in_one_page() -> None:
+    async with served(low_level(page=100)) as endpoint:
+        result = (await endpoint.ask("tools/list"))["result"]
+    assert names(result) == list(TOOLS)
+    assert (result["cacheScope"], result["ttlMs"]) == ("private", 0)
+
+
+async def test_a_narrowed_list_comes_in_pages_of_its_own() -> None:
+    async with served(low_level(settings=ViewSettings(page_rows=3))) as endpoint:
+        page = (await endpoint.ask("tools/list", headers=HEADERS))["result"]
+        listed, revision = names(page), view(page)["revision"]
+        while "nextCursor" in page:
+            answer = await endpoint.ask("tools/list", {"cursor": page["nextCursor"]}, headers=HEADERS)
+            page = answer["result"]
+            listed += names(page)
+            assert view(page)["revision"] == revision
+    assert len(listed) == len(set(listed)) == view(page)["shown"] > 3
+
+
+async def test_what_was_called_helps_to_choose_what_comes_next() -> None:
+    store = Watched()
+    async with served(low_level(store=store)) as endpoint:
+        unit = UnitOfWork(intent=INVOICES)
+        await endpoint.tools(unit=unit)
+        await endpoint.ask("tools/call", {"name": "delete_plant"}, unit=unit)
+        through = {"name": "call_tool", "arguments": {"name": "find_song"}}
+        await endpoint.ask("tools/call", through, unit=unit)
+    assert len(store.kept[-1].turns[-1].called) == 2
 
 
 async def test_a_short_list_is_the_same_for_all_and_kept_as_its_server_says() -> None:
@@ -153,6 +185,18 @@ async def test_the_same_context_of_another_user_is_another_context() -> None:
 async def test_a_server_that_is_handed_no_context_may_show_search_alone() -> None:
     async with served(low_level(settings=ViewSettings(without_context="search"))) as endpoint:
         assert await endpoint.tools() == ["search_tools", "call_tool"]
+
+
+class Watched(MemoryStore):
+    """Remembers what it was told to keep."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[ContextRecord] = []
+
+    async def replace(self, key: bytes, before: ContextRecord, after: ContextRecord) -> bool:
+        self.kept.append(after)
+        return await super().replace(key, before, after)
 
 
 class Tokens:
