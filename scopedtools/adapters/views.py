@@ -82,7 +82,7 @@ class Views:
         self.settings = options.get("settings") or ViewSettings()
         self._encoder = options.get("encoder")
         self._index_dir = options.get("index_dir")
-        self._store = options.get("store") or MemoryStore()
+        self._store = options["store"] if "store" in options else MemoryStore()  # an empty one is false
         table = CarrierTable(
             options.get("carriers", _CARRIERS),
             strict=options.get("strict_ids", False),

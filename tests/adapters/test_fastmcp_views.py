@@ -200,3 +200,41 @@ async def test_the_middleware_brings_the_whole_extension_to_fastmcp(
         answer = await Endpoint(url, http).ask("tools/list", unit=UnitOfWork(intent=FLIGHTS), caches=True)
     assert answer["result"]["cacheScope"] == "context"
     assert answer["result"]["_meta"][VIEW]["total"] == len(TOOLS) + 2
+
+
+CACHED: Final = """
+import asyncio, mcp
+from tests.adapters.fastmcp_host import HashingEncoder, fastmcp, transform
+from tests.adapters.stock import functions
+
+server = fastmcp.FastMCP("shop", cache_ttl=60)
+server.add_transform(transform.ScopedViews(encoder=HashingEncoder()))
+for function in functions():
+    server.tool(function)
+
+async def main():
+    async with mcp.Client(server._mcp_server) as client:
+        for _ in range(2):
+            listed = await client.list_tools(meta={"clientSessionId": "a"})
+        print(len(listed.tools))
+
+asyncio.run(main())
+"""
+
+
+async def test_a_server_whose_lists_may_be_cached_is_warned_once(
+    fastmcp_python: Path, fastmcp_environment: Mapping[str, str]
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        fastmcp_python,
+        "-c",
+        CACHED,
+        cwd=ROOT,
+        env=fastmcp_environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(START_S):
+        out, err = await process.communicate()
+    assert out.split() == [b"2"], err.decode()
+    assert err.decode().count("cache_ttl lets clients keep lists") == 1
