@@ -60,6 +60,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "telemetry": {"context", "protocol", *BASE},
     "audit": {"context", "protocol", *BASE},
     "client": {"context", "protocol", *BASE},
+    "adapters": {"retrieval", "server", *PARTS},
     "cli": {"audit", "evaluation", "server", "retrieval", "telemetry", "testing", *PARTS},
 }
 
