@@ -97,6 +97,7 @@ class ServerConfig:
         timeout_ms: For an answer; time in which a person is asked does not count, and progress starts it
             anew.
         connect_timeout_ms: To start, shake hands and be listed.
+        protocol: ``legacy`` for a server that cannot bear to be asked for the newest revision first.
         per_context: A connection, and over stdio a process, for each context. By default where an earlier
             revision keeps a session over HTTP.
         max_contexts: Most connections of contexts at once.
@@ -120,6 +121,7 @@ class ServerConfig:
     prefix: str | None = None
     timeout_ms: int = 60_000
     connect_timeout_ms: int = 30_000
+    protocol: Literal["auto", "legacy"] = "auto"
     per_context: bool | None = None
     max_contexts: int = 100
     context_idle_s: float = 1800

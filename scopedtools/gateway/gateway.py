@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 import anyio
@@ -17,6 +18,7 @@ from scopedtools.context.context import Context
 from scopedtools.gateway.approval import Approvals
 from scopedtools.gateway.calls import Calls
 from scopedtools.gateway.config import GatewayConfig
+from scopedtools.gateway.listing import Definitions
 from scopedtools.gateway.names import Names
 from scopedtools.gateway.rows import original_of, rows_of
 from scopedtools.gateway.snapshot import Snapshots
@@ -55,12 +57,19 @@ class Gateway:
     Args:
         config: Which servers, or the path of a configuration file.
         reserved: Rows that stand beside those of the upstreams, whose names are taken.
+        known: What servers have, by name, where that is known better than from the last start.
 
     Raises:
         ConfigError: The configuration is wrong.
     """
 
-    def __init__(self, config: GatewayConfig | str | Path, *, reserved: Iterable[Primitive] = ()) -> None:
+    def __init__(
+        self,
+        config: GatewayConfig | str | Path,
+        *,
+        reserved: Iterable[Primitive] = (),
+        known: Mapping[str, Definitions] = MappingProxyType({}),
+    ) -> None:
         self.config = config if isinstance(config, GatewayConfig) else GatewayConfig.read(config)
         for warning in self.config.warnings:
             _log.warning("%s", warning)
@@ -71,7 +80,8 @@ class Gateway:
         self._snapshots = Snapshots(self.config.state_dir)
         self._news = asyncio.Event()
         self._upstreams = {
-            one.name: Upstream(one, self._snapshots.read(one), self._changed) for one in self.config.servers
+            one.name: Upstream(one, known.get(one.name) or self._snapshots.read(one), self._changed)
+            for one in self.config.servers
         }
         self._calls = {name: Calls(one) for name, one in self._upstreams.items()}
         self._catalog = self._assemble()
@@ -80,6 +90,11 @@ class Gateway:
     def catalog(self) -> Catalog:
         """What the upstreams have, as last known."""
         return self._catalog
+
+    @property
+    def definitions(self) -> Mapping[str, Definitions]:
+        """What each server has, as last known, cleaned."""
+        return {name: one.definitions for name, one in self._upstreams.items()}
 
     @property
     def status(self) -> tuple[Status, ...]:

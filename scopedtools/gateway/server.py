@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +14,7 @@ from scopedtools.catalog.catalog import Catalog
 from scopedtools.context.context import Context
 from scopedtools.gateway.config import GatewayConfig
 from scopedtools.gateway.gateway import Gateway
+from scopedtools.gateway.listing import Definitions
 from scopedtools.server import ScopedServer
 
 _log: Final = logging.getLogger(__name__)
@@ -41,8 +44,13 @@ class GatewayServer(ScopedServer):
     ) -> None:
         self._more = catalog if catalog is not None else Catalog()
         own = [*(declared.bind(self) for declared in self._declared), *self._more.rows]
-        self.gateway = Gateway(config, reserved=own)
+        read = config if isinstance(config, GatewayConfig) else GatewayConfig.read(config)
+        known = {} if hasattr(self, "update") else _discovered(read)
+        self.gateway = Gateway(read, reserved=own, known=known)
         super().__init__(catalog=self._more + self.gateway.catalog, **options)
+
+    # Sessions with upstreams, and calls that wait for an answer, live here.
+    is_bound_to_process = True
 
     async def complete(
         self, ctx: Context, ref: str, argument: str, value: str, filled: Mapping[str, str]
@@ -64,3 +72,15 @@ class GatewayServer(ScopedServer):
             _log.warning("the servers have other rows than before; start again to serve them")
         else:
             await update(self._more + catalog)
+
+
+def _discovered(config: GatewayConfig) -> Mapping[str, Definitions]:
+    """Return what the servers have now, for a server whose rows cannot change after it was made."""
+
+    async def discover() -> Mapping[str, Definitions]:
+        async with Gateway(config).running() as gateway:
+            return gateway.definitions
+
+    # In a thread: there may be an event loop here already.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, discover()).result()

@@ -68,7 +68,7 @@ class Upstream:
         self.settled = asyncio.Event()
         self._changed = changed
         self._connection: Connection | None = None
-        self._legacy = False
+        self._legacy = config.protocol == "legacy"
         self._failures = 0
         self._wake = asyncio.Event()
         self._doubt = asyncio.Event()
