@@ -11,7 +11,6 @@ from scopedtools.catalog.catalog import Catalog
 from scopedtools.exceptions import ScopedToolsError
 from scopedtools.server import ScopedServer
 
-
 CONFIG: Final = "config:"
 """A target that begins so is the configuration of a gateway."""
 

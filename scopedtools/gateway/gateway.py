@@ -113,19 +113,21 @@ class Gateway:
         Args:
             changed: Told each catalog that is another than the one before.
         """
-        async with anyio.create_task_group() as tasks:
-            for upstream in self._upstreams.values():
-                tasks.start_soon(upstream.run)
+        # Tasks of their own: what goes wrong in one is its own, and so is what goes wrong in the block.
+        tasks = [asyncio.create_task(upstream.run()) for upstream in self._upstreams.values()]
+        try:
             with anyio.move_on_after(self.config.startup_timeout_ms / 1000):
                 for upstream in self._upstreams.values():
                     await upstream.settled.wait()
             if self._news.is_set():
                 await self._tell(changed)
-            tasks.start_soon(self._follow, changed)
-            try:
-                yield self
-            finally:
-                tasks.cancel_scope.cancel()
+            tasks.append(asyncio.create_task(self._follow(changed)))
+            yield self
+        finally:
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks)
 
     async def complete(
         self, ctx: Context, row: Primitive, argument: str, value: str, filled: Mapping[str, str]

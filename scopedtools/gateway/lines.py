@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-_ENDS: Final = 512
+ENDS: Final = 512
 """Bytes that are kept of the beginning and of the end of a line that is too long."""
 
 
@@ -51,9 +51,9 @@ class Lines:
 
     def _add(self, part: bytes) -> None:
         self._size += len(part)
-        if len(self._head) < _ENDS:
-            self._head += part[: _ENDS - len(self._head)]
-        self._tail = (self._tail + part)[-_ENDS:] if len(part) < _ENDS else part[-_ENDS:]
+        if len(self._head) < ENDS:
+            self._head += part[: ENDS - len(self._head)]
+        self._tail = (self._tail + part)[-ENDS:] if len(part) < ENDS else part[-ENDS:]
         if self._size > self._max_bytes:
             self._parts.clear()
         else:

@@ -17,15 +17,17 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import anyio
+import anyio.lowlevel
+import msgspec
 from anyio.abc import ByteReceiveStream, Process
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.client.stdio import get_default_environment
 from mcp.shared.message import SessionMessage
-from mcp_types import INTERNAL_ERROR, ErrorData, JSONRPCError, jsonrpc_message_adapter
+from mcp_types import INTERNAL_ERROR, ErrorData, JSONRPCError, JSONRPCMessage, jsonrpc_message_adapter
 
 from scopedtools.gateway.config import ServerConfig
 from scopedtools.gateway.errors import DownError
-from scopedtools.gateway.lines import Lines, TooLong
+from scopedtools.gateway.lines import ENDS, Lines, TooLong
 
 _log: Final = logging.getLogger(__name__)
 
@@ -114,20 +116,32 @@ async def _chunks(stream: ByteReceiveStream | None) -> AsyncIterator[bytes]:
 def _message(line: bytes | TooLong, name: str) -> SessionMessage | None:
     if isinstance(line, TooLong):
         _log.warning("%s sent a message of %d bytes, which was not read", name, line.size)
-        found = _ID_FIRST.match(line.head) or _ID_LAST.search(line.tail)
-        if found is None:
-            return None
-        problem = ErrorData(
-            code=INTERNAL_ERROR, message=f"the answer had {line.size} bytes, which is too large"
-        )
-        return SessionMessage(JSONRPCError(jsonrpc="2.0", id=int(found[1]), error=problem))
+        return _unreadable(line.head, line.tail, f"the answer had {line.size} bytes, which is too large")
     if not line.strip():
         return None
     try:
-        return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
-    except ValueError:
+        return SessionMessage(_parsed(line))
+    except (ValueError, RecursionError):
         _log.debug("%s wrote %d bytes that are no message", name, len(line))
+        return _unreadable(line[:ENDS], line[-ENDS:], "the answer cannot be read")
+
+
+def _parsed(line: bytes) -> JSONRPCMessage:
+    try:
+        # pydantic's own parser refuses what is nested deeply, and with it all that stands beside it.
+        return jsonrpc_message_adapter.validate_python(msgspec.json.decode(line), by_name=False)
+    except msgspec.DecodeError:
+        # It takes what is not quite JSON, such as NaN.
+        return jsonrpc_message_adapter.validate_json(line, by_name=False)
+
+
+def _unreadable(head: bytes, tail: bytes, problem: str) -> SessionMessage | None:
+    """Answer the request that a message was the answer to, if that can be told; it would wait in vain."""
+    found = _ID_FIRST.match(head) or _ID_LAST.search(tail)
+    if found is None:
         return None
+    error = ErrorData(code=INTERNAL_ERROR, message=problem)
+    return SessionMessage(JSONRPCError(jsonrpc="2.0", id=int(found[1]), error=error))
 
 
 async def _write(process: Process, leaving: MemoryObjectReceiveStream[SessionMessage]) -> None:
@@ -170,6 +184,11 @@ async def _stop(process: Process) -> None:
     _signal(process, getattr(signal, "SIGKILL", signal.SIGTERM))
     with anyio.move_on_after(_EXIT_S):
         await process.aclose()
+    # Its pipes stay open while somebody holds the other end; nothing public closes them.
+    transport = getattr(getattr(process, "_process", None), "_transport", None)
+    if transport is not None:
+        transport.close()
+        await anyio.lowlevel.checkpoint()
 
 
 async def _exited(process: Process) -> bool:

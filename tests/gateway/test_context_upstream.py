@@ -45,9 +45,11 @@ async def test_the_carriers_have_the_names_that_are_configured() -> None:
 
 
 async def test_no_context_goes_on_where_that_is_configured() -> None:
-    async with fronted("http", forward={"context": "never"}) as (_, server):
-        async with Client(server, context="trip-1") as client:
-            assert "trip-1" not in str(await seen(client))
+    async with (
+        fronted("http", forward={"context": "never"}) as (_, server),
+        Client(server, context="trip-1") as client,
+    ):
+        assert "trip-1" not in str(await seen(client))
 
 
 SECRETS = {"authorization": "Bearer s3cret", "cookie": "a=s3cret", "x-api-key": "s3cret", "x-tenant": "blue"}
@@ -58,17 +60,21 @@ async def test_headers_of_the_client_stay_here_unless_they_are_named() -> None:
         said = str(await seen(client))
         assert "s3cret" not in said
         assert "blue" not in said
-    async with fronted("http", forward={"headers": ["x-tenant"]}) as (_, server):
-        async with Client(server, headers=SECRETS) as client:
-            said = str(await seen(client))
-            assert "s3cret" not in said
-            assert "blue" in said
+    async with (
+        fronted("http", forward={"headers": ["x-tenant"]}) as (_, server),
+        Client(server, headers=SECRETS) as client,
+    ):
+        said = str(await seen(client))
+        assert "s3cret" not in said
+        assert "blue" in said
 
 
 async def test_headers_of_the_configuration_go_to_the_server() -> None:
-    async with fronted("http", headers={"Authorization": "Bearer own"}) as (_, server):
-        async with Client(server, headers=SECRETS) as client:
-            assert (await seen(client))["headers"]["authorization"] == "Bearer own"
+    async with (
+        fronted("http", headers={"Authorization": "Bearer own"}) as (_, server),
+        Client(server, headers=SECRETS) as client,
+    ):
+        assert (await seen(client))["headers"]["authorization"] == "Bearer own"
 
 
 async def test_an_upstream_that_knows_the_extension_gets_the_intent_too() -> None:
@@ -78,17 +84,16 @@ async def test_an_upstream_that_knows_the_extension_gets_the_intent_too() -> Non
         @tool
         async def told(self, ctx: Context) -> dict[str, Any]:
             """Say what came."""
-            return {
-                "id": ctx.id,
-                "intent": ctx.intent,
-                "carrier": str(ctx.carrier.name if ctx.carrier else ""),
-            }
+            return {"id": ctx.id, "intent": ctx.intent}
 
     async with hosted(Scoped()) as (host, port):
         config = configured({"up": {"url": f"http://{host}:{port}/mcp"}})
-        async with Gateway(config).running() as gateway, serving(gateway) as server:
-            async with Client(server, context="trip-1", intent="book a flight") as client:
-                said = (await client.call_tool("up__told"))["structuredContent"]
+        async with (
+            Gateway(config).running() as gateway,
+            serving(gateway) as server,
+            Client(server, context="trip-1", intent="book a flight") as client,
+        ):
+            said = (await client.call_tool("up__told"))["structuredContent"]
     assert (said["id"], said["intent"]) == ("trip-1", "book a flight")
 
 

@@ -12,7 +12,7 @@ from scopedtools import Context, ScopedServer, tool
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.gateway import Gateway
 from scopedtools.testing import Client, WireError
-from tests.gateway.fronted import WAYS, described, fronted, serving, configured, until
+from tests.gateway.fronted import WAYS, configured, described, fronted, serving, until
 from tests.hosting import hosted
 
 pytestmark = [
@@ -65,15 +65,18 @@ async def test_an_error_of_the_server_is_the_error_that_the_client_gets() -> Non
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_progress_reaches_the_client_before_the_result(way: str) -> None:
-    async with fronted(way) as (_, server), hosted(server) as (host, port):
-        async with OfficialClient(f"http://{host}:{port}/mcp") as client:
-            told: list[tuple[float, float | None, str | None]] = []
+    async with (
+        fronted(way) as (_, server),
+        hosted(server) as (host, port),
+        OfficialClient(f"http://{host}:{port}/mcp") as client,
+    ):
+        told: list[tuple[float, float | None, str | None]] = []
 
-            async def hear(progress: float, total: float | None, message: str | None) -> None:
-                told.append((progress, total, message))
+        async def hear(progress: float, total: float | None, message: str | None) -> None:
+            told.append((progress, total, message))
 
-            await client.call_tool("up__slow", {"seconds": 0}, progress_callback=hear)
-            assert told == [(1, 2, "half")]
+        await client.call_tool("up__slow", {"seconds": 0}, progress_callback=hear)
+        assert told == [(1, 2, "half")]
 
 
 @pytest.mark.parametrize("way", ["stdio-legacy", "http-legacy"])
@@ -81,11 +84,11 @@ async def test_progress_reaches_the_client_before_the_result(way: str) -> None:
 async def test_questions_of_a_legacy_server_reach_clients_of_both_eras(way: str, mode: Any) -> None:
     asked: list[str] = []
 
-    async def elicit(_: Any, params: Any) -> ElicitResult:
+    async def elicit(context: Any, params: Any) -> ElicitResult:
         asked.append(params.message)
         return ElicitResult(action="accept", content={"confirm": True})
 
-    async def sample(_: Any, params: Any) -> CreateMessageResult:
+    async def sample(context: Any, params: Any) -> CreateMessageResult:
         asked.append(params.messages[0].content.text)
         return CreateMessageResult(role="assistant", model="m", content=TextContent(type="text", text="hi"))
 
@@ -119,19 +122,22 @@ class Asker(ScopedServer):
 async def test_questions_in_rounds_reach_the_client_and_their_answers_the_server() -> None:
     asker, asked = Asker(), []
 
-    async def elicit(_: Any, params: Any) -> ElicitResult:
+    async def elicit(context: Any, params: Any) -> ElicitResult:
         asked.append(params.message)
         return ElicitResult(action="accept", content={"n": len(asked)})
 
     async with hosted(asker) as (host, port):
         config = configured({"trips": {"url": f"http://{host}:{port}/mcp"}})
-        async with Gateway(config).running() as gateway, serving(gateway) as server:
-            async with hosted(server) as (own_host, own_port):
-                url = f"http://{own_host}:{own_port}/mcp"
-                for mode in ("legacy", "auto"):
-                    async with OfficialClient(url, mode=mode, elicitation_callback=elicit) as client:
-                        result = await client.call_tool("trips__book", {"city": "Rome"})
-                        assert result.content[0].text.startswith("Rome {'n': ")  # type: ignore[union-attr]
+        async with (
+            Gateway(config).running() as gateway,
+            serving(gateway) as server,
+            hosted(server) as (own_host, own_port),
+        ):
+            url = f"http://{own_host}:{own_port}/mcp"
+            for mode in ("legacy", "auto"):
+                async with OfficialClient(url, mode=mode, elicitation_callback=elicit) as client:
+                    result = await client.call_tool("trips__book", {"city": "Rome"})
+                    assert result.content[0].text.startswith("Rome {'n': ")  # type: ignore[union-attr]
     assert asked == ["When?", "Sure?"] * 2
     assert asker.begun == 2 * 3  # a call and two rounds, not one more for each round of ours
 

@@ -16,7 +16,7 @@ class Answer(BaseModel):
     confirm: bool
 
 
-def made() -> MCPServer:
+def made() -> MCPServer:  # noqa: C901 - a list of small functions
     """Make the server."""
     server = MCPServer("upstream", instructions="For tests.")
 
