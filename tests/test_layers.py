@@ -61,7 +61,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "audit": {"context", "protocol", *BASE},
     "client": {"context", "protocol", *BASE},
     "adapters": {"retrieval", "server", *PARTS},
-    "cli": {"audit", "evaluation", "server", "retrieval", "telemetry", "testing", *PARTS},
+    "gateway": {"client", "server", *PARTS},
+    "cli": {"audit", "evaluation", "gateway", "server", "retrieval", "telemetry", "testing", *PARTS},
 }
 
 MODULES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))

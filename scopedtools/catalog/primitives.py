@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeAlias, TypeGuard
 
 from scopedtools.protocol.content import PromptMessage, ResourceContents
-from scopedtools.protocol.results import CallResult
+from scopedtools.protocol.results import CallResult, PromptResult, ReadResult
 from scopedtools.types import Parameter
 
 Kind: TypeAlias = Literal["tool", "resource", "template", "prompt"]
@@ -19,10 +19,12 @@ TaskSupport: TypeAlias = Literal["never", "optional", "required"]
 CallTool: TypeAlias = Callable[[Any, bytes], Awaitable[CallResult]]
 """Takes the context and the arguments as JSON."""
 
-ReadResource: TypeAlias = Callable[[Any, str, Mapping[str, str]], Awaitable[list[ResourceContents]]]
+ReadResource: TypeAlias = Callable[
+    [Any, str, Mapping[str, str]], Awaitable[list[ResourceContents] | ReadResult]
+]
 """Takes the context, the URI, and the variables of its template, none for a plain resource."""
 
-GetPrompt: TypeAlias = Callable[[Any, Mapping[str, str]], Awaitable[list[PromptMessage]]]
+GetPrompt: TypeAlias = Callable[[Any, Mapping[str, str]], Awaitable[list[PromptMessage] | PromptResult]]
 """Takes the context and the arguments."""
 
 

@@ -17,7 +17,7 @@ import uvicorn
 
 from scopedtools.cli.audit import STORE_VARIABLE
 from scopedtools.cli.hosting import Hosted, LogFormat, worker
-from scopedtools.cli.target import TargetError, load_server
+from scopedtools.cli.target import CONFIG, TargetError, load_server
 from scopedtools.server import SECRET_VARIABLE, ScopedServer
 
 _GRACE_S: Final = 10
@@ -25,11 +25,14 @@ _GRACE_S: Final = 10
 
 
 def serve(
-    target: Annotated[str, typer.Argument(help="The server, as module:attribute.")],
+    target: Annotated[str | None, typer.Argument(help="The server, as module:attribute.")] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8000,
     workers: Annotated[int, typer.Option(help="Processes that share the port.", min=1)] = 1,
     *,
+    config: Annotated[
+        Path | None, typer.Option(help="Front the mcpServers of a file, instead of a server of your own.")
+    ] = None,
     stdio: Annotated[
         bool, typer.Option("--stdio", help="Serve one client over standard input and output.")
     ] = False,
@@ -46,6 +49,9 @@ def serve(
     log_format: Annotated[LogFormat, typer.Option(help="How lines on standard error look.")] = "text",
 ) -> None:
     """Host a server at http://HOST:PORT/mcp, or over stdio."""
+    if (target is None) == (config is None):
+        raise TargetError("say what to serve: either module:attribute or --config mcp.json")
+    target = target or f"{CONFIG}{config}"
     hosted = Hosted(target, audit, metrics_port, log_format)
     hosted.configure_logs()
     with contextlib.redirect_stdout(sys.stderr):

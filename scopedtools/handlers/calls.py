@@ -115,7 +115,10 @@ class Calls:
         row = cast("Resource | ResourceTemplate", self._catalog.rows[ordinal])
         if row.read is None:
             raise InvalidParamsError(f"{uri!r} is described here and cannot be read", data={"uri": uri})
-        return ReadResult(contents=await row.read(ctx, uri, variables), ttl_ms=0, cache_scope="private")
+        contents = await row.read(ctx, uri, variables)
+        if isinstance(contents, ReadResult):
+            return contents
+        return ReadResult(contents=contents, ttl_ms=0, cache_scope="private")
 
     async def _get_prompt(self, request: Request, ctx: Context) -> Result:
         params = cast("GetPromptParams", request.params)
@@ -126,6 +129,8 @@ class Calls:
         if row.get is None:
             raise InvalidParamsError(f"The prompt {params.name!r} is described here and cannot be filled in")
         messages = await row.get(ctx, params.arguments or {})
+        if isinstance(messages, PromptResult):
+            return messages
         return PromptResult(messages=messages, description=row.description or UNSET)
 
     async def run_tool(self, ctx: Context, name: str, arguments: bytes) -> CallResult:

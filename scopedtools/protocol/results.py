@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal
 
-from msgspec import UNSET, Raw, Struct, UnsetType, field
+from msgspec import UNSET, Raw, Struct, UnsetType, convert, field
 from msgspec.structs import replace
 
 from scopedtools.protocol import meta
@@ -209,12 +209,24 @@ def _simplify(result: Result) -> None:
         result.structured_content = UNSET
         result.content = [_simple(block) for block in result.content]
     elif isinstance(result, PromptResult):
-        result.messages = [PromptMessage(_simple(one.content), one.role) for one in result.messages]
+        result.messages = [_simple_message(one) for one in result.messages]
     elif isinstance(result, ReadResult):
-        result.contents = [replace(held, meta=None) for held in result.contents]
+        result.contents = [_simple_contents(held) for held in result.contents]
+
+
+def _simple_contents(held: ResourceContents) -> ResourceContents:
+    held = convert(held, ResourceContents) if isinstance(held, dict) else held
+    return replace(held, meta=None)
+
+
+def _simple_message(message: PromptMessage) -> PromptMessage:
+    message = convert(message, PromptMessage) if isinstance(message, dict) else message
+    return PromptMessage(_simple(message.content), message.role)
 
 
 def _simple(block: Content) -> Content:
+    if isinstance(block, dict):  # of another server, as it came
+        block = convert(block, Content)
     if isinstance(block, ResourceLink):
         return Text(f"{block.title or block.name}: {block.uri}")
     if isinstance(block, EmbeddedResource):

@@ -1,0 +1,302 @@
+"""One connection to an upstream, on the official client's dispatcher: raw messages in both directions.
+
+Not the client class itself: its models drop what they do not know, and one row that is junk fails a whole
+list. What goes through a gateway has to come out as it went in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, nullcontext
+from typing import Any, Final, Protocol
+
+import anyio
+from anyio.abc import TaskStatus
+from mcp.shared.dispatcher import CallOptions, ProgressFnT
+from mcp.shared.exceptions import MCPError
+from mcp.shared.inbound import (
+    MCP_METHOD_HEADER,
+    MCP_NAME_HEADER,
+    MCP_PROTOCOL_VERSION_HEADER,
+    NAME_BEARING_METHODS,
+    encode_header_value,
+)
+from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
+from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, METHOD_NOT_FOUND, REQUEST_TIMEOUT
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION
+
+from scopedtools.client.unit import UnitOfWork
+from scopedtools.gateway.config import ServerConfig
+from scopedtools.gateway.errors import DownError, RefusedError
+from scopedtools.gateway.http import UNREACHABLE, open_http
+from scopedtools.gateway.process import run_process
+from scopedtools.protocol import meta
+
+_log: Final = logging.getLogger(__name__)
+
+CLIENT_INFO: Final = {"name": "scopedtools-gateway", "version": "0"}
+_PROBE_S: Final = 10.0
+_SESSION_OVER: Final = (-32600, "Session terminated")
+"""What the official transport makes of 404 in a session."""
+
+
+class Asking(Protocol):
+    """A call that is under way, as the upstream may turn to it."""
+
+    @property
+    def asker(self) -> object:
+        """Whose call it is; questions of one asker may go to any of the asker's calls."""
+        ...
+
+    async def ask(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask the client that made the call."""
+        ...
+
+    async def tell(self, method: str, params: Mapping[str, Any]) -> None:
+        """Pass a notification on to it."""
+        ...
+
+
+class Connection:
+    """A connection that has shaken hands.
+
+    Attributes:
+        version: Protocol revision.
+        is_modern: Every request says all there is to know.
+        is_stateful: The server keeps a session for this connection over HTTP.
+        capabilities: What the server can do.
+        info: Its name and version, as it says.
+        closed: Set when nothing can be sent any more.
+    """
+
+    def __init__(self, dispatcher: JSONRPCDispatcher[Any], changed: Callable[[], None]) -> None:
+        self._dispatcher = dispatcher
+        self._changed = changed
+        self._calls: dict[str, Asking] = {}
+        self.version = ""
+        self.is_modern = False
+        self.is_stateful = False
+        self.capabilities: Mapping[str, Any] = {}
+        self.info: Mapping[str, Any] = {}
+        self.closed = asyncio.Event()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether any call is under way."""
+        return bool(self._calls)
+
+    @property
+    def offers_context(self) -> bool:
+        """Whether the server knows our extension."""
+        return meta.declares_context(self.capabilities)
+
+    async def request(
+        self,
+        method: str,
+        params: Mapping[str, Any],
+        *,
+        call: Asking | None = None,
+        headers: Mapping[str, str] | None = None,
+        capabilities: Mapping[str, Any] | None = None,
+        progress: ProgressFnT | None = None,
+        timeout_s: float | None = None,
+    ) -> dict[str, Any]:
+        """Send a request and return its result as it came.
+
+        Args:
+            method: Such as ``tools/call``.
+            params: Its parameters, with ``_meta`` if it has any.
+            call: Whom the server may turn to meanwhile.
+            headers: Further HTTP headers.
+            capabilities: What the client can do, where each request says so.
+            progress: Told how far it is.
+            timeout_s: For the answer; by default the caller sees to it.
+
+        Raises:
+            RefusedError: The server answered with an error.
+            DownError: It gave no answer.
+        """
+        options: CallOptions = {"headers": dict(headers or {})}
+        if progress is not None:
+            options["on_progress"] = progress
+        if timeout_s is not None:
+            options["timeout"] = timeout_s
+        if method in ("initialize", "server/discover"):
+            options["cancel_on_abandon"] = False
+        sent = self._stamped(method, params, capabilities or {}, options["headers"])
+        # Over HTTP a question comes in the stream of the request that it belongs to, and the official
+        # transport runs what comes there in the context of whoever sent the request.
+        unit = UnitOfWork()
+        if call is not None:
+            self._calls[unit.id] = call
+        try:
+            with unit.active() if call is not None else nullcontext():
+                return await self._dispatcher.send_raw_request(method, sent, options)
+        except MCPError as error:
+            raise self._problem(error) from error
+        except (anyio.ClosedResourceError, anyio.BrokenResourceError, RuntimeError, TimeoutError) as error:
+            raise DownError("the connection is closed") from error
+        finally:
+            self._calls.pop(unit.id, None)
+
+    async def notify(self, method: str) -> None:
+        """Send a notification."""
+        headers: dict[str, str] = {MCP_PROTOCOL_VERSION_HEADER: self.version}
+        await self._dispatcher.notify(method, None, {"headers": headers})
+
+    def _stamped(
+        self, method: str, params: Mapping[str, Any], capabilities: Mapping[str, Any], headers: dict[str, str]
+    ) -> dict[str, Any]:
+        if not self.version:
+            return dict(params)
+        headers[MCP_PROTOCOL_VERSION_HEADER] = self.version
+        if not self.is_modern:
+            return dict(params)
+        headers[MCP_METHOD_HEADER] = method
+        name = params.get(NAME_BEARING_METHODS.get(method, ""))
+        if isinstance(name, str):
+            headers[MCP_NAME_HEADER] = encode_header_value(name)
+        own = {meta.PROTOCOL_VERSION: self.version, meta.CLIENT_INFO: CLIENT_INFO}
+        given = params.get("_meta") or {}
+        declared = {**capabilities, **(given.get(meta.CLIENT_CAPABILITIES) or {})}
+        return {**params, "_meta": {**given, **own, meta.CLIENT_CAPABILITIES: declared}}
+
+    def _problem(self, error: MCPError) -> Exception:
+        code, message = error.error.code, error.error.message
+        if code == REQUEST_TIMEOUT and "timed out" in message:
+            return DownError("did not answer in time")
+        if code in (CONNECTION_CLOSED, UNREACHABLE) or (code, message) == _SESSION_OVER:
+            if code != UNREACHABLE:
+                self.closed.set()
+            return DownError(message)
+        return RefusedError(message, code=code, data=error.error.data)
+
+    # From the server
+
+    async def _on_request(self, _: Any, method: str, params: Mapping[str, Any] | None) -> dict[str, Any]:
+        if method == "ping":
+            return {}
+        if method not in ("elicitation/create", "sampling/createMessage", "roots/list"):
+            raise MCPError(METHOD_NOT_FOUND, f"Method not found: {method[:80]}")
+        call = self._call()
+        if call is None:
+            raise MCPError(INTERNAL_ERROR, "It cannot be told which client this is for")
+        try:
+            return await call.ask(method, params or {})
+        except Exception as error:
+            raise MCPError(INTERNAL_ERROR, str(error)) from error
+
+    def _call(self) -> Asking | None:
+        """Return the call that a message belongs to, as far as that can be told."""
+        unit = UnitOfWork.current()
+        if unit is not None and unit.id in self._calls:
+            return self._calls[unit.id]
+        calls = list(self._calls.values())
+        if not calls or any(one.asker != calls[0].asker for one in calls):
+            return None  # the answer of one must not be asked of another
+        return calls[-1]
+
+    async def _on_notify(self, _: Any, method: str, params: Mapping[str, Any] | None) -> None:
+        if method.endswith("/list_changed"):
+            self._changed()
+        elif method == "notifications/message" and (call := self._call()) is not None:
+            await call.tell(method, params or {})
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Read what the server sends until the connection ends."""
+        try:
+            await self._dispatcher.run(self._on_request, self._on_notify, task_status=task_status)
+        finally:
+            self.closed.set()
+
+    # Shaking hands
+
+    async def shake_hands(self, capabilities: Mapping[str, Any], *, legacy: bool) -> None:
+        """Find out what the server is, and begin.
+
+        Args:
+            capabilities: What we declare to a server that keeps sessions.
+            legacy: Do not try the newest revision.
+        """
+        if legacy or not await self._discover():
+            await self._initialize(capabilities)
+
+    async def _discover(self) -> bool:
+        """Ask what the server is; false where it is of an earlier revision."""
+        self.version, self.is_modern = LATEST_MODERN_VERSION, True
+        try:
+            found = await self.request("server/discover", {}, timeout_s=_PROBE_S)
+        except RefusedError:
+            found = {}
+        except DownError:
+            if self.closed.is_set():
+                raise
+            found = {}  # some of the earlier ones do not answer what they do not know
+        versions = found.get("supportedVersions")
+        if isinstance(versions, list) and LATEST_MODERN_VERSION in versions:
+            self._learn(found, (found.get("_meta") or {}).get(meta.SERVER_INFO))
+            return True
+        self.version, self.is_modern = "", False
+        return False
+
+    async def _initialize(self, capabilities: Mapping[str, Any]) -> None:
+        asked = {
+            "protocolVersion": LATEST_HANDSHAKE_VERSION,
+            "capabilities": dict(capabilities),
+            "clientInfo": CLIENT_INFO,
+        }
+        found = await self.request("initialize", asked)
+        version = found.get("protocolVersion")
+        if version not in HANDSHAKE_PROTOCOL_VERSIONS:
+            raise DownError(f"speaks protocol revision {str(version)[:40]!r}, which is not known here")
+        self.version = str(version)
+        self._learn(found, found.get("serverInfo"))
+        await self.notify("notifications/initialized")
+
+    def _learn(self, found: Mapping[str, Any], info: Any) -> None:
+        capabilities = found.get("capabilities")
+        self.capabilities = capabilities if isinstance(capabilities, dict) else {}
+        self.info = info if isinstance(info, dict) else {}
+
+
+@asynccontextmanager
+async def connect(
+    config: ServerConfig,
+    *,
+    capabilities: Mapping[str, Any],
+    legacy: bool = False,
+    changed: Callable[[], None] = lambda: None,
+) -> AsyncIterator[Connection]:
+    """Connect to an upstream.
+
+    Args:
+        config: Which.
+        capabilities: What we declare to a server that keeps sessions.
+        legacy: Do not try the newest revision.
+        changed: Called when the server says that a list changed.
+
+    Raises:
+        DownError: It cannot be reached, or does not shake hands in time; perhaps in a group.
+    """
+    sessions: list[None] = []
+    transport = (
+        run_process(config)
+        if config.command is not None
+        else open_http(config, session_began=lambda: sessions.append(None))
+    )
+    async with transport as (read, write), anyio.create_task_group() as tasks:
+        connection = Connection(JSONRPCDispatcher(read, write), changed)
+        await tasks.start(connection.run)
+        try:
+            async with asyncio.timeout(config.connect_timeout_ms / 1000):
+                await connection.shake_hands(capabilities, legacy=legacy)
+        except TimeoutError as error:
+            raise DownError("did not shake hands in time") from error
+        connection.is_stateful = bool(sessions) and not connection.is_modern
+        try:
+            yield connection
+        finally:
+            connection.closed.set()
+            tasks.cancel_scope.cancel()

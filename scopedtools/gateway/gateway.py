@@ -1,0 +1,168 @@
+"""Many upstream servers as one catalog."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+import anyio
+
+from scopedtools.catalog.catalog import Catalog
+from scopedtools.catalog.primitives import KINDS, Kind, Primitive
+from scopedtools.context.context import Context
+from scopedtools.gateway.approval import Approvals
+from scopedtools.gateway.calls import Calls
+from scopedtools.gateway.config import GatewayConfig
+from scopedtools.gateway.listing import Definitions
+from scopedtools.gateway.names import Names
+from scopedtools.gateway.rows import original_of, rows_of
+from scopedtools.gateway.snapshot import Snapshots
+from scopedtools.gateway.upstream import Upstream
+
+_log: Final = logging.getLogger(__name__)
+
+Changed: TypeAlias = Callable[[Catalog], Awaitable[None]]
+
+
+class Status(NamedTuple):
+    """How an upstream is.
+
+    Attributes:
+        name: Of the server.
+        state: Whether it is there.
+        problem: Why it is not, or ``""``.
+        rows: How many rows of each kind are known, whether served or not.
+    """
+
+    name: str
+    state: Literal["connecting", "up", "down"]
+    problem: str
+    rows: Mapping[Kind, int]
+
+
+class Gateway:
+    """Holds the upstreams of a configuration.
+
+    ::
+
+        gateway = Gateway(GatewayConfig.read("mcp.json"))
+        async with gateway.running(changed):
+            ...
+
+    Args:
+        config: Which servers, or the path of a configuration file.
+        reserved: Rows that stand beside those of the upstreams, whose names are taken.
+        known: What servers have, by name, where that is known better than from the last start.
+
+    Raises:
+        ConfigError: The configuration is wrong.
+    """
+
+    def __init__(
+        self,
+        config: GatewayConfig | str | Path,
+        *,
+        reserved: Iterable[Primitive] = (),
+        known: Mapping[str, Definitions] = MappingProxyType({}),
+    ) -> None:
+        self.config = config if isinstance(config, GatewayConfig) else GatewayConfig.read(config)
+        for warning in self.config.warnings:
+            _log.warning("%s", warning)
+        self._names = Names()
+        for row in reserved:
+            self._names.reserve(row.kind, row.identity)
+        self._approvals = Approvals(self.config.approval)
+        self._snapshots = Snapshots(self.config.state_dir)
+        self._news = asyncio.Event()
+        self._upstreams = {
+            one.name: Upstream(one, known.get(one.name) or self._snapshots.read(one), self._changed)
+            for one in self.config.servers
+        }
+        self._calls = {name: Calls(one) for name, one in self._upstreams.items()}
+        self._catalog = self._assemble()
+
+    @property
+    def catalog(self) -> Catalog:
+        """What the upstreams have, as last known."""
+        return self._catalog
+
+    @property
+    def definitions(self) -> Mapping[str, Definitions]:
+        """What each server has, as last known, cleaned."""
+        return {name: one.definitions for name, one in self._upstreams.items()}
+
+    @property
+    def status(self) -> tuple[Status, ...]:
+        """How each upstream is."""
+        return tuple(
+            Status(name, one.state, one.problem, {kind: len(one.definitions[kind]) for kind in KINDS})
+            for name, one in self._upstreams.items()
+        )
+
+    @asynccontextmanager
+    async def running(self, changed: Changed | None = None) -> AsyncIterator[Gateway]:
+        """Connect to all upstreams side by side, and keep it so.
+
+        It begins when each was listed or could not be, or when `GatewayConfig.startup_timeout_ms` is over.
+
+        Args:
+            changed: Told each catalog that is another than the one before.
+        """
+        # Tasks of their own: what goes wrong in one is its own, and so is what goes wrong in the block.
+        tasks = [asyncio.create_task(upstream.run()) for upstream in self._upstreams.values()]
+        try:
+            with anyio.move_on_after(self.config.startup_timeout_ms / 1000):
+                for upstream in self._upstreams.values():
+                    await upstream.settled.wait()
+            if self._news.is_set():
+                await self._tell(changed)
+            tasks.append(asyncio.create_task(self._follow(changed)))
+            yield self
+        finally:
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks)
+
+    async def complete(
+        self, ctx: Context, row: Primitive, argument: str, value: str, filled: Mapping[str, str]
+    ) -> Sequence[str]:
+        """Return what an argument of a prompt, or a variable of a template, may be."""
+        calls = self._calls.get(row.group)
+        return [] if calls is None else await calls.complete(ctx, original_of(row), argument, value, filled)
+
+    def _changed(self, upstream: Upstream) -> None:
+        self._snapshots.write(upstream.config, upstream.definitions)
+        self._news.set()
+
+    async def _follow(self, changed: Changed | None) -> None:
+        while True:
+            await self._news.wait()
+            await self._tell(changed)
+
+    async def _tell(self, changed: Changed | None) -> None:
+        self._news.clear()
+        catalog = self._assemble()
+        if catalog.version == self._catalog.version:
+            return
+        self._catalog = catalog
+        if changed is None:
+            return
+        try:
+            await changed(catalog)
+        except Exception:  # noqa: BLE001 - the upstreams go on, and the next change is told again
+            _log.exception("a changed catalog was not taken")
+
+    def _assemble(self) -> Catalog:
+        return Catalog(row for name in self._upstreams for row in self._rows(name))
+
+    def _rows(self, name: str) -> Iterator[Primitive]:
+        upstream = self._upstreams[name]
+        for kind in KINDS:
+            admitted = self._approvals.admitted(name, kind, upstream.definitions[kind])
+            yield from rows_of(upstream.config, kind, admitted, names=self._names, caller=self._calls[name])

@@ -1,0 +1,102 @@
+"""An upstream behind an HTTP endpoint: the official transport, over a client that has bounds."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import httpx2
+from mcp.client.streamable_http import streamable_http_client
+
+from scopedtools.gateway.config import ServerConfig
+
+UNREACHABLE: Final = -31000
+"""JSON-RPC code, outside the range of the protocol, of an answer that came from here: there was none."""
+
+_END_S: Final = 5.0
+_SESSION: Final = "mcp-session-id"
+
+
+@asynccontextmanager
+async def open_http(
+    config: ServerConfig, *, session_began: Callable[[], None]
+) -> AsyncIterator[tuple[Any, Any]]:
+    """Open the official transport.
+
+    Args:
+        config: Of a server with a URL.
+        session_began: Called when the server begins a session.
+
+    Yields:
+        Streams of messages from and to the server.
+    """
+    if config.url is None:
+        raise ValueError(f"{config.name} has no url")
+    # No deadline for reading: streams of notifications are silent for hours. Requests have their own.
+    timeout = httpx2.Timeout(config.connect_timeout_ms / 1000, read=None, pool=None)
+    # Bodies as they are: a few bytes may unpack to gigabytes.
+    headers = {"accept-encoding": "identity", **config.headers}
+    limit = config.limits.max_message_bytes
+    async with (
+        _Client(limit, session_began, timeout=timeout, headers=headers) as client,
+        streamable_http_client(config.url, http_client=client, max_sse_event_size=limit) as streams,
+    ):
+        yield streams
+
+
+class _Client(httpx2.AsyncClient):
+    """An HTTP client whose failures are answers: in the official transport one would end all requests."""
+
+    def __init__(self, max_bytes: int, session_began: Callable[[], None], **options: Any) -> None:
+        super().__init__(**options)
+        self._max_bytes = max_bytes
+        self._session_began = session_began
+
+    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        if request.method == "DELETE":  # the end of a session must not wait for a server that is stuck
+            request.extensions["timeout"] = httpx2.Timeout(_END_S).as_dict()
+        try:
+            response = await super().send(request, **options)
+        except httpx2.TransportError as error:
+            # Its message may have the URL, and that a credential.
+            return _failure(request, f"cannot be reached ({type(error).__name__})")
+        if response.headers.get("content-encoding", "identity") != "identity":
+            await response.aclose()
+            return _failure(request, "packs its answers, though it was asked not to")
+        if response.status_code in (401, 403):
+            await response.aclose()
+            return _failure(request, f"refused the gateway's credentials (HTTP {response.status_code})")
+        if _SESSION in response.headers and request.method == "POST":
+            self._session_began()
+        is_events = response.headers.get("content-type", "").startswith("text/event-stream")
+        if not is_events and not response.is_closed:
+            response.stream = _Bounded(response.stream, self._max_bytes)
+        return response
+
+
+class _Bounded(httpx2.AsyncByteStream):
+    """A body of so many bytes at most; whatever goes wrong in it, the official transport expects."""
+
+    def __init__(self, inner: Any, max_bytes: int) -> None:
+        self._inner = inner
+        self._max_bytes = max_bytes
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        try:
+            async for chunk in self._inner:
+                size += len(chunk)
+                if size > self._max_bytes:
+                    raise httpx2.StreamError(f"the answer has more than {self._max_bytes} bytes")
+                yield chunk
+        except httpx2.TransportError as error:
+            raise httpx2.StreamError(f"the answer broke off ({type(error).__name__})") from error
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+def _failure(request: httpx2.Request, problem: str) -> httpx2.Response:
+    error = {"code": UNREACHABLE, "message": problem}
+    return httpx2.Response(502, json={"jsonrpc": "2.0", "id": None, "error": error}, request=request)

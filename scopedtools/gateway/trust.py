@@ -1,0 +1,151 @@
+"""Definitions from upstream are data of somebody else: bounded, cleaned, and never followed anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from scopedtools.catalog.primitives import Kind
+from scopedtools.exceptions import DefinitionError
+from scopedtools.gateway.config import Limits
+from scopedtools.protocol.mirrors import mirrored_parameters
+
+IDENTITY: Final[Mapping[Kind, str]] = {
+    "tool": "name",
+    "resource": "uri",
+    "template": "uriTemplate",
+    "prompt": "name",
+}
+
+_URI_CHARACTERS: Final = 2048
+_TITLE_CHARACTERS: Final = 1000
+_DEPTH: Final = 64
+_REFERENCES: Final = ("$ref", "$dynamicRef", "$recursiveRef")
+_TEXTS: Final = frozenset({"title", "description", "$comment"})
+_BIDI: Final = re.compile(
+    "[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\U000e0000-\U000e007f]"
+)
+"""What turns the direction of text or does not show, and so hides what a person should see."""
+
+
+class UnusableError(ValueError):
+    """A definition that is left out; the message says why, without repeating what it holds."""
+
+
+def clean(kind: Kind, definition: Any, limits: Limits) -> dict[str, Any]:
+    """Return a definition as it may go on.
+
+    Args:
+        kind: Of the row.
+        definition: As the upstream sent it.
+        limits: What is too much.
+
+    Raises:
+        UnusableError: It is malformed or too large.
+    """
+    if not isinstance(definition, dict):
+        raise UnusableError("is no object")
+    _require_size(definition, limits)
+    name, identity = definition.get("name"), definition.get(IDENTITY[kind])
+    if not isinstance(name, str) or not name or not isinstance(identity, str) or not identity:
+        raise UnusableError("has no name or no URI")
+    if len(name) > limits.max_name_chars or len(identity) > _URI_CHARACTERS:
+        raise UnusableError("has a name or a URI that is too long")
+    if visible(identity) != identity:
+        raise UnusableError("has characters in its name or URI that cannot be seen")
+    cleaned = dict(definition) | {"name": visible(name)}
+    cleaned["description"] = _text(definition.get("description"), limits.max_description_chars)
+    cleaned["title"] = _text(definition.get("title"), _TITLE_CHARACTERS)
+    cleaned = {key: value for key, value in cleaned.items() if value is not None}
+    if kind == "tool":
+        _clean_schemas(cleaned, limits)
+    if kind == "prompt":
+        cleaned["arguments"] = _arguments(definition.get("arguments"), limits)
+    for key in ("annotations", "_meta"):
+        if key in cleaned and not isinstance(cleaned[key], dict):
+            del cleaned[key]
+    if not isinstance(cleaned.get("icons", []), list):
+        del cleaned["icons"]
+    return cleaned
+
+
+def _require_size(definition: Mapping[str, Any], limits: Limits) -> None:
+    try:
+        size = len(msgspec.json.encode(definition))
+    except (RecursionError, ValueError, TypeError) as error:
+        raise UnusableError("cannot be written down as JSON") from error
+    if size > limits.max_definition_bytes:
+        raise UnusableError(f"has {size} bytes, {limits.max_definition_bytes} may be")
+
+
+def _clean_schemas(tool: dict[str, Any], limits: Limits) -> None:
+    given = tool.get("inputSchema")
+    if given is not None and not isinstance(given, dict):
+        raise UnusableError("has an inputSchema that is no object")
+    schema = _schema(given or {}, limits, 0)
+    tool["inputSchema"] = schema if schema.get("type") == "object" else {**schema, "type": "object"}
+    try:
+        mirrored_parameters(tool["inputSchema"], where="it")
+    except DefinitionError as error:
+        raise UnusableError("marks its arguments with x-mcp-header wrongly") from error
+    output = tool.get("outputSchema")
+    if isinstance(output, dict):
+        tool["outputSchema"] = _schema(output, limits, 0)
+    else:
+        tool.pop("outputSchema", None)
+
+
+def _schema(schema: Any, limits: Limits, depth: int) -> Any:
+    """Return a schema without references that lead out of it, and with texts that can be read."""
+    if depth > _DEPTH:
+        raise UnusableError(f"has a schema more than {_DEPTH} levels deep")
+    if isinstance(schema, list):
+        return [_schema(one, limits, depth + 1) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    cleaned: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key in _REFERENCES and isinstance(value, str) and not value.startswith("#"):
+            continue  # what stands elsewhere is not fetched, neither by us nor by those who get this
+        if key in _TEXTS and isinstance(value, str):
+            cleaned[key] = _text(value, limits.max_description_chars)
+        else:
+            cleaned[key] = _schema(value, limits, depth + 1)
+    return cleaned
+
+
+def _arguments(given: Any, limits: Limits) -> list[dict[str, Any]]:
+    if not isinstance(given, list):
+        return []
+    usable = [one for one in given if isinstance(one, dict) and isinstance(one.get("name"), str)]
+    return [
+        one | {"description": _text(one["description"], limits.max_description_chars)}
+        if isinstance(one.get("description"), str)
+        else {key: value for key, value in one.items() if key != "description"}
+        for one in usable
+    ]
+
+
+def visible(text: str) -> str:
+    """Return a text without control characters and without such as hide or turn other characters."""
+    text = _BIDI.sub("", text)
+    return "".join(one for one in text if one in "\n\t" or unicodedata.category(one) not in ("Cc", "Cs"))
+
+
+def _text(value: Any, limit: int) -> str | None:
+    if not isinstance(value, str):
+        return None
+    text = visible(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def digest(definition: Mapping[str, Any]) -> str:
+    """Return what tells two definitions apart; equal wherever it is computed."""
+    canonical = json.dumps(definition, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()

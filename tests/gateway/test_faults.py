@@ -1,0 +1,217 @@
+"""A server that is broken harms neither the others nor the list."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from scopedtools import ScopedServer
+from scopedtools.catalog.catalog import Catalog
+from scopedtools.gateway import Gateway
+from scopedtools.testing import Client
+from tests.gateway.fronted import configured, described, serving, stdio, text, until
+
+pytestmark = pytest.mark.anyio
+
+FAULTY: Final = str(Path(__file__).with_name("faulty_server.py"))
+
+
+def faulty(case: str, *arguments: str, **options: Any) -> dict[str, Any]:
+    return {"command": sys.executable, "args": [FAULTY, case, *arguments], "protocol": "legacy"} | options
+
+
+def state(gateway: Gateway, name: str) -> str:
+    return next(one.state for one in gateway.status if one.name == name)
+
+
+def names(gateway: Gateway) -> set[str]:
+    return {row.name for row in gateway.catalog.of("tool")}
+
+
+def alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+async def works(client: Client) -> bool:
+    return (await client.call_tool("good__add", a=1, b=2)).get("structuredContent") == {"result": 3}
+
+
+async def test_a_server_that_is_down_at_the_start_leaves_the_others_as_they_are() -> None:
+    config = configured(
+        {
+            "gone": {"command": "/no/such/program"},
+            "nobody": {"url": "http://127.0.0.1:9/mcp"},
+            "good": stdio(),
+        }
+    )
+    async with Gateway(config).running() as gateway, serving(gateway) as server, Client(server) as client:
+        assert [one.state for one in gateway.status] == ["down", "down", "up"]
+        assert "cannot start '/no/such/program'" in gateway.status[0].problem
+        assert "cannot be reached" in gateway.status[1].problem
+        assert await works(client)
+
+
+async def test_rows_of_the_last_start_are_there_while_their_server_is_down(tmp_path: Path) -> None:
+    options = {"state_dir": str(tmp_path)}
+    script = tmp_path / "server.py"
+    shutil.copy(FAULTY, script)
+    described_server = {"command": sys.executable, "args": [str(script), "plain"], "protocol": "legacy"}
+    async with Gateway(configured({"one": described_server}, **options)).running() as gateway:
+        known = names(gateway)
+    script.unlink()
+    gateway = Gateway(configured({"one": described_server}, **options))
+    assert names(gateway) == known == {"one__fine", "one__other"}
+    async with gateway.running(), serving(gateway) as server, Client(server) as client:
+        result = await client.call_tool("one__fine")
+        assert result["isError"] is True
+        assert "'one' is down" in text(result)
+
+
+async def test_a_server_that_is_killed_keeps_its_rows_and_is_started_again() -> None:
+    config = configured({"bad": stdio(), "good": stdio()})
+    async with Gateway(config).running() as gateway, serving(gateway) as server, Client(server) as client:
+        before = names(gateway)
+        process = (await client.call_tool("bad__seen"))["structuredContent"]["pid"]
+        os.kill(process, signal.SIGKILL)
+        await until(lambda: state(gateway, "bad") == "down")
+        result = await client.call_tool("bad__add", a=1, b=1)
+        assert result["isError"] is True or result["structuredContent"] == {"result": 2}
+        assert await works(client)
+        await until(lambda: state(gateway, "bad") == "up")
+        assert (await client.call_tool("bad__seen"))["structuredContent"]["pid"] != process
+        assert names(gateway) == before
+
+
+async def test_a_server_that_dies_of_a_call_fails_that_call_alone() -> None:
+    config = configured({"bad": faulty("dies"), "good": stdio()})
+    async with Gateway(config).running() as gateway, serving(gateway) as server, Client(server) as client:
+        result = await client.call_tool("bad__fine")
+        assert result["isError"] is True
+        assert "down" in text(result)
+        assert await works(client)
+        await until(lambda: state(gateway, "bad") == "up")
+
+
+async def test_a_server_that_is_frozen_answers_errors_in_time_and_is_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("scopedtools.gateway.upstream._PROBE_S", 0.5)
+    config = configured({"bad": faulty("plain", timeout_ms=500), "good": stdio()})
+    async with Gateway(config).running() as gateway, serving(gateway) as server, Client(server) as client:
+        process = int(text(await client.call_tool("bad__fine")).split()[1])
+        os.kill(process, signal.SIGSTOP)
+        result = await client.call_tool("bad__fine")
+        assert "did not answer in time" in text(result)
+        assert await works(client)
+        assert {"bad__fine", "bad__other"} <= names(gateway)
+        await until(lambda: not alive(process))
+        await until(lambda: state(gateway, "bad") == "up")
+        assert int(text(await client.call_tool("bad__fine")).split()[1]) != process
+
+
+async def test_a_server_that_never_speaks_does_not_hold_up_the_start() -> None:
+    config = configured({"bad": faulty("silent"), "good": stdio()}, startup_timeout_ms=3000)
+    began = time.monotonic()
+    async with Gateway(config).running() as gateway, serving(gateway) as server, Client(server) as client:
+        assert time.monotonic() - began < 10
+        assert state(gateway, "bad") == "connecting"
+        assert await works(client)
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        ("huge-schema", set()),
+        ("large-schema", {"bad__fine"}),
+        ("junk-rows", {"bad__fine"}),
+        ("chatter", {"bad__fine", "bad__other"}),
+        ("noisy", {"bad__fine", "bad__other"}),
+        ("junk-results", {"bad__fine", "bad__other"}),
+        ("huge-results", {"bad__fine", "bad__other"}),
+    ],
+)
+async def test_junk_is_left_out_and_the_rest_works(case: str, expected: set[str]) -> None:
+    config = configured({"bad": faulty(case), "good": stdio()})
+    async with Gateway(config).running() as gateway, serving(gateway) as server, Client(server) as client:
+        assert {name for name in names(gateway) if name.startswith("bad")} == expected
+        assert await works(client)
+        if case in ("junk-results", "huge-results"):
+            assert (await client.call_tool("bad__fine"))["isError"] is True
+        elif expected:
+            assert text(await client.call_tool("bad__fine")).startswith("fine")
+
+
+async def test_texts_are_cleaned_and_references_to_elsewhere_dropped() -> None:
+    async with Gateway(configured({"bad": faulty("dirty-texts")})).running() as gateway:
+        tool = gateway.catalog.rows[0].wire()
+    assert tool["description"].startswith("ABCd")
+    assert len(tool["description"]) <= 16_384
+    properties = tool["inputSchema"]["properties"]
+    assert properties == {"a": {"description": "odd[31m"}, "b": {"$ref": "#/$defs/b"}}
+
+
+async def test_a_server_may_have_five_thousand_tools() -> None:
+    config = configured({"big": faulty("five-thousand"), "good": stdio()})
+    async with Gateway(config).running() as gateway, serving(gateway) as server, Client(server) as client:
+        assert len(gateway.catalog) > 5000
+        assert text(await client.call_tool("big__tool_4999")).startswith("tool_4999")
+        assert await works(client)
+
+
+async def test_a_tool_that_is_renamed_is_known_by_its_new_name_alone(tmp_path: Path) -> None:
+    told: list[Catalog] = []
+
+    async def changed(catalog: Catalog) -> None:
+        told.append(catalog)
+
+    config = configured({"bad": faulty("renames", str(tmp_path / "mark"))})
+    async with Gateway(config).running(changed) as gateway:
+        server = ScopedServer(catalog=gateway.catalog)
+        async with Client(server) as client:
+            await client.call_tool("bad__fine")
+        await until(lambda: names(gateway) == {"bad__renamed"})
+    assert [row.name for row in told[-1].rows] == ["bad__renamed"]
+
+
+async def test_what_a_server_started_ends_with_it(tmp_path: Path) -> None:
+    mark = tmp_path / "child"
+    async with Gateway(configured({"bad": faulty("parent", str(mark))})).running():
+        child = int(mark.read_text())
+        assert alive(child)
+    try:
+        await until(lambda: not alive(child))
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+
+
+async def test_an_endpoint_that_goes_away_keeps_its_rows_and_comes_back() -> None:
+    async with described("http") as reachable:
+        gateway = Gateway(configured({"up": reachable, "good": stdio()}))
+        async with gateway.running(), serving(gateway) as server, Client(server) as client:
+            assert (await client.call_tool("up__add", a=1, b=2))["structuredContent"] == {"result": 3}
+            assert await works(client)
+            before = names(gateway)
+        assert names(gateway) == before
+
+
+async def test_many_calls_at_once_have_their_own_answers() -> None:
+    async with (
+        Gateway(configured({"good": stdio()})).running() as gateway,
+        serving(gateway) as server,
+        Client(server) as client,
+    ):
+        results = await asyncio.gather(*(client.call_tool("good__add", a=one, b=0) for one in range(50)))
+    assert [one["structuredContent"]["result"] for one in results] == list(range(50))
