@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -113,3 +114,19 @@ async def test_scopes_of_the_new_rows_are_asked_for() -> None:
         assert refused.value.status == 403
         await shop.update(goods())
         await client.call_tool("find_invoice")
+
+
+async def test_a_search_that_comes_too_late_for_the_selector_says_so_and_takes_it_from_nobody() -> None:
+    selector = Gated()
+    shop = Shop(selector, catalog=goods(NAMES[:5]))
+    async with Client(shop, context="a") as client:
+        shop.gate.clear()
+        late = asyncio.create_task(client.call_tool("search_tools", query="invoice"))
+        await shop.entered.wait()
+        await shop.update(goods())
+        shop.gate.set()
+        said = (await late)["content"][0]["text"]
+        assert said == "The catalog was replaced, try again"
+        found = await client.call_tool("search_tools", query="export archive", limit=1)
+        assert [row["name"] for row in found["structuredContent"]["tools"]] == ["export_archive"]
+        assert selector.rows == [len(shop.catalog)]

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import msgspec
 import pytest
 from anyio.lowlevel import checkpoint
 
@@ -352,41 +349,3 @@ async def test_a_catalog_that_comes_while_the_first_is_prepared_does_not_wait_fo
         assert await calling(client) == {"new"}
         selector.prepared.set()
         assert await listing(client) == {"new"}
-
-
-# What goes with a catalog
-
-
-async def test_a_catalog_that_was_replaced_goes_although_somebody_listens_since_then() -> None:
-    shop = Shop()
-    async with shop, connected(shop) as client, Client(shop, context="a", intent=INTENT) as other:
-        await client.ask("initialize", {"protocolVersion": "2025-11-25"})
-        listen = {"_meta": ENVELOPE, "notifications": {"toolsListChanged": True}}
-        client.send("subscriptions/listen", listen, 9)
-        assert (await client.read())["method"] == "notifications/subscriptions/acknowledged"
-        await shown(other)
-        await shop.update(goods(note="old"))  # the first selector is the test's
-        assert {(await client.read())["method"] for _ in range(2)} == {"notifications/tools/list_changed"}
-        await shown(other)
-        old = weakref.ref(await shop._updates.edition.selection.ready())
-        edition, catalog = weakref.ref(shop._updates.edition), weakref.ref(shop.catalog)
-        await shop.update(goods(note="new"))
-        assert {(await client.read())["method"] for _ in range(2)} == {"notifications/tools/list_changed"}
-        assert old() is None  # at once: it holds the vectors
-        gc.collect()
-        assert (edition(), catalog()) == (None, None)
-
-
-async def test_tools_of_the_new_catalog_check_the_headers_that_mirror_their_arguments() -> None:
-    schema = {
-        "type": "object",
-        "properties": {"room": {"type": "string", "x-mcp-header": "Room"}},
-    }
-    shop = Shop(catalog=goods(["enter"]))
-    headers = {"Mcp-Param-Room": "red"}
-    async with Client(shop, headers=headers) as client:
-        await client.call_tool("enter", room="blue")
-        await shop.update(goods(["enter"], input_schema=schema))
-        with pytest.raises(WireError):
-            await client.call_tool("enter", room="blue")
-        assert msgspec.json.encode(await client.call_tool("enter", room="red"))
