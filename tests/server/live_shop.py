@@ -9,27 +9,29 @@ from typing import Any, Final
 from scopedtools import Catalog, Context, ScopedServer, View, tool
 from scopedtools.assembly import SEARCH_TOOLS
 from scopedtools.catalog.convert import text_result
-from scopedtools.catalog.primitives import Tool
+from scopedtools.catalog.primitives import CallTool, Tool
 from scopedtools.protocol.results import CallResult
 from scopedtools.retrieval import HybridSelector
 from scopedtools.testing import Client, HashingEncoder
 from scopedtools.types import Describable, Selector
 from tests.context.office import NOUNS, PIN, VERBS, Words, of
 
-__all__ = ["NOUNS", "PIN", "VERBS", "Counting", "Gated", "Shop", "Words", "goods", "of", "shown"]
+__all__ = ["NOUNS", "PIN", "VERBS", "Gated", "Shop", "Words", "goods", "of", "shown"]
 
 NAMES: Final = tuple(name for noun in NOUNS for name in of(noun))
 """Of the sixty tools that a shop begins with."""
 
 
-def good(name: str, note: str = "", **fields: Any) -> Tool:
+def good(name: str, note: str = "", *, call: CallTool | None = None, **fields: Any) -> Tool:
     """Make a tool that answers with a note."""
 
-    async def call(_ctx: Any, _arguments: bytes) -> CallResult:
+    async def noted(_ctx: Any, _arguments: bytes) -> CallResult:
         return text_result(f"{name} {note}")
 
+    if call is None:
+        call = noted
     said = " the ".join(name.split("_")).capitalize()
-    return Tool(**{"name": name, "description": f"{said}. {note}".strip(), "call": call} | fields)
+    return Tool(name=name, description=f"{said}. {note}".strip(), call=call, **fields)
 
 
 def goods(names: Iterable[str] = NAMES, note: str = "", **fields: Any) -> Catalog:
@@ -42,20 +44,8 @@ def changed(names: Iterable[str] = NAMES, **notes: str) -> Catalog:
     return Catalog(good(name, notes.get(name, "")) for name in names)
 
 
-class Counting(HashingEncoder):
-    """Remembers what it encoded."""
-
-    def __init__(self) -> None:
-        super().__init__(64)
-        self.documents: list[str] = []
-
-    def encode_documents(self, texts: Sequence[str]) -> Any:
-        self.documents += texts
-        return super().encode_documents(texts)
-
-
 class Gated(Words):
-    """A selector that knows one catalog at a time, whose preparation waits or fails where the test says so."""
+    """Knows one catalog at a time; its preparation waits or fails where the test says so."""
 
     def __init__(self) -> None:
         super().__init__()

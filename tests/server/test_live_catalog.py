@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-import msgspec
 import pytest
 from anyio.lowlevel import checkpoint
 
 from scopedtools import Catalog, ScopedServer, ViewSettings
-from scopedtools.catalog.primitives import Tool
+from scopedtools.catalog.convert import text_result
 from scopedtools.exceptions import DefinitionError
 from scopedtools.protocol import meta
+from scopedtools.protocol.results import CallResult
+from scopedtools.retrieval import HybridSelector
 from scopedtools.testing import Client, WireError
 from tests.hosting import hosted
+from tests.retrieval.rows import CountingEncoder
 from tests.server.live_shop import NAMES, Gated, Shop, Words, changed, good, goods, notes, shown
-from tests.tasks.kitchen import Kitchen
 from tests.transports.test_stdio_transport import connected
 from tests.wire.exchange import ENVELOPE
 
@@ -30,6 +29,9 @@ INTENT = "create invoice and cancel hotel"
 
 def said(result: dict[str, Any]) -> str:
     return str(result["content"][0]["text"])
+
+
+Ask = Callable[[Client], Coroutine[Any, Any, set[str]]]
 
 
 async def listing(client: Client) -> set[str]:
@@ -55,7 +57,7 @@ ASKING = [listing, searching, calling, calling_through]
 
 @pytest.mark.parametrize("ask", ASKING)
 async def test_a_request_under_way_finishes_on_the_catalog_that_it_began_with(
-    ask: Callable[[Client], Awaitable[set[str]]],
+    ask: Ask,
 ) -> None:
     shop = Shop(catalog=goods(note="old"))
     async with Client(shop, context="a", intent=INTENT) as client:
@@ -74,7 +76,7 @@ async def test_under_a_stream_of_updates_no_request_fails_or_sees_two_catalogs()
     last: dict[str, int] = {}
     done = asyncio.Event()
 
-    async def keep(context: str, ask: Callable[[Client], Awaitable[set[str]]], growth: bool) -> int:
+    async def keep(context: str, ask: Ask, *, growth: bool) -> int:
         times = 0
         async with Client(shop, context=context, intent=INTENT, growth=growth) as client:
             while not done.is_set() or not times:
@@ -87,7 +89,7 @@ async def test_under_a_stream_of_updates_no_request_fails_or_sees_two_catalogs()
 
     async with shop:
         asking = [
-            asyncio.create_task(keep(f"{ask.__name__} {growth}".replace(" ", "-"), ask, growth))
+            asyncio.create_task(keep(f"{ask.__name__} {growth}".replace(" ", "-"), ask, growth=growth))
             for ask in ASKING
             for growth in (False, True)
         ]
@@ -103,10 +105,7 @@ async def test_over_http_a_list_is_of_one_catalog_while_many_are_put() -> None:
         updating = asyncio.create_task(_updates(shop, 12))
         while not updating.done():
             await asyncio.gather(*(calling(client) for _ in range(4)))
-            rows = (await client.request("tools/call", name="search_tools", arguments={"query": "find visa"}))[
-                "structuredContent"
-            ]["tools"]
-            assert len({row["description"].partition(". ")[2] for row in rows}) == 1
+            assert len(await searching(client)) == 1
         await updating
         assert await calling(client) == {"12"}
 
@@ -139,6 +138,22 @@ async def test_rows_of_the_class_stay_and_given_rows_are_replaced() -> None:
         assert [row.name for row in shop.catalog.rows] == ["search_tools", "call_tool", "help", "find_book"]
 
 
+async def test_an_update_encodes_nothing_but_what_is_new() -> None:
+    encoder = CountingEncoder()
+    shop = Shop(HybridSelector(encoder))
+    async with Client(shop, context="a", intent=INTENT) as client:
+        await shown(client)
+        assert len(encoder.documents) == len(shop.catalog)
+        encoder.documents.clear()
+        await shop.update(changed(["paint_visa", *reversed(NAMES)], find_invoice="Slowly."))
+        new = ["find invoice: Find the invoice. Slowly.", "paint visa: Paint the visa."]
+        assert sorted(encoder.documents) == new
+        encoder.documents.clear()
+        await shop.update(goods(["paint_visa", *NAMES[5:]]))
+        await shop.update(goods(["paint_visa", *NAMES[5:]]))
+        assert encoder.documents == []
+
+
 async def test_search_tools_say_what_kinds_there_are_now() -> None:
     class Open(ScopedServer):
         """Everybody may use everything."""
@@ -153,10 +168,10 @@ async def test_search_tools_say_what_kinds_there_are_now() -> None:
 async def test_a_call_that_takes_long_finishes_although_its_tool_is_gone() -> None:
     gate, entered = asyncio.Event(), asyncio.Event()
 
-    async def wait(_ctx: Any, _arguments: bytes) -> Any:
+    async def wait(_ctx: Any, _arguments: bytes) -> CallResult:
         entered.set()
         await gate.wait()
-        return await good("wait", "waited").call(_ctx, _arguments)  # type: ignore[misc]
+        return text_result("waited")
 
     shop = Shop(catalog=Catalog([*goods().rows, good("wait", call=wait)]))
     async with Client(shop, context="a", growth=True) as client:
@@ -166,24 +181,19 @@ async def test_a_call_that_takes_long_finishes_although_its_tool_is_gone() -> No
         with pytest.raises(WireError, match="Unknown tool"):
             await client.call_tool("wait")
         gate.set()
-        assert said(await waiting) == "wait waited"
+        assert said(await waiting) == "waited"
 
 
 async def test_a_task_under_way_is_there_to_be_asked_for_and_finishes() -> None:
-    class Plain(Kitchen):
-        bake = roast = burn = fill = None  # type: ignore[assignment]
-
-    rows = [row for row in Kitchen().catalog.rows if row.name == "bake"]
     begun = asyncio.Event()
     gate = asyncio.Event()
 
-    async def bake(ctx: Any, _arguments: bytes) -> Any:
+    async def bake(ctx: Any, _arguments: bytes) -> CallResult:
         await ctx.detach()
         begun.set()
         await gate.wait()
-        return await good("bake", "baked").call(ctx, b"{}")  # type: ignore[misc]
+        return text_result("bread")
 
-    assert isinstance(rows[0], Tool)
     kitchen = ScopedServer(catalog=Catalog([good("bake", call=bake, task="optional")]))
     async with Client(kitchen, tasks=True) as client:
         task = (await client.call_tool("bake"))["taskId"]
@@ -194,7 +204,7 @@ async def test_a_task_under_way_is_there_to_be_asked_for_and_finishes() -> None:
         async with asyncio.timeout(10):
             while (ended := await client.request("tasks/get", taskId=task))["status"] == "working":
                 await checkpoint()
-        assert said(ended["result"]) == "bake baked"
+        assert said(ended["result"]) == "bread"
 
 
 async def test_a_cursor_of_another_list_is_refused_and_one_of_the_same_is_not() -> None:
@@ -282,7 +292,7 @@ async def test_an_update_that_is_given_up_changes_nothing() -> None:
         assert [row["name"] for row in found["structuredContent"]["tools"]] == ["create_visa"]
 
 
-async def test_while_a_selector_of_one_catalog_is_prepared_anew_lists_do_without_and_searches_say_so() -> None:
+async def test_while_a_selector_of_one_catalog_is_prepared_anew_lists_do_without_it() -> None:
     selector = Gated()
     shop = Shop(selector)
     async with Client(shop, context="a", intent="invoice") as client, Client(shop, context="b") as other:
@@ -339,41 +349,3 @@ async def test_a_catalog_that_comes_while_the_first_is_prepared_does_not_wait_fo
         assert await calling(client) == {"new"}
         selector.prepared.set()
         assert await listing(client) == {"new"}
-
-
-# What goes with a catalog
-
-
-async def test_a_catalog_that_was_replaced_goes_although_somebody_listens_since_then() -> None:
-    shop = Shop()
-    async with shop, connected(shop) as client, Client(shop, context="a", intent=INTENT) as other:
-        await client.ask("initialize", {"protocolVersion": "2025-11-25"})
-        listen = {"_meta": ENVELOPE, "notifications": {"toolsListChanged": True}}
-        client.send("subscriptions/listen", listen, 9)
-        assert (await client.read())["method"] == "notifications/subscriptions/acknowledged"
-        await shown(other)
-        await shop.update(goods(note="old"))  # the first selector is the test's
-        assert {(await client.read())["method"] for _ in range(2)} == {"notifications/tools/list_changed"}
-        await shown(other)
-        old = weakref.ref(await shop._updates.edition.selection.ready())
-        edition, catalog = weakref.ref(shop._updates.edition), weakref.ref(shop.catalog)
-        await shop.update(goods(note="new"))
-        assert {(await client.read())["method"] for _ in range(2)} == {"notifications/tools/list_changed"}
-        assert old() is None  # at once: it holds the vectors
-        gc.collect()
-        assert (edition(), catalog()) == (None, None)
-
-
-async def test_tools_of_the_new_catalog_check_the_headers_that_mirror_their_arguments() -> None:
-    schema = {
-        "type": "object",
-        "properties": {"room": {"type": "string", "x-mcp-header": "Room"}},
-    }
-    shop = Shop(catalog=goods(["enter"]))
-    headers = {"Mcp-Param-Room": "red"}
-    async with Client(shop, headers=headers) as client:
-        await client.call_tool("enter", room="blue")
-        await shop.update(goods(["enter"], input_schema=schema))
-        with pytest.raises(WireError):
-            await client.call_tool("enter", room="blue")
-        assert msgspec.json.encode(await client.call_tool("enter", room="red"))
