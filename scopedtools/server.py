@@ -105,7 +105,6 @@ class ScopedServer(Hooks):
     """
 
     _declared: ClassVar[tuple[Declared, ...]] = ()
-    is_bound_to_process = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -161,7 +160,7 @@ class ScopedServer(Hooks):
             table, store=contexts, secret=secret or os.environ.get(SECRET_VARIABLE, "").encode()
         )
         self._resolver = resolver
-        self.is_bound_to_process = self.is_bound_to_process or sessions or has_tasks(self.catalog)
+        self.is_bound_to_process = sessions or has_tasks(self.catalog)
         authorizer = choose_authorizer(verifier, resource_server)
         about = describe(
             type(self),
