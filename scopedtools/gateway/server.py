@@ -48,8 +48,6 @@ class GatewayServer(ScopedServer):
         known = {} if hasattr(self, "update") else _discovered(read)
         self.gateway = Gateway(read, reserved=own, known=known)
         super().__init__(catalog=self._more + self.gateway.catalog, **options)
-        # Sessions with upstreams, and calls that wait for an answer, live here.
-        self.is_bound_to_process = True
 
     async def complete(
         self, ctx: Context, ref: str, argument: str, value: str, filled: Mapping[str, str]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -242,7 +243,11 @@ async def test_an_endpoint_that_goes_away_keeps_its_rows_and_comes_back() -> Non
 async def endpoint(scope: Any, receive: Any, send: Any) -> None:
     """Answer what stands in the path."""
     case = scope["path"].strip("/")
-    body = {"huge": b'{"a":"' + b"x" * (50 * 2**20), "page": b"<html>", "empty": b"", "login": b"no"}[case]
+    body = {"huge": b"", "page": b"<html>", "empty": b"", "login": b"no"}[case]
+    if case == "huge":  # a good answer, were it not for its size
+        asked = json.loads((await receive())["body"])
+        found = {"supportedVersions": ["2026-07-28"], "capabilities": {}, "instructions": "x" * (50 * 2**20)}
+        body = json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": found}).encode()
     kind = b"text/html" if case == "page" else b"application/json"
     status = 401 if case == "login" else 200
     await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", kind)]})
@@ -264,7 +269,7 @@ async def test_an_endpoint_that_is_no_server_is_down(case: str) -> None:
 async def test_a_question_that_may_be_of_two_contexts_is_asked_of_neither() -> None:
     config = configured({"up": stdio(protocol="legacy")})
     async with Gateway(config).running() as gateway, serving(gateway) as server:
-        asks = {"elicitation": {}}
+        asks: dict[str, Any] = {"elicitation": {}}
         clients = (Client(server, context=name, capabilities=asks) for name in ("one", "two"))
         async with asking(*clients) as (one, two):
             slow = asyncio.create_task(one.call_tool("up__slow", seconds=1))
