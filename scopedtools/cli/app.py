@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from scopedtools.cli.audit import audit
+from scopedtools.cli.audit_catalog import audit_catalog
 from scopedtools.cli.evaluate import evaluate
 from scopedtools.cli.index import index
 from scopedtools.cli.inspect import inspect
@@ -30,6 +31,7 @@ app.command()(search)
 app.command()(inspect)
 app.command()(evaluate)
 app.command()(audit)
+app.command()(audit_catalog)
 
 
 def main() -> None:

@@ -52,6 +52,8 @@ class Hosted(NamedTuple):
 
     def configure_logs(self) -> None:
         """Write the logs of this process as `log_config` says, until an author's module says otherwise."""
+        for name in ("httpx2", "mcp"):  # they write down URLs and session IDs, which may be credentials
+            logging.getLogger(name).setLevel(logging.WARNING)
         config = self.log_config()
         if config is not None:
             logging.config.dictConfig(config)

@@ -101,7 +101,8 @@ def _require_shareable(server: ScopedServer, hosted: Hosted) -> None:
             "ViewSettings(growth='never'), or run one worker on each of several ports, behind a proxy that "
             "hashes on the context"
         )
-    if server.is_bound_to_process:
+    # Those of a gateway are with its upstreams, besides calls that wait for an answer.
+    if server.is_bound_to_process or hosted.target.startswith(CONFIG):
         raise TargetError(
             "this server keeps sessions or tasks in its process, so it cannot have several workers; "
             "run one worker on each of several ports, behind a proxy that hashes on the session or task"

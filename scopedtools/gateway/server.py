@@ -49,9 +49,6 @@ class GatewayServer(ScopedServer):
         self.gateway = Gateway(read, reserved=own, known=known)
         super().__init__(catalog=self._more + self.gateway.catalog, **options)
 
-    # Sessions with upstreams, and calls that wait for an answer, live here.
-    is_bound_to_process = True
-
     async def complete(
         self, ctx: Context, ref: str, argument: str, value: str, filled: Mapping[str, str]
     ) -> Sequence[str]:

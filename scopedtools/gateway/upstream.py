@@ -92,7 +92,7 @@ class Upstream:
 
     async def _live_once(self) -> None:
         loop = asyncio.get_running_loop()
-        began = loop.time()
+        began, held = loop.time(), False
         try:
             async with connect(
                 self.config, capabilities=_SHARED, legacy=self._legacy, changed=self._relist.set
@@ -100,15 +100,17 @@ class Upstream:
                 self._legacy = not connection.is_modern
                 await self._list(connection)
                 self._connection, self.state, self.problem = connection, "up", ""
+                held = True
                 self.settled.set()
                 _log.info("%s is up, %s", self.config.name, connection.version)
-                await self._watch(connection)
+                try:
+                    await self._watch(connection)
+                finally:  # now, and not when it is closed: a server that is stuck takes seconds to end
+                    self._connection, self.state = None, "down"
             problem = "the connection ended"
         except Exception as error:  # noqa: BLE001 - whatever it is, the others go on and this one is tried again
             problem = reason(error)
-        if loop.time() - began > _STEADY_S and self.state == "up":
-            self._failures = 0
-        self._failures += 1
+        self._failures = 1 if held and loop.time() - began > _STEADY_S else self._failures + 1
         self._connection, self.state, self.problem = None, "down", problem
         self.settled.set()
         _log.warning("%s is down: %s", self.config.name, problem)

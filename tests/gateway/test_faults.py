@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import signal
+import socket
 import sys
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import uvicorn
+from starlette.types import ASGIApp
 
 from scopedtools import ScopedServer
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.gateway import Gateway
 from scopedtools.testing import Client
-from tests.gateway.fronted import configured, described, serving, stdio, text, until
+from tests.gateway import upstream_server
+from tests.gateway.fronted import asking, configured, serving, stdio, text, until
+from tests.hosting import hosted
 
 pytestmark = pytest.mark.anyio
 
@@ -197,14 +204,81 @@ async def test_what_a_server_started_ends_with_it(tmp_path: Path) -> None:
             os.kill(child, signal.SIGKILL)
 
 
+@asynccontextmanager
+async def at_port(app: ASGIApp, port: int) -> AsyncIterator[None]:
+    host = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", timeout_graceful_shutdown=1))
+    running = asyncio.create_task(host.serve())
+    await until(lambda: host.started)
+    try:
+        yield
+    finally:
+        host.should_exit = True
+        await running
+
+
 async def test_an_endpoint_that_goes_away_keeps_its_rows_and_comes_back() -> None:
-    async with described("http") as reachable:
-        gateway = Gateway(configured({"up": reachable, "good": stdio()}))
-        async with gateway.running(), serving(gateway) as server, Client(server) as client:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    config = configured({"up": {"url": f"http://127.0.0.1:{port}/mcp"}, "good": stdio()})
+    gateway = Gateway(config)
+    async with AsyncExitStack() as stack:
+        async with at_port(upstream_server.made().streamable_http_app(), port):
+            await stack.enter_async_context(gateway.running())
+            server = await stack.enter_async_context(serving(gateway))
+            client = await stack.enter_async_context(Client(server))
             assert (await client.call_tool("up__add", a=1, b=2))["structuredContent"] == {"result": 3}
-            assert await works(client)
             before = names(gateway)
+        result = await client.call_tool("up__add", a=1, b=2)
+        assert result["isError"] is True
+        assert "'up' is down" in text(result)
+        await until(lambda: state(gateway, "up") == "down")
+        assert await works(client)
         assert names(gateway) == before
+        async with at_port(upstream_server.made().streamable_http_app(), port):
+            await until(lambda: state(gateway, "up") == "up")
+            assert (await client.call_tool("up__add", a=1, b=2))["structuredContent"] == {"result": 3}
+            await stack.aclose()
+
+
+async def endpoint(scope: Any, receive: Any, send: Any) -> None:
+    """Answer what stands in the path."""
+    case = scope["path"].strip("/")
+    body = {"huge": b"", "page": b"<html>", "empty": b"", "login": b"no"}[case]
+    if case == "huge":  # a good answer, were it not for its size
+        asked = json.loads((await receive())["body"])
+        found = {"supportedVersions": ["2026-07-28"], "capabilities": {}, "instructions": "x" * (50 * 2**20)}
+        body = json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": found}).encode()
+    kind = b"text/html" if case == "page" else b"application/json"
+    status = 401 if case == "login" else 200
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", kind)]})
+    for start in range(0, len(body), 2**20):
+        await send({"type": "http.response.body", "body": body[start : start + 2**20], "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+@pytest.mark.parametrize("case", ["huge", "page", "empty", "login"])
+async def test_an_endpoint_that_is_no_server_is_down(case: str) -> None:
+    async with hosted(endpoint) as (host, port):
+        config = configured({"bad": {"url": f"http://{host}:{port}/{case}"}, "good": stdio()})
+        async with Gateway(config).running() as gateway, serving(gateway) as server, Client(server) as client:
+            assert state(gateway, "bad") == "down"
+            assert "credentials" in gateway.status[0].problem or case != "login"
+            assert await works(client)
+
+
+async def test_a_question_that_may_be_of_two_contexts_is_asked_of_neither() -> None:
+    config = configured({"up": stdio(protocol="legacy")})
+    async with Gateway(config).running() as gateway, serving(gateway) as server:
+        asks: dict[str, Any] = {"elicitation": {}}
+        clients = (Client(server, context=name, capabilities=asks) for name in ("one", "two"))
+        async with asking(*clients) as (one, two):
+            slow = asyncio.create_task(one.call_tool("up__slow", seconds=1))
+            connection = gateway._upstreams["up"]._connection
+            await until(lambda: connection is not None and connection.is_busy)
+            refused = await two.call_tool("up__wipe")
+            assert refused["isError"] is True
+            await slow
+            assert (await two.call_tool("up__wipe"))["resultType"] == "input_required"
 
 
 async def test_many_calls_at_once_have_their_own_answers() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx2
 import pytest
 from mcp import Client as OfficialClient
 from mcp_types import CreateMessageResult, ElicitResult, TextContent
@@ -169,3 +170,26 @@ async def test_what_the_server_logs_during_a_call_reaches_its_client(way: str) -
         async with OfficialClient(url, logging_callback=hear, log_level="debug") as client:
             await client.call_tool("up__chat")
             await until(lambda: heard == [("warning", "careful")])
+
+
+async def test_results_reach_clients_of_the_first_revision_without_what_they_do_not_know() -> None:
+    async with fronted("stdio") as (gateway, _):
+        server = ScopedServer(catalog=gateway.catalog)
+        transport = httpx2.ASGITransport(app=server)
+        async with server, httpx2.AsyncClient(transport=transport, base_url="http://localhost") as http:
+
+            async def ask(method: str, **params: Any) -> dict[str, Any]:
+                accept = "application/json, text/event-stream"
+                headers = {"accept": accept, "mcp-protocol-version": "2025-03-26"}
+                body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+                result: dict[str, Any] = (await http.post("/mcp", json=body, headers=headers)).json()[
+                    "result"
+                ]
+                return result
+
+            assert await ask("tools/call", name="up__add", arguments={"a": 1, "b": 2}) == {
+                "content": [{"type": "text", "text": "3"}]
+            }
+            assert (await ask("resources/read", uri="note://today"))["contents"][0]["text"] == "rain"
+            prompt = await ask("prompts/get", name="up__greet", arguments={"name": "A"})
+            assert prompt["messages"][0]["content"] == {"type": "text", "text": "Hello A"}

@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 from mcp.server.mcpserver import Context, MCPServer
-from mcp_types import SamplingMessage, TextContent, ToolAnnotations
+from mcp_types import Completion, SamplingMessage, TextContent, ToolAnnotations
 from pydantic import BaseModel
 
 
@@ -86,6 +86,10 @@ def made() -> MCPServer:  # noqa: C901 - a list of small functions
     def greet(name: str) -> str:
         """Greet somebody."""
         return f"Hello {name}"
+
+    @server.completion()  # type: ignore[no-untyped-call, untyped-decorator]
+    async def complete(ref: Any, argument: Any, context: Any) -> Completion:
+        return Completion(values=[one for one in ("Ann", "Bob", "Alan") if one.startswith(argument.value)])
 
     return server
 
