@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 
-from scopedtools.assembly import has_choices
+from scopedtools.assembly import completes
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.context.carriers import CarrierTable
 from scopedtools.context.offer import offer
@@ -47,7 +47,7 @@ def describe(
         info={"name": name, "version": version},
         instructions=inspect.cleandoc(documented) if documented else None,
         extensions={EXTENSION: offer(carriers, settings)} | ({TASKS: {}} if tasks else {}),
-        completes=_overrides(own, base, "complete") or has_choices(catalog),
+        completes=_overrides(own, base, "complete") or completes(catalog),
         cache=Cache(0 if chosen else settings.list_ttl_ms, "private" if authorized or chosen else "public"),
     )
 

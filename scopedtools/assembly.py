@@ -12,7 +12,7 @@ from msgspec import Raw
 from scopedtools.auth.bearer import check_scopes
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.convert import text_result
-from scopedtools.catalog.primitives import Primitive, Prompt, Tool
+from scopedtools.catalog.primitives import Primitive, Prompt, ResourceTemplate, Tool
 from scopedtools.catalog.view import View
 from scopedtools.exceptions import DefinitionError
 from scopedtools.protocol.request import CALL_TOOL
@@ -27,7 +27,7 @@ SEARCH_TOOLS: Final = ("search_tools", CALL_TOOL)
 """Names of the tools that lead to all others."""
 
 
-def assemble(own: Iterable[Primitive], more: Catalog | None, *, open_to_all: bool) -> Catalog:
+def assemble(own: Iterable[Primitive], more: Iterable[Primitive], *, open_to_all: bool) -> Catalog:
     """Make the catalog of a server.
 
     Args:
@@ -40,7 +40,7 @@ def assemble(own: Iterable[Primitive], more: Catalog | None, *, open_to_all: boo
             tool that there is not.
     """
     own = tuple(own)
-    rows = (*own, *(more.rows if more is not None else ()))
+    rows = (*own, *more)
     for row in rows:
         _check_row(row)
     _check_requires(own, frozenset(row.name for row in rows if row.kind == "tool"))
@@ -92,10 +92,15 @@ def kinds_of_tools(tools: View) -> str:
     return f"There are {len(tools)} tools" + (f": {kinds}." if kinds else ".")
 
 
-def has_choices(catalog: Catalog) -> bool:
-    """Tell whether any prompt names what an argument may be."""
-    prompts = (row for row in catalog.rows if isinstance(row, Prompt))
-    return any(argument.choices for row in prompts for argument in row.arguments)
+def completes(catalog: Catalog) -> bool:
+    """Tell whether any row can say what an argument of it may be."""
+    return any(map(_completes, catalog.rows))
+
+
+def _completes(row: Primitive) -> bool:
+    if isinstance(row, Prompt):
+        return row.complete is not None or any(argument.choices for argument in row.arguments)
+    return isinstance(row, ResourceTemplate) and row.complete is not None
 
 
 def search_result(catalog: Catalog, ranking: Ranking, *, query: str, within: View) -> CallResult:

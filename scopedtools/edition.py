@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Protocol
 
 from scopedtools.assembly import SEARCH_TOOLS, assemble, has_tasks, search_result
-from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.primitives import Kind, Primitive
 from scopedtools.catalog.view import View
 from scopedtools.context.context import Context, ContextResolver
@@ -75,7 +74,7 @@ class Edition:
 
     Args:
         ground: What it stands on.
-        given: Rows besides the server's own.
+        given: Rows besides those of the class.
         before: The edition before this one.
 
     Attributes:
@@ -89,7 +88,7 @@ class Edition:
         handlers: What answers each method.
     """
 
-    def __init__(self, ground: Ground, given: Catalog | None, *, before: Edition | None = None) -> None:
+    def __init__(self, ground: Ground, given: Iterable[Primitive], *, before: Edition | None = None) -> None:
         self._ground = ground
         self.catalog = assemble(ground.own, given, open_to_all=ground.open_to_all)
         self.offers_tasks: bool = has_tasks(self.catalog) or (before is not None and before.offers_tasks)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import cast
 
 from scopedtools.catalog.catalog import Catalog
-from scopedtools.catalog.primitives import Prompt
+from scopedtools.catalog.primitives import Prompt, ResourceTemplate
 from scopedtools.catalog.view import View
 from scopedtools.context.context import Context
 
@@ -45,11 +44,12 @@ class Hooks:
         ref: str,
         argument: str,
         value: str,
-        filled: Mapping[str, str],  # noqa: ARG002 - for those who override it
+        filled: Mapping[str, str],
     ) -> Sequence[str]:
         """Return what an argument may be, best first.
 
-        By default the choices that a prompt's annotation names, as far as they begin with what was typed.
+        By default what the row itself says: the choices that a prompt's annotation names, as far as they
+        begin with what was typed; for mounted rows what their server says.
 
         Args:
             ctx: Who asks.
@@ -59,8 +59,11 @@ class Hooks:
             filled: Arguments that are filled in already.
         """
         catalog = (ctx.edition or self).catalog
-        ordinal = catalog.find("prompt", ref)
-        arguments = cast("Prompt", catalog.rows[ordinal]).arguments if ordinal is not None else ()
+        ordinals = (catalog.find("prompt", ref), catalog.find("template", ref))
+        row = next((catalog.rows[ordinal] for ordinal in ordinals if ordinal is not None), None)
+        if isinstance(row, Prompt | ResourceTemplate) and row.complete is not None:
+            return await row.complete(ctx, argument, value, filled)
+        arguments = row.arguments if isinstance(row, Prompt) else ()
         choices = [choice for one in arguments if one.name == argument for choice in one.choices]
         return [choice for choice in choices if choice.lower().startswith(value.lower())]
 

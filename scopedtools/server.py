@@ -10,16 +10,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Final, cast
 
-import msgspec
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from scopedtools.about import describe
-from scopedtools.assembly import SEARCH_TOOLS
 from scopedtools.auth.resource import ResourceServer, choose_authorizer
 from scopedtools.catalog.bind import Declared, read_declarations
 from scopedtools.catalog.catalog import Catalog
-from scopedtools.catalog.declare import tool
 from scopedtools.catalog.primitives import Kind
 from scopedtools.catalog.view import View
 from scopedtools.context.carriers import CARRIERS, Carrier, CarrierTable
@@ -29,14 +26,13 @@ from scopedtools.context.observer import Observer, guarded
 from scopedtools.context.settings import ViewSettings
 from scopedtools.context.store import MemoryStore, MemoryTaskStore
 from scopedtools.edition import Edition, Ground
-from scopedtools.exceptions import InvalidParamsError, ToolError
 from scopedtools.handlers.tasks import Tasks
-from scopedtools.hooks import Hooks
 from scopedtools.listeners import Listeners
+from scopedtools.mounts import Source, as_source
 from scopedtools.protocol.dispatch import Dispatcher
 from scopedtools.protocol.request import Request
-from scopedtools.protocol.results import CallResult
 from scopedtools.running import Running
+from scopedtools.searchable import Searchable
 from scopedtools.tasks import TaskSettings
 from scopedtools.transports.asgi import build_app, metadata_route
 from scopedtools.transports.hosts import HostPolicy
@@ -58,7 +54,7 @@ SECRET_VARIABLE: Final = "SCOPEDTOOLS_SECRET"  # noqa: S105 - where it is found,
 """Environment variable that ``secret`` is taken from where it is not given."""
 
 
-class ScopedServer(Hooks):
+class ScopedServer(Searchable):
     """An MCP server that shows each unit of work only what it needs.
 
     Subclass it, mark methods with `tool`, `resource` and `prompt`, override hooks where needed. The
@@ -171,10 +167,10 @@ class ScopedServer(Hooks):
             about=about,
             selector=lambda: selector or _default_selector(self.index_dir),
         )
-        edition = Edition(ground, catalog)
+        self._updates = Updates(ground, catalog or Catalog(), put=self._put)
+        edition = self._updates.edition
         self.catalog = edition.catalog
         self.dispatcher = Dispatcher(edition, server_info=edition.about.info, resolve=self._resolver.resolve)
-        self._updates = Updates(ground, edition, put=self._put)
         self._running = Running(self._start)
         self.observers: tuple[Observer, ...] = ()
         for observer in observers:
@@ -209,40 +205,29 @@ class ScopedServer(Hooks):
         """
         return await self._edition(ctx).policy.listed(ctx, permitted, self.intent)
 
-    # Tools of every narrowed list
+    # Rows from elsewhere, and news
 
-    @tool(read_only=True)
-    async def search_tools(self, query: str, limit: int = 5, *, ctx: Context) -> CallResult:
-        """Find tools that are not in your list. Says what each does and takes, enough to call it.
+    def mount(self, source: Source | Catalog, *, prefix: str = "") -> None:
+        """Serve the rows of a source beside the server's own: one catalog, one search, one view.
 
-        Call what you find by its name, or with call_tool if your client knows only listed names.
+        ::
 
-        Args:
-            query: What you want to do, in plain words.
-            limit: Most tools to return, 1 to 20.
-            ctx: Who asks.
-        """
-        return await self._edition(ctx).search(ctx, query, limit)
+            server.mount(Gateway("mcp.json"))
+            server.mount(OpenApi.load("crm.yaml", base_url=...), prefix="crm")
 
-    @tool(task="optional", detached=False)
-    async def call_tool(
-        self, name: str, arguments: dict[str, Any] | None = None, *, ctx: Context
-    ) -> CallResult:
-        """Call a tool that search_tools found, whether or not it is in your list.
+        The source runs while the server does. What changes in it changes the catalog, as `update` does; of
+        two rows with one name the one that was there first stays.
 
         Args:
-            name: Of the tool.
-            arguments: What it takes, as its inputSchema says.
-            ctx: Who asks.
-        """
-        if name in SEARCH_TOOLS:
-            raise ToolError(f"call {name} directly")
-        try:
-            return await self._edition(ctx).calls.run_tool(ctx, name, msgspec.json.encode(arguments or {}))
-        except InvalidParamsError as error:
-            raise ToolError(f"{error}; find tools with search_tools") from error
+            source: Such as `scopedtools.gateway.Gateway`, `scopedtools.openapi.OpenApi`, or a catalog.
+            prefix: What the names of its tools and prompts begin with: ``crm`` makes ``crm__find``.
 
-    # News, of the server and for clients that listen
+        Raises:
+            DefinitionError: A row of it has a name that is taken.
+            RuntimeError: The server runs already, and the source would never be started.
+        """
+        self._require_stopped("mount sources")
+        self._updates.mount(as_source(source), prefix)
 
     async def lists_changed(self) -> None:
         """Look at the lists of every listening context, and tell those whose list is another than before.
@@ -287,8 +272,7 @@ class ScopedServer(Hooks):
         Raises:
             RuntimeError: The server runs already, and the observer would never be started.
         """
-        if self._running.held:
-            raise RuntimeError("the server runs already: add observers before it starts")
+        self._require_stopped("add observers")
         self.observers = (*self.observers, observer)
         self.dispatcher.observe(guarded(observer))
 
@@ -359,8 +343,8 @@ class ScopedServer(Hooks):
                 await observer.start()
             self._listeners.begin()
             started.push_async_callback(self._updates.stop)
-            self._updates.start()
             await started.enter_async_context(self.lifespan())
+            await started.enter_async_context(self._updates.running())
             # Before all else: tasks, and calls in sessions, use what `lifespan` holds.
             started.push_async_callback(self._tasks.stop)
             if self._sessions is not None:
@@ -371,7 +355,12 @@ class ScopedServer(Hooks):
     @property
     def is_bound_to_process(self) -> bool:
         """Whether requests that belong together must come to the same process."""
-        return self._sessions is not None or self._updates.edition.offers_tasks
+        updates = self._updates
+        return self._sessions is not None or updates.edition.offers_tasks or updates.is_bound_to_process
+
+    def _require_stopped(self, what: str) -> None:
+        if self._running.held:
+            raise RuntimeError(f"the server runs already: {what} before it starts")
 
     def _put(self, edition: Edition) -> None:
         self.catalog = edition.catalog
@@ -381,10 +370,6 @@ class ScopedServer(Hooks):
     def grows_in_process(self) -> bool:
         """Whether views may grow, in the memory of this process alone."""
         return self._updates.edition.policy.may_grow and isinstance(self._resolver.store, MemoryStore)
-
-    def _edition(self, ctx: Context) -> Edition:
-        """Return what answers the request of a context."""
-        return cast("Edition", ctx.edition or self._updates.edition)
 
     async def _revision(self, ctx: Context, kind: Kind) -> str:
         return await self._updates.edition.revision(ctx, kind)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 
 from anyio import to_thread
 
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.edition import Edition, Ground
+from scopedtools.mounts import Composition, Source, held
 
 
 class Updates:
@@ -17,26 +19,47 @@ class Updates:
 
     Args:
         ground: What they stand on.
-        edition: The one that answers first.
+        given: Rows that the author gave.
         put: Lets an edition answer requests from now on.
 
     Attributes:
         edition: The one that answers now.
     """
 
-    def __init__(self, ground: Ground, edition: Edition, *, put: Callable[[Edition], None]) -> None:
+    def __init__(self, ground: Ground, given: Catalog, *, put: Callable[[Edition], None]) -> None:
         self._ground = ground
         self._put = put
+        self._composition = Composition(ground.own, given.rows)
         self._changing = asyncio.Lock()
         self._coming: Edition | None = None
         self._running = False
-        self.edition = edition
+        self.edition = Edition(ground, self._composition.rows)
 
-    def start(self) -> None:
-        """Prepare what ranks rows, where lists are narrowed; from now on updates do so too."""
-        self._running = True
-        if self.edition.policy.may_narrow:
-            self.edition.selection.start()
+    @property
+    def is_bound_to_process(self) -> bool:
+        """Whether what is mounted is; see `Source`."""
+        return any(one.source.is_bound_to_process for one in self._composition.mounted)
+
+    def mount(self, source: Source, prefix: str) -> None:
+        """Add the rows of a source, before the server starts; see `ScopedServer.mount`."""
+        composition = self._composition.mounting(source, prefix)
+        self.edition = Edition(self._ground, composition.rows)
+        self._composition = composition
+        self._put(self.edition)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Hold what is mounted, and prepare what ranks rows where lists are narrowed."""
+        sources = [
+            one.source.running(partial(self._source_changed, place))
+            for place, one in enumerate(self._composition.mounted)
+        ]
+        async with held(sources):
+            # After they said what they have: one preparation for all of them.
+            self._running = True
+            if self.edition.policy.may_narrow:
+                self.edition.selection.start()
+            yield
 
     async def stop(self) -> None:
         """Give up what is being prepared."""
@@ -47,14 +70,22 @@ class Updates:
 
     async def update(self, given: Catalog) -> None:
         """Replace the rows that the server was given; see `ScopedServer.update`."""
+        await self._change(lambda composition: composition.giving(given))
+
+    async def _source_changed(self, place: int, catalog: Catalog) -> None:
+        await self._change(lambda composition: composition.changing(place, catalog))
+
+    async def _change(self, change: Callable[[Composition], Composition]) -> None:
         async with self._changing:
             before = self.edition
             # Thousands of rows take a while to encode, and requests go on.
-            after = await to_thread.run_sync(partial(_made, self._ground, given, before))
+            composition, after = await to_thread.run_sync(
+                partial(_changed, self._ground, self._composition, change, before)
+            )
             shared = after.selection is before.selection
             if self._running and not shared and (after.policy.may_narrow or before.selection.begun):
                 await self._prepare(before, after)
-            self.edition = after
+            self._composition, self.edition = composition, after
             self._put(after)
             if not shared:
                 before.selection.retire()
@@ -77,9 +108,12 @@ class Updates:
             self._coming = None
 
 
-def _made(ground: Ground, given: Catalog, before: Edition) -> Edition:
-    edition = Edition(ground, given, before=before)
+def _changed(
+    ground: Ground, composition: Composition, change: Callable[[Composition], Composition], before: Edition
+) -> tuple[Composition, Edition]:
+    changed = change(composition)
+    edition = Edition(ground, changed.rows, before=before)
     # What requests would have to wait for otherwise.
     catalog = edition.catalog
     _ = catalog.all.revision, catalog.costs, catalog.by_id, catalog.tags
-    return edition
+    return changed, edition

@@ -30,6 +30,8 @@ PARTS = {
     "tenure",
     "about",
     "hooks",
+    "mounts",
+    "searchable",
     *BASE,
 }
 
@@ -45,7 +47,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "selection": {"tenure", *BASE},
     "tenure": BASE,
     "edition": {"assembly", "catalog", "context", "handlers", "listeners", "protocol", "selection", *BASE},
-    "updates": {"catalog", "edition"},
+    "updates": {"catalog", "edition", "mounts"},
+    "mounts": {"catalog", *BASE},
+    "searchable": {"assembly", "catalog", "context", "edition", "hooks", "protocol", "updates", *BASE},
     "running": set(),
     "hooks": {"catalog", "context", *BASE},
     "about": {"assembly", "catalog", "context", "handlers", "protocol", *BASE},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeAlias, TypeGuard
 
@@ -26,6 +26,9 @@ ReadResource: TypeAlias = Callable[
 
 GetPrompt: TypeAlias = Callable[[Any, Mapping[str, str]], Awaitable[list[PromptMessage] | PromptResult]]
 """Takes the context and the arguments."""
+
+Complete: TypeAlias = Callable[[Any, str, str, Mapping[str, str]], Awaitable[Sequence[str]]]
+"""Takes the context, the argument, what was typed of it, and the arguments that are filled in already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +149,7 @@ class ResourceTemplate(Primitive):
     uri_template: str
     mime_type: str | None = None
     read: ReadResource | None = None
+    complete: Complete | None = None
 
     @property
     def identity(self) -> str:
@@ -173,6 +177,7 @@ class Prompt(Primitive):
 
     arguments: tuple[PromptArgument, ...] = ()
     get: GetPrompt | None = None
+    complete: Complete | None = None
 
     def parameters(self) -> Iterable[Parameter]:
         return (

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from scopedtools.cli.target import load_server
+from scopedtools.cli.origin import Origin
 from scopedtools.exceptions import MissingDependencyError
 from scopedtools.server import ScopedServer
 
@@ -26,14 +26,14 @@ class Hosted(NamedTuple):
     """A server, and what it is watched with.
 
     Attributes:
-        target: The server, as ``module:attribute``.
+        origin: What it is made of.
         audit: URL of the database of the audit trail, or ``None`` for none.
         metrics_port: Where Prometheus fetches metrics, or ``None`` for nowhere.
         log_format: Of lines on standard error. With the extra ``telemetry`` they tell the context; without
             it there is ``text`` alone, which does not.
     """
 
-    target: str
+    origin: Origin
     audit: str | None = None
     metrics_port: int | None = None
     log_format: LogFormat = "text"
@@ -103,7 +103,7 @@ class Hosted(NamedTuple):
 def worker() -> ScopedServer:
     """Make the server of a worker process, from what `Hosted.hand_over` left."""
     hosted = msgspec.json.decode(os.environ[_VARIABLE], type=Hosted)
-    server = load_server(hosted.target)
+    server = hosted.origin.load()
     hosted.watch(server, ExitStack())
     return server
 

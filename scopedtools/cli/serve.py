@@ -17,7 +17,8 @@ import uvicorn
 
 from scopedtools.cli.audit import STORE_VARIABLE
 from scopedtools.cli.hosting import Hosted, LogFormat, worker
-from scopedtools.cli.target import CONFIG, TargetError, load_server
+from scopedtools.cli.origin import Origin
+from scopedtools.cli.target import TargetError
 from scopedtools.server import SECRET_VARIABLE, ScopedServer
 
 _GRACE_S: Final = 10
@@ -31,7 +32,8 @@ def serve(
     workers: Annotated[int, typer.Option(help="Processes that share the port.", min=1)] = 1,
     *,
     config: Annotated[
-        Path | None, typer.Option(help="Front the mcpServers of a file, instead of a server of your own.")
+        list[str] | None,
+        typer.Option(help="Front the mcpServers of a file, alone or beside your own. May be repeated."),
     ] = None,
     stdio: Annotated[
         bool, typer.Option("--stdio", help="Serve one client over standard input and output.")
@@ -49,13 +51,10 @@ def serve(
     log_format: Annotated[LogFormat, typer.Option(help="How lines on standard error look.")] = "text",
 ) -> None:
     """Host a server at http://HOST:PORT/mcp, or over stdio."""
-    if (target is None) == (config is None):
-        raise TargetError("say what to serve: either module:attribute or --config mcp.json")
-    target = target or f"{CONFIG}{config}"
-    hosted = Hosted(target, audit, metrics_port, log_format)
+    hosted = Hosted(Origin(target, tuple(config or ())), audit, metrics_port, log_format)
     hosted.configure_logs()
     with contextlib.redirect_stdout(sys.stderr):
-        server = load_server(target)
+        server = hosted.origin.load()
     if not stdio and workers > 1:
         _require_shareable(server, hosted)
         _serve_by_workers(hosted, host, port, workers)
@@ -101,11 +100,11 @@ def _require_shareable(server: ScopedServer, hosted: Hosted) -> None:
             "ViewSettings(growth='never'), or run one worker on each of several ports, behind a proxy that "
             "hashes on the context"
         )
-    # Those of a gateway are with its upstreams, besides calls that wait for an answer.
-    if server.is_bound_to_process or hosted.target.startswith(CONFIG):
+    if server.is_bound_to_process:
         raise TargetError(
-            "this server keeps sessions or tasks in its process, so it cannot have several workers; "
-            "run one worker on each of several ports, behind a proxy that hashes on the session or task"
+            "this server keeps sessions, tasks or connections to others in its process, so it cannot have "
+            "several workers; run one worker on each of several ports, behind a proxy that hashes on the "
+            "session, task or context"
         )
 
 

@@ -5,14 +5,10 @@ from __future__ import annotations
 import importlib
 import sys
 from pathlib import Path
-from typing import Final
 
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.exceptions import ScopedToolsError
 from scopedtools.server import ScopedServer
-
-CONFIG: Final = "config:"
-"""A target that begins so is the configuration of a gateway."""
 
 
 class TargetError(ScopedToolsError):
@@ -23,14 +19,11 @@ def load_server(target: str) -> ScopedServer:
     """Import a server.
 
     Args:
-        target: ``package.module:attribute``, found from the current folder as well; or ``config:`` and the
-            path of the configuration of a gateway.
+        target: ``package.module:attribute``, found from the current folder as well.
 
     Raises:
         TargetError: There is no such module or attribute, or it is not a `ScopedServer`.
     """
-    if target.startswith(CONFIG):
-        return _gateway(target.removeprefix(CONFIG))
     module_name, colon, attribute = target.partition(":")
     if not colon or not module_name or not attribute:
         raise TargetError(f"{target!r} is not module:attribute, such as examples.bookshop.server:app")
@@ -47,12 +40,6 @@ def load_server(target: str) -> ScopedServer:
             f"{module_name!r} has no ScopedServer named {attribute!r}, got {type(server).__name__}"
         )
     return server
-
-
-def _gateway(path: str) -> ScopedServer:
-    from scopedtools.gateway import GatewayServer  # noqa: PLC0415 - needs an extra
-
-    return GatewayServer(path, name="gateway")
 
 
 def load_catalog_server(target: str) -> ScopedServer:

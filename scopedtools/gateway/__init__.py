@@ -17,7 +17,6 @@ except ImportError as error:
 from scopedtools.gateway.config import Approval, Forward, GatewayConfig, Limits, ServerConfig
 from scopedtools.gateway.errors import ConfigError
 from scopedtools.gateway.gateway import Gateway, Status
-from scopedtools.gateway.server import GatewayServer
 
 __all__ = [
     "Approval",
@@ -25,7 +24,6 @@ __all__ = [
     "Forward",
     "Gateway",
     "GatewayConfig",
-    "GatewayServer",
     "Limits",
     "ServerConfig",
     "Status",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -14,13 +14,12 @@ import anyio
 
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.primitives import KINDS, Kind, Primitive
-from scopedtools.context.context import Context
 from scopedtools.gateway.approval import Approvals
 from scopedtools.gateway.calls import Calls
-from scopedtools.gateway.config import GatewayConfig
+from scopedtools.gateway.config import GatewayConfig, ServerConfig
 from scopedtools.gateway.listing import Definitions
 from scopedtools.gateway.names import Names
-from scopedtools.gateway.rows import original_of, rows_of
+from scopedtools.gateway.rows import rows_of
 from scopedtools.gateway.snapshot import Snapshots
 from scopedtools.gateway.upstream import Upstream
 
@@ -50,13 +49,12 @@ class Gateway:
 
     ::
 
-        gateway = Gateway(GatewayConfig.read("mcp.json"))
-        async with gateway.running(changed):
-            ...
+        server.mount(Gateway("mcp.json"))
+
+    Their rows are tagged with the names of the servers.
 
     Args:
-        config: Which servers, or the path of a configuration file.
-        reserved: Rows that stand beside those of the upstreams, whose names are taken.
+        config: Which servers, or one, or the path of a configuration file.
         known: What servers have, by name, where that is known better than from the last start.
 
     Raises:
@@ -65,17 +63,16 @@ class Gateway:
 
     def __init__(
         self,
-        config: GatewayConfig | str | Path,
+        config: GatewayConfig | ServerConfig | str | Path,
         *,
-        reserved: Iterable[Primitive] = (),
         known: Mapping[str, Definitions] = MappingProxyType({}),
     ) -> None:
+        if isinstance(config, ServerConfig):
+            config = GatewayConfig(servers=(config,))
         self.config = config if isinstance(config, GatewayConfig) else GatewayConfig.read(config)
         for warning in self.config.warnings:
             _log.warning("%s", warning)
         self._names = Names()
-        for row in reserved:
-            self._names.reserve(row.kind, row.identity)
         self._approvals = Approvals(self.config.approval)
         self._snapshots = Snapshots(self.config.state_dir)
         self._news = asyncio.Event()
@@ -90,6 +87,11 @@ class Gateway:
     def catalog(self) -> Catalog:
         """What the upstreams have, as last known."""
         return self._catalog
+
+    @property
+    def is_bound_to_process(self) -> bool:
+        """True: the sessions of contexts, and calls that wait for an answer, are with its connections."""
+        return True
 
     @property
     def definitions(self) -> Mapping[str, Definitions]:
@@ -128,13 +130,6 @@ class Gateway:
                 task.cancel()
             if tasks:
                 await asyncio.wait(tasks)
-
-    async def complete(
-        self, ctx: Context, row: Primitive, argument: str, value: str, filled: Mapping[str, str]
-    ) -> Sequence[str]:
-        """Return what an argument of a prompt, or a variable of a template, may be."""
-        calls = self._calls.get(row.group)
-        return [] if calls is None else await calls.complete(ctx, original_of(row), argument, value, filled)
 
     def _changed(self, upstream: Upstream) -> None:
         self._snapshots.write(upstream.config, upstream.definitions)

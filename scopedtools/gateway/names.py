@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable
-from typing import Final
 
 from scopedtools.assembly import SEARCH_TOOLS
+from scopedtools.catalog.names import fitting, mark, marked, prefixed
 from scopedtools.catalog.primitives import Kind
-
-_FORBIDDEN: Final = re.compile(r"[^A-Za-z0-9_-]")
-_MOST: Final = 64
-_MARK_CHARACTERS: Final = 9
-"""Of the suffix: ``_`` and eight of a digest."""
 
 
 class Names:
     """Gives out names. What was given once stays, whoever comes and goes.
 
-    They are made of ``A-Z a-z 0-9 _ -`` and have 64 characters at most: every provider of models takes that.
+    Every provider of models takes them; see `scopedtools.catalog.names`.
     """
 
     def __init__(self) -> None:
@@ -27,10 +21,6 @@ class Names:
             ("tool", name): ("", name) for name in SEARCH_TOOLS
         }
         self._given: dict[tuple[Kind, str, str], str] = {}
-
-    def reserve(self, kind: Kind, name: str) -> None:
-        """Keep a name for a row that comes from elsewhere."""
-        self._owners.setdefault((kind, name), ("", name))
 
     def name(self, kind: Kind, server: str, original: str, *, prefix: str) -> str:
         """Return the name of a tool or prompt.
@@ -41,16 +31,13 @@ class Names:
             original: What it is called there.
             prefix: What its name begins with, or ``""``.
         """
-        wanted = f"{prefix}__{original}" if prefix else original
-        plain = _FORBIDDEN.sub("_", wanted)
-        if plain != wanted or len(plain) > _MOST:
-            plain = _marked(plain, server, original)
-        return self._give(kind, server, original, (plain, _marked(plain, server, original)))
+        plain = fitting(prefixed(prefix, original), of=(server, original))
+        return self._give(kind, server, original, (plain, marked(plain, of=(server, original))))
 
     def uri(self, kind: Kind, server: str, original: str) -> str:
         """Return the URI of a resource, or the URI template: its own, unless another server has the same."""
         scheme = re.sub(r"[^a-z0-9.-]", "-", server.lower())
-        others = (f"x-{scheme}+{original}", f"x-{scheme}-{_mark(server, original)}+{original}")
+        others = (f"x-{scheme}+{original}", f"x-{scheme}-{mark(server, original)}+{original}")
         return self._give(kind, server, original, (original, *others))
 
     def _give(self, kind: Kind, server: str, original: str, wanted: Iterable[str]) -> str:
@@ -60,13 +47,3 @@ class Names:
         self._owners[kind, free] = (server, original)
         self._given[kind, server, original] = free
         return free
-
-
-def _marked(name: str, server: str, original: str) -> str:
-    """Return a name with a suffix that only this row of this server has."""
-    return f"{name[: _MOST - _MARK_CHARACTERS]}_{_mark(server, original)}"
-
-
-def _mark(server: str, original: str) -> str:
-    material = f"{len(server)} {server} {original}".encode()
-    return hashlib.blake2b(material, digest_size=4).hexdigest()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Final, Protocol
 
 from scopedtools.catalog.primitives import (
+    Complete,
     Kind,
     Primitive,
     Prompt,
@@ -36,6 +37,9 @@ class Caller(Protocol):
     ) -> CallResult: ...
     async def read(self, ctx: Context, uri: str) -> ReadResult: ...
     async def get_prompt(self, ctx: Context, name: str, arguments: Mapping[str, str]) -> PromptResult: ...
+    async def complete(
+        self, ctx: Context, ref: tuple[Kind, str], argument: str, value: str, filled: Mapping[str, str]
+    ) -> Sequence[str]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +179,9 @@ def _prompt(
         for one in definition.get("arguments", ())
     )
     name = names.name("prompt", config.name, definition["name"], prefix=config.effective_prefix)
-    return ForwardedPrompt(**common, name=name, arguments=arguments, get=get)
+    return ForwardedPrompt(
+        **common, name=name, arguments=arguments, get=get, complete=_completing(caller, "prompt", definition)
+    )
 
 
 def _resource(
@@ -213,7 +219,15 @@ def _template(
         uri_template=matching,
         mime_type=definition.get("mimeType"),
         read=read,
+        complete=_completing(caller, "template", definition),
     )
+
+
+def _completing(caller: Caller, kind: Kind, definition: Mapping[str, Any]) -> Complete:
+    async def complete(ctx: Any, argument: str, value: str, filled: Mapping[str, str]) -> Sequence[str]:
+        return await caller.complete(ctx, (kind, definition[IDENTITY[kind]]), argument, value, filled)
+
+    return complete
 
 
 def _matching(template: str) -> str | None:
@@ -229,9 +243,3 @@ def _matching(template: str) -> str | None:
 
 
 _MAKE: Final = {"tool": _tool, "resource": _resource, "template": _template, "prompt": _prompt}
-
-
-def original_of(row: Primitive) -> tuple[Kind, str]:
-    """Return what a row is called upstream, with its kind."""
-    definition = getattr(row, "definition", None) or row.wire()
-    return row.kind, str(definition[IDENTITY[row.kind]])

@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 
-from scopedtools import ScopedServer, tool
-from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.primitives import KINDS
 from scopedtools.gateway import ConfigError, Gateway, GatewayConfig
 from scopedtools.gateway.listing import Definitions
@@ -53,20 +51,6 @@ def test_names_that_would_meet_are_told_apart_the_same_way_at_every_start() -> N
     assert len(set(first)) == 6
     assert "a__b__c" in first
     assert "search_tools" not in first
-
-
-def test_the_names_of_a_server_s_own_rows_are_taken() -> None:
-    class Own(ScopedServer):
-        """Has a tool."""
-
-        @tool
-        async def git__log(self) -> str:
-            """Log."""
-            return ""
-
-    own = Catalog(Own().catalog.rows)
-    gateway = Gateway(configured({"git": SERVER}), reserved=own.rows, known={"git": having("log")})
-    assert names(gateway)[0].startswith("git__log_")
 
 
 def test_uris_stay_as_they_are_unless_two_servers_have_one() -> None:

@@ -18,8 +18,9 @@ import httpx2
 import pytest
 from mcp import Client, StdioServerParameters
 
+from scopedtools import ScopedServer
 from scopedtools.client import UnitOfWork, connect
-from scopedtools.gateway import GatewayServer
+from scopedtools.gateway import Gateway
 from scopedtools.testing import Client as OwnClient
 from tests.gateway.fronted import LIMIT_S, stdio
 from tests.gateway.real_servers import all_servers
@@ -91,7 +92,8 @@ def test_the_command_says_what_is_wrong_with_a_configuration(tmp_path: Path) -> 
 
 
 async def test_a_server_completes_arguments_by_asking_its_upstream(tmp_path: Path) -> None:
-    server = GatewayServer(written(tmp_path, {"up": stdio()}), name="front")
+    server = ScopedServer(name="front")
+    server.mount(Gateway(written(tmp_path, {"up": stdio()})))
     async with OwnClient(server) as client:
         ref = {"type": "ref/prompt", "name": "up__greet"}
         result = await client.request("completion/complete", ref=ref, argument={"name": "name", "value": "A"})
