@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from scopedtools.cli.target import TargetError, load_server
 from scopedtools.server import ScopedServer
+
+if TYPE_CHECKING:
+    from scopedtools.gateway import Gateway
 
 
 class Origin(NamedTuple):
@@ -28,9 +32,21 @@ class Origin(NamedTuple):
         """
         if self.target is None and not self.configs:
             raise TargetError("say what to serve: module:attribute, or --config mcp.json, or both")
-        server = load_server(self.target) if self.target is not None else ScopedServer(name="gateway")
-        for config in self.configs:
-            from scopedtools.gateway import Gateway  # noqa: PLC0415 - needs an extra
-
-            server.mount(Gateway(config))
+        gateways = self._gateways()
+        server = load_server(self.target) if self.target is not None else _host(gateways)
+        for gateway in gateways:
+            server.mount(gateway)
         return server
+
+    def _gateways(self) -> list[Gateway]:
+        if not self.configs:
+            return []
+        from scopedtools.gateway import Gateway  # noqa: PLC0415 - needs an extra
+
+        return [Gateway(config) for config in self.configs]
+
+
+def _host(gateways: Sequence[Gateway]) -> ScopedServer:
+    """Return an empty server, which keeps its index where the first gateway keeps what it knows."""
+    kept = next((one.config.state_dir for one in gateways if one.config.state_dir is not None), None)
+    return ScopedServer(name="gateway", index_dir=kept / "index" if kept is not None else None)

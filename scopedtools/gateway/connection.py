@@ -38,8 +38,11 @@ _log: Final = logging.getLogger(__name__)
 
 CLIENT_INFO: Final = {"name": "scopedtools-gateway", "version": "0"}
 _PROBE_S: Final = 10.0
-_SESSION_OVER: Final = (-32600, "Session terminated")
-"""What the official transport makes of 404 in a session."""
+_OVER: Final = ((-32600, "Session terminated"), (CONNECTION_CLOSED, "Connection closed"))
+"""What the official client says of its connection: after 404 in a session, and at the end of a stream.
+Servers send the same codes for reasons of their own."""
+
+_LOST: Final = (CONNECTION_CLOSED, "SSE stream ended without a response")
 
 
 class Asking(Protocol):
@@ -167,9 +170,10 @@ class Connection:
         code, message = error.error.code, error.error.message
         if code == REQUEST_TIMEOUT and "timed out" in message:
             return DownError("did not answer in time")
-        if code in (CONNECTION_CLOSED, UNREACHABLE) or (code, message) == _SESSION_OVER:
-            if code != UNREACHABLE:
-                self.closed.set()
+        if (code, message) in _OVER:
+            self.closed.set()
+            return DownError(message)
+        if code == UNREACHABLE or (code, message) == _LOST:
             return DownError(message)
         return RefusedError(message, code=code, data=error.error.data)
 

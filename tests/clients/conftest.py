@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import json
 import select
-import socket
 import subprocess
 import sys
 import sysconfig
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, Literal, TypedDict, Unpack, cast
@@ -24,12 +22,12 @@ import pytest
 from tests.clients.driving import Params, Sight, Step, Visit
 from tests.clients.inspector import Inspector
 from tests.clients.installing import environment, node_modules
+from tests.clients.processes import ended, free_port, listening
 from tests.clients.roster import ALL, marked
 
 HERE: Final = Path(__file__).parent
 ROOT: Final = HERE.parent.parent
 
-START_S: Final = 60
 VISIT_S: Final = 90
 
 Transport = Literal["http", "stdio"]
@@ -67,7 +65,8 @@ class Details(TypedDict, total=False):
     """How a visit is paid; see `Visit`.
 
     Attributes:
-        app: Which server: ``app``, or ``vault``, which keeps sessions over HTTP.
+        app: Which server: ``app``, or ``vault``, which keeps sessions over HTTP, or the configuration of a
+            gateway.
         headers: Sent with every HTTP request.
         extensions: Settings that the client declares, by extension.
         replies: What the client answers, by what it is asked.
@@ -177,14 +176,17 @@ class Servers:
     def url(self, app: str) -> str:
         """Return where a server is reached."""
         if app not in self._urls:
-            self._urls[app] = self._running.enter_context(_serving(app, self._folder / app))
+            self._urls[app] = self._running.enter_context(_serving(app, self._log(app)))
         return self._urls[app]
 
     def close(self) -> None:
         """End all; look whether anything went wrong inside."""
         self._running.close()
         for app in self._urls:
-            _require_no_traceback((self._folder / app).read_text())
+            _require_no_traceback(self._log(app).read_text())
+
+    def _log(self, app: str) -> Path:
+        return self._folder / f"{Path(app).name}.log"
 
 
 @pytest.fixture(scope="session")
@@ -197,50 +199,14 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 @contextmanager
 def _serving(app: str, log: Path) -> Iterator[str]:
-    port = _free_port()
-    command = [*_serve(app), "--port", str(port)]
-    with (
-        log.open("wb") as sink,
-        _ended(subprocess.Popen(command, cwd=HERE, stdout=sink, stderr=sink)) as server,
-    ):
-        _await_port(server, port, log)
+    port = free_port()
+    with listening([*_serve(app), "--port", str(port)], port, log, cwd=HERE):
         yield f"http://127.0.0.1:{port}/mcp"
 
 
 def _serve(app: str) -> list[str]:
-    return [str(Path(sysconfig.get_path("scripts")) / "scopedtools"), "serve", f"server:{app}"]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@contextmanager
-def _ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(timeout=10)
-
-
-def _await_port(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-        # Waiting for its end is the pause between two looks at the port.
-        with suppress(subprocess.TimeoutExpired):
-            server.wait(timeout=0.05)
-            break
-    pytest.fail(f"the server does not listen, exit status {server.returncode}:\n{log.read_text()}")
+    what = ["--config", app] if app.endswith(".json") else [f"server:{app}"]
+    return [str(Path(sysconfig.get_path("scripts")) / "scopedtools"), "serve", *what]
 
 
 def _require_no_traceback(log: str) -> None:
@@ -349,6 +315,6 @@ def inspector_folder() -> Path:
 def _driver(command: Sequence[str | Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
     log = tmp_path_factory.mktemp("driver") / "log"
     driver = Driver(command, log)
-    with driver.process, _ended(driver.process):
+    with driver.process, ended(driver.process):
         yield driver
     _require_no_traceback(log.read_text())

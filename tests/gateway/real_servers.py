@@ -8,13 +8,17 @@ from typing import Any, Final
 from tests.clients.installing import environment, node_modules
 
 PYTHON: Final = {"time": "2026.10.19", "git": "2026.10.19", "fetch": "2026.10.24", "sqlite": "2025.4.25"}
+SDK: Final = {"sqlite": ("mcp==1.30.0",)}
+"""What was written for an earlier SDK and does not say so."""
+
 NODE: Final = dict.fromkeys(("everything", "filesystem", "memory", "sequential-thinking"), "2026.8.31")
 
 
 def python_server(name: str, *arguments: str) -> dict[str, Any]:
     """Install a reference server from PyPI and return its configuration."""
     package = f"mcp-server-{name}"
-    python = environment(f"{package}-{PYTHON[name]}", f"{package}=={PYTHON[name]}")
+    sdk = SDK.get(name, ())
+    python = environment("-".join((package, PYTHON[name], *sdk)), f"{package}=={PYTHON[name]}", *sdk)
     return {"command": str(python.with_name(package)), "args": list(arguments)}
 
 

@@ -19,11 +19,9 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from scopedtools import ScopedServer
-from scopedtools.client import UnitOfWork, connect
 from scopedtools.gateway import Gateway
 from scopedtools.testing import Client as OwnClient
-from tests.gateway.fronted import LIMIT_S, stdio
-from tests.gateway.real_servers import all_servers
+from tests.gateway.fronted import stdio
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -98,45 +96,3 @@ async def test_a_server_completes_arguments_by_asking_its_upstream(tmp_path: Pat
         ref = {"type": "ref/prompt", "name": "up__greet"}
         result = await client.request("completion/complete", ref=ref, argument={"name": "name", "value": "A"})
         assert result["completion"]["values"] == ["Ann", "Alan"]
-
-
-def repository(folder: Path) -> Path:
-    """Make a folder with a repository of one commit."""
-    folder.mkdir()
-    (folder / "hello.txt").write_text("hello")
-    author = ["-c", "user.name=A", "-c", "user.email=a@example.com"]
-    for command in (["init", "-q"], ["add", "."], [*author, "commit", "-q", "-m", "first"]):
-        subprocess.run(["git", *command], cwd=folder, check=True, timeout=LIMIT_S)
-    return folder
-
-
-@pytest.mark.node
-async def test_eight_servers_of_others_are_one_server(tmp_path: Path) -> None:
-    folder = repository(tmp_path / "work")
-    async with served(written(tmp_path, all_servers(folder))) as url, connect(url) as client:
-        flights, code = (
-            UnitOfWork(intent="what time is it in Tokyo"),
-            UnitOfWork(intent="commit my git changes"),
-        )
-        with flights.active():
-            first = {tool.name for tool in (await client.list_tools()).tools}
-        with code.active():
-            second = {tool.name for tool in (await client.list_tools()).tools}
-            log = await client.call_tool("git__git_log", {"repo_path": str(folder)})
-            assert "first" in log.content[0].text  # type: ignore[union-attr]
-            echo = await client.call_tool("everything__echo", {"message": "hi"})
-            assert "hi" in echo.content[0].text  # type: ignore[union-attr]
-            read = await client.call_tool("filesystem__read_text_file", {"path": str(folder / "hello.txt")})
-            assert read.content[0].text == "hello"  # type: ignore[union-attr]
-            found = await client.call_tool("search_tools", {"query": "time in another time zone"})
-            assert "time__get_current_time" in str(found.content)
-            now = await client.call_tool("time__get_current_time", {"timezone": "UTC"})
-            assert "UTC" in now.content[0].text  # type: ignore[union-attr]
-            resources = (await client.list_resources()).resources
-            assert (await client.read_resource(str(resources[0].uri))).contents
-            prompts = {prompt.name for prompt in (await client.list_prompts()).prompts}
-            assert "everything__simple-prompt" in prompts
-            assert (await client.get_prompt("everything__simple-prompt")).messages
-        assert "time__get_current_time" in first
-        assert "git__git_commit" in second
-        assert first != second
