@@ -8,6 +8,8 @@
 The lists of a request that names its context are narrowed to what the context needs, ``search_tools`` and
 ``call_tool`` lead to the rest. A request that names none gets the whole list.
 
+Add it to the outermost server: what stands around a server that is mounted is unknown there.
+
 A transform can only say what is listed. For all of the extension, with revisions, the cache scope and
 conditional lists, use the middleware of `scopedtools.adapters.for_sdk` on the server that FastMCP holds::
 

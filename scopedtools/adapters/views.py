@@ -78,9 +78,15 @@ class Views:
     Attributes:
         settings: How large views are, and when lists are narrowed.
         extensions: What a server declares of our extension, by its identifier.
+
+    Raises:
+        TypeError: There is no such option.
     """
 
     def __init__(self, options: Options) -> None:
+        if unknown := sorted(options.keys() - Options.__annotations__.keys()):
+            known = ", ".join(Options.__annotations__)
+            raise TypeError(f"ScopedViews takes {known}; got {', '.join(unknown)}")
         self.settings = options.get("settings") or ViewSettings()
         self._encoder = options.get("encoder")
         self._index_dir = options.get("index_dir")

@@ -16,6 +16,8 @@ import pytest
 from mcp.client import Transport
 from mcp.client.stdio import StdioServerParameters
 
+from scopedtools import ViewSettings
+from scopedtools.adapters.for_sdk import ScopedViews
 from scopedtools.client import UnitOfWork, connect
 from scopedtools.context.store import MemoryStore
 from scopedtools.protocol.meta import INTENT
@@ -143,6 +145,11 @@ async def test_each_kind_of_lists_hears_what_a_context_says() -> None:
     assert not any("subnet" in name for name in first)
     assert later[: len(first)] == first
     assert any("subnet" in name for name in later)
+
+
+def test_an_option_that_there_is_not_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"takes settings, .*; got views"):
+        ScopedViews(views=ViewSettings(enforce=True))  # type: ignore[call-arg]
 
 
 async def test_a_list_outlives_its_server_in_a_store_that_does() -> None:
