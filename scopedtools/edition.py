@@ -131,21 +131,11 @@ class Edition:
         self.lacking = self._scopes.lacking
 
     async def search(self, ctx: Context, query: str, limit: int) -> CallResult:
-        """Find tools for a context, and let its view grow by them.
-
-        Raises:
-            ToolError: The limit is out of range.
-        """
-        if not 1 <= limit <= _SEARCH_LIMIT:
-            raise ToolError(f"limit must be 1 to {_SEARCH_LIMIT}, got {limit}")
+        """Find tools for a context; see `find_tools`."""
         permitted = await self.lists.permitted(ctx)
-        within = permitted.of("tool")
-        selector = await self.selection.ready()
-        history = await self.policy.history(ctx)
-        ranking = await selector.search(query, within=within.bits, limit=limit, history=history)
-        if ranking.fits:
-            await self.policy.searched(ctx, query, ranking.hits, permitted)
-        return search_result(self.catalog, ranking, query=query, within=within)
+        return await find_tools(
+            ctx, query, limit, permitted=permitted, policy=self.policy, selection=self.selection
+        )
 
     async def revision(self, ctx: Context, kind: Kind) -> str:
         """Return the revision of the list that a context would get of this catalog now."""
@@ -157,6 +147,33 @@ class Edition:
         if before.catalog.version == self.catalog.version:
             return before.selection
         return before.selection.next(self.catalog.rows)
+
+
+async def find_tools(
+    ctx: Context, query: str, limit: int = 5, *, permitted: View, policy: ViewPolicy, selection: Selection
+) -> CallResult:
+    """Find tools for a context, and let its view grow by them.
+
+    Args:
+        ctx: Who asks.
+        query: What is looked for.
+        limit: Most tools to return, 1 to 20.
+        permitted: The rows that the context may use.
+        policy: Of their catalog.
+        selection: Of their catalog.
+
+    Raises:
+        ToolError: The limit is out of range.
+    """
+    if not 1 <= limit <= _SEARCH_LIMIT:
+        raise ToolError(f"limit must be 1 to {_SEARCH_LIMIT}, got {limit}")
+    within = permitted.of("tool")
+    selector = await selection.ready()
+    history = await policy.history(ctx)
+    ranking = await selector.search(query, within=within.bits, limit=limit, history=history)
+    if ranking.fits:
+        await policy.searched(ctx, query, ranking.hits, permitted)
+    return search_result(permitted.catalog, ranking, query=query, within=within)
 
 
 # Not methods: an edition that its parts know goes only when Python looks for cycles, and its vectors with it.

@@ -57,7 +57,7 @@ class Selection:
         Raises:
             ToolError: It is too late for that.
         """
-        if self._task is None:
+        if self._task is None or self._task.cancelled():  # with the event loop that it began in
             if self._retired:
                 raise ToolError("The catalog was replaced, try again")
             self._task = asyncio.create_task(self._prepare(), name="prepare selector")
@@ -159,7 +159,7 @@ class Selection:
 
     async def settled(self) -> Selector | None:
         """Return the selector once it is prepared, or the one before; ``None`` where there is none."""
-        if self._task is not None:
+        if self._task is not None and not self._task.cancelled():
             try:
                 return await asyncio.shield(self._task)
             except Exception:  # noqa: BLE001 - who asked for it was told

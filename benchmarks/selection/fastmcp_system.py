@@ -103,8 +103,12 @@ class FastMCPSearch:
         return _run([self._python, _WORKER], said=said, timeout_s=self._timeout_s, to="search with FastMCP")
 
 
-def make_environment(folder: Path = ENVIRONMENT) -> Path:
+def make_environment(folder: Path = ENVIRONMENT, *requirements: str) -> Path:
     """Return the Python of an environment that has FastMCP, making it where it is missing.
+
+    Args:
+        folder: The environment.
+        requirements: What else is installed when it is made.
 
     Raises:
         FastMCPUnavailableError: It cannot be made.
@@ -130,7 +134,7 @@ def make_environment(folder: Path = ENVIRONMENT) -> Path:
     _make([sys.executable, "-m", "venv", "--clear", folder])
     override.write_text(_OVERRIDE)
     _make(pip)
-    _make([*uv, f"fastmcp=={VERSION}"])
+    _make([*uv, f"fastmcp=={VERSION}", *requirements])
     made.write_text(VERSION)
     return python
 

@@ -9,7 +9,7 @@ installed elsewhere: name the Python that has it, and this package, before the m
 import asyncio
 import sys
 
-from mcp import Client, StdioServerParameters
+from mcp import StdioServerParameters
 
 from scopedtools.client import UnitOfWork, connect
 
@@ -17,11 +17,9 @@ from scopedtools.client import UnitOfWork, connect
 async def main(python: str = sys.executable, module: str = "examples.adapters.sdk_server") -> None:
     """Call the server in two contexts, and in none, and check what comes back."""
     server = StdioServerParameters(command=python, args=["-m", module, "--stdio"])
-    async with Client(server) as client:
-        everything = [tool.name for tool in (await client.list_tools()).tools]
-    print(f"without a context: {len(everything)} tools")
-
     async with connect(server) as client:
+        everything = [tool.name for tool in (await client.list_tools()).tools]
+        print(f"without a context: {len(everything)} tools")
         with UnitOfWork(intent="which subnets overlap, and what is their broadcast address").active():
             networks = [tool.name for tool in (await client.list_tools()).tools]
         print(f"subnets: {', '.join(networks)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -61,12 +62,20 @@ def asked(
     revision = REVISIONS.get(host.protocol_version, MARCH_2025)  # 2024-11-05 lacks what that lacks
     request = Request(
         method,
-        method.decode(msgspec.Raw(msgspec.json.encode(dict(params or {})))),
+        method.decode(msgspec.Raw(encoded(dict(params or {})))),
         revision,
         _ingress(host),
         host.request_id,
     )
     return Asked(request, resolver.resolve(request))
+
+
+def encoded(value: Any) -> bytes:
+    """Return parameters as JSON. Half of a surrogate pair, which has no bytes, becomes a question mark."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return json.dumps(value, ensure_ascii=False).encode(errors="replace")
 
 
 def _ingress(host: HostRequest) -> Ingress:

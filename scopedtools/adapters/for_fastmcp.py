@@ -8,6 +8,8 @@
 The lists of a request that names its context are narrowed to what the context needs, ``search_tools`` and
 ``call_tool`` lead to the rest. A request that names none gets the whole list.
 
+Add it to the outermost server: what stands around a server that is mounted is unknown there.
+
 A transform can only say what is listed. For all of the extension, with revisions, the cache scope and
 conditional lists, use the middleware of `scopedtools.adapters.for_sdk` on the server that FastMCP holds::
 
@@ -31,13 +33,13 @@ from mcp.shared.exceptions import MCPError
 from msgspec import UNSET
 from pydantic import BaseModel, PrivateAttr
 
-from scopedtools.adapters.asked import Asked
+from scopedtools.adapters.asked import Asked, encoded
 from scopedtools.adapters.rows import Definition
 from scopedtools.adapters.search import called_through, search_rows
 from scopedtools.adapters.views import Options, Views
 from scopedtools.assembly import SEARCH_TOOLS
 from scopedtools.catalog.primitives import Kind, Primitive
-from scopedtools.exceptions import ProtocolError, ToolError
+from scopedtools.exceptions import DefinitionError, ProtocolError, ToolError
 from scopedtools.protocol.content import Text
 
 _log: Final = logging.getLogger(__name__)
@@ -53,11 +55,19 @@ class ScopedViews(CatalogTransform):  # type: ignore[misc] # FastMCP is not ther
 
     Args:
         **options: See `scopedtools.adapters.views.Options`.
+
+    Raises:
+        DefinitionError: The settings say ``enforce``, which takes more than a transform is asked.
     """
 
     def __init__(self, **options: Unpack[Options]) -> None:
         super().__init__()
         self._views = Views(options)
+        if self._views.settings.enforce:
+            raise DefinitionError(
+                "a FastMCP transform cannot make tools unknown that are not shown; leave enforce out, or use "
+                "the middleware of scopedtools.adapters.for_sdk"
+            )
         self._warned = False
         self._definitions = {kind: _Definitions(write) for kind, write in _WRITERS.items()}
         answers: Sequence[Run] = (self._search, self._call)
@@ -111,7 +121,10 @@ class ScopedViews(CatalogTransform):  # type: ignore[misc] # FastMCP is not ther
         host = _request()
         if host is None:
             return None
-        asking = self._understood(host, method, {})
+        try:
+            asking = self._understood(host, method, {})
+        except ProtocolError as error:
+            raise MCPError(error.code, error.message, error.data) from error
         return asking if self._views.may_differ(asking.ctx) else None
 
     async def _shown(self, asking: Asked, kind: Kind, permitted: Sequence[Any]) -> list[Any] | None:
@@ -129,12 +142,12 @@ class ScopedViews(CatalogTransform):  # type: ignore[misc] # FastMCP is not ther
 
     def _warn_of_caches(self) -> None:
         # Nothing that FastMCP lets a transform do reaches the result around the list.
-        hints = getattr(getattr(get_context().fastmcp, "_mcp_server", None), "cache_hints", None)
-        if hints and not self._warned:
+        if not self._warned and (cause := _list_cache(get_context().fastmcp)) is not None:
             self._warned = True
             _log.warning(
-                "cache_ttl lets clients keep lists, and the caches of official clients take no notice of "
-                "contexts: a client that serves several would show one the list of another; leave it out"
+                "%s keeps lists without regard to contexts, so that one is shown the list of another; "
+                "leave it out, or use the middleware of scopedtools.adapters.for_sdk",
+                cause,
             )
 
     # Search tools
@@ -143,7 +156,7 @@ class ScopedViews(CatalogTransform):  # type: ignore[misc] # FastMCP is not ther
         ctx = get_context()
         asking = self._calling(SEARCH_TOOLS[0], arguments)
         definitions = self._definitions["tool"].of(await self.get_tool_catalog(ctx))
-        found = await self._views.search(asking, definitions, msgspec.json.encode(arguments))
+        found = await self._views.search(asking, definitions, encoded(arguments))
         text = "\n".join(block.text for block in found.content if isinstance(block, Text))
         structured = found.structured_content
         return ToolResult(
@@ -159,25 +172,26 @@ class ScopedViews(CatalogTransform):  # type: ignore[misc] # FastMCP is not ther
         except ToolError as error:
             return ToolResult(content=str(error), is_error=True)
         # The name comes from the model, and no host stands between: only what models may see.
+        asking = self._calling(name, inner)
         tool = await server.get_tool(name)
         if tool is None or not is_model_visible(tool):
             return ToolResult(content=f"Unknown tool: {name!r}; find tools with search_tools", is_error=True)
         result = await server.call_tool(name, inner)
         if not getattr(result, "is_error", False):
-            await self._views.called(self._calling(name, inner), name)
+            await self._views.called(asking, name)
         return result
 
     def _calling(self, name: str, arguments: Mapping[str, Any]) -> Asked:
         host = _request()
         if host is None:
             raise HostToolError("the search tools answer clients; a server lists its tools by itself")
-        return self._understood(host, "tools/call", {"name": name, "arguments": arguments})
+        try:
+            return self._understood(host, "tools/call", {"name": name, "arguments": arguments})
+        except ProtocolError as error:
+            raise HostToolError(error.message) from error  # the one that FastMCP lets a tool say
 
     def _understood(self, host: Any, method: str, params: Mapping[str, Any]) -> Asked:
-        try:
-            return self._views.asked(host, method, {**params, "_meta": dict(host.meta or {})})
-        except ProtocolError as error:
-            raise MCPError(error.code, error.message, error.data) from error
+        return self._views.asked(host, method, {**params, "_meta": dict(host.meta or {})})
 
 
 class _SearchTool(Tool):  # type: ignore[misc] # as above
@@ -232,6 +246,15 @@ def _request() -> Any:
         return get_context().request_context
     except RuntimeError:
         return None
+
+
+def _list_cache(server: Any) -> str | None:
+    """Return what keeps lists of a server, of its clients' caches and those in front of its transforms."""
+    if getattr(getattr(server, "_mcp_server", None), "cache_hints", None):
+        return "cache_ttl"
+    # By name: its module needs packages that a slim FastMCP does not bring.
+    names = [type(one).__name__ for one in getattr(server, "middleware", ())]
+    return next((name for name in names if name == "ResponseCachingMiddleware"), None)
 
 
 _NAMES: Final[Mapping[Kind, Callable[[Any], str]]] = {

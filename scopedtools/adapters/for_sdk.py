@@ -23,7 +23,7 @@ from mcp.shared.exceptions import MCPError
 from msgspec import Raw
 from pydantic import BaseModel
 
-from scopedtools.adapters.asked import Asked
+from scopedtools.adapters.asked import Asked, encoded
 from scopedtools.adapters.rows import FIELDS, LISTS, Definition
 from scopedtools.adapters.search import called_through
 from scopedtools.adapters.views import Options, Views
@@ -103,7 +103,7 @@ class ScopedViews:
         name = params["name"]
         if name == SEARCH_TOOLS[0]:
             everything = await _everything(_listing(ctx), call_next)
-            arguments = msgspec.json.encode(params.get("arguments") or {})
+            arguments = encoded(params.get("arguments") or {})
             found = await self._views.search(asking, everything.definitions, arguments)
             return everything.stamped(found, asking)
         if name == CALL_TOOL:

@@ -6,55 +6,44 @@ from dataclasses import replace
 from typing import Any, Final, cast
 
 from scopedtools.adapters.shelf import Generation
-from scopedtools.assembly import SEARCH_TOOLS, search_result
-from scopedtools.catalog.bind import Declared, read_declarations
+from scopedtools.assembly import SEARCH_TOOLS
+from scopedtools.catalog.bind import read_declarations
+from scopedtools.catalog.convert import text_result
 from scopedtools.catalog.primitives import Primitive, Tool
 from scopedtools.catalog.view import View
 from scopedtools.context.context import Context
+from scopedtools.edition import find_tools
 from scopedtools.exceptions import ToolError
 from scopedtools.protocol.results import CallResult
 from scopedtools.server import ScopedServer
-
-_LIMIT: Final = 20
 
 _DECLARED: Final = {one.name: one for one in read_declarations(ScopedServer, inject=Context)}
 
 
 def search_rows() -> tuple[Primitive, ...]:
     """Return the rows of the search tools, which cannot be called by themselves."""
-    return tuple(replace(_bound(_DECLARED[name]), call=None) for name in SEARCH_TOOLS)
+    return tuple(replace(cast("Tool", _DECLARED[name].bind(None)), call=None) for name in SEARCH_TOOLS)
 
 
-class SearchDesk:
-    """Searches for one request.
+async def searched(generation: Generation, ctx: Context, permitted: View, arguments: bytes) -> CallResult:
+    """Answer a call of ``search_tools``; arguments that are wrong are an error that the model reads.
 
     Args:
         generation: What there is.
-        permitted: What the caller may use.
+        ctx: Who asks.
+        permitted: The tools that the caller may use.
+        arguments: Of the call, a JSON object.
     """
-
-    def __init__(self, generation: Generation, permitted: View) -> None:
-        self._generation = generation
-        self._permitted = permitted
-
-    async def answer(self, ctx: Context, arguments: bytes) -> CallResult:
-        """Answer a call of ``search_tools``; arguments that are wrong are an error that the model reads."""
-        search = _bound(replace(_DECLARED[SEARCH_TOOLS[0]], function=SearchDesk.search), self)
-        assert search.call is not None  # noqa: S101 - bound above
-        return await search.call(ctx, arguments)
-
-    async def search(self, query: str, limit: int = 5, *, ctx: Context) -> CallResult:
-        """Find tools; see `ScopedServer.search_tools`."""
-        if not 1 <= limit <= _LIMIT:
-            raise ToolError(f"limit must be 1 to {_LIMIT}, got {limit}")
-        catalog, policy = self._generation.catalog, self._generation.policy
-        selector = await self._generation.selection.ready()
-        history = await policy.history(ctx)
-        within = self._permitted.bits
-        ranking = await selector.search(query, within=within, limit=limit, history=history)
-        if ranking.fits:
-            await policy.searched(ctx, query, ranking.hits, self._permitted)
-        return search_result(catalog, ranking, query=query, within=self._permitted)
+    try:
+        return await find_tools(
+            ctx,
+            **_DECLARED[SEARCH_TOOLS[0]].signature.arguments(arguments),
+            permitted=permitted,
+            policy=generation.policy,
+            selection=generation.selection,
+        )
+    except ToolError as error:
+        return text_result(str(error), is_error=True)
 
 
 def called_through(arguments: Any) -> tuple[str, dict[str, Any]]:
@@ -70,7 +59,3 @@ def called_through(arguments: Any) -> tuple[str, dict[str, Any]]:
     if name in SEARCH_TOOLS:
         raise ToolError(f"call {name} directly")
     return name, inner or {}
-
-
-def _bound(declared: Declared, owner: object = None) -> Tool:
-    return cast("Tool", declared.bind(owner))

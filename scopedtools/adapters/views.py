@@ -12,16 +12,16 @@ from cachetools import LRUCache
 
 from scopedtools.adapters.asked import Asked, HostRequest, asked
 from scopedtools.adapters.rows import LISTS, Definition
-from scopedtools.adapters.search import SearchDesk, search_rows
+from scopedtools.adapters.search import search_rows, searched
 from scopedtools.adapters.shelf import Generation, Shelf
 from scopedtools.assembly import SEARCH_TOOLS
 from scopedtools.catalog.catalog import Catalog
-from scopedtools.catalog.primitives import Kind
+from scopedtools.catalog.primitives import KINDS, Kind
 from scopedtools.catalog.view import View
 from scopedtools.context.carriers import CARRIERS, Carrier, CarrierTable
 from scopedtools.context.context import Context, ContextResolver
 from scopedtools.context.offer import offer
-from scopedtools.context.policy import ViewPolicy
+from scopedtools.context.policy import ViewPolicy, whole_lists
 from scopedtools.context.settings import ViewSettings
 from scopedtools.context.store import MemoryStore
 from scopedtools.handlers.lists import Cache, Lists
@@ -47,6 +47,7 @@ class Options(TypedDict, total=False):
         encoder: Encodes texts; all-MiniLM-L6-v2 by default, without which words alone decide.
         index_dir: Folder where vectors are kept between starts.
         store: Keeps what contexts were shown; the memory of this process by default.
+        name: Of the server, where others use the same store.
         carriers: Where a context ID may ride on a request, first match first; by default all that
             `scopedtools.context.hosts.CARRIERS` has, but the session of a connection.
         strict_ids: Refuse malformed context IDs instead of treating them as none.
@@ -59,6 +60,7 @@ class Options(TypedDict, total=False):
     encoder: Encoder
     index_dir: str | Path
     store: ContextStore
+    name: str
     carriers: Iterable[Carrier]
     strict_ids: bool
     secret: bytes
@@ -76,9 +78,15 @@ class Views:
     Attributes:
         settings: How large views are, and when lists are narrowed.
         extensions: What a server declares of our extension, by its identifier.
+
+    Raises:
+        TypeError: There is no such option.
     """
 
     def __init__(self, options: Options) -> None:
+        if unknown := sorted(options.keys() - Options.__annotations__.keys()):
+            known = ", ".join(Options.__annotations__)
+            raise TypeError(f"ScopedViews takes {known}; got {', '.join(unknown)}")
         self.settings = options.get("settings") or ViewSettings()
         self._encoder = options.get("encoder")
         self._index_dir = options.get("index_dir")
@@ -92,8 +100,11 @@ class Views:
         self._resolver = ContextResolver(table, store=self._store, secret=secret)
         self.extensions: Mapping[str, dict[str, Any]] = {EXTENSION: offer(table, self.settings)}
         self._pinned = frozenset(options.get("pinned", ()))
+        self._name = options.get("name", "")
         self._shelves: dict[tuple[Kind, str], Shelf] = {}
         self._generations: LRUCache[tuple[Kind, str], Generation] = LRUCache(_GENERATIONS)
+        self._latest: dict[Kind, Generation] = {}
+        self._whole = {kind: whole_lists() for kind in KINDS}
 
     def asked(self, host: HostRequest, method: str, params: Mapping[str, Any] | None) -> Asked:
         """Understand a request of the server.
@@ -163,7 +174,7 @@ class Views:
             arguments: Of the call, a JSON object.
         """
         generation, permitted = self._put(asking, "tool", definitions)
-        return await SearchDesk(generation, permitted).answer(asking.ctx, arguments)
+        return await searched(generation, asking.ctx, permitted, arguments)
 
     async def may_call(self, asking: Asked, definitions: Iterable[Definition], name: str) -> bool:
         """Tell whether a tool may be called where the settings make those unknown that are not shown."""
@@ -194,23 +205,38 @@ class Views:
     def _generation(self, kind: Kind, catalog: Catalog) -> Generation:
         key = (kind, catalog.version)
         if key not in self._generations:
-            search = catalog.named(*SEARCH_TOOLS) if kind == "tool" else View(catalog, 0)
-            selection = Selection(partial(self._selector, kind), catalog.rows)
-            policy = ViewPolicy(
-                catalog, search=search, store=self._store, selector=selection.ready, settings=self.settings
-            )
-            if policy.narrows(catalog.all - search, kind):
-                selection.start()
-            self._generations[key] = Generation(catalog, search, policy, selection)
+            self._generations[key] = self._latest[kind] = self._made(kind, catalog, self._latest.get(kind))
         return self._generations[key]
 
+    def _made(self, kind: Kind, catalog: Catalog, before: Generation | None) -> Generation:
+        search = catalog.named(*SEARCH_TOOLS) if kind == "tool" else View(catalog, 0)
+        if before is None:
+            selection = Selection(partial(self._selector, kind), catalog.rows)
+        else:
+            selection = before.selection.next(catalog.rows)
+        policy = ViewPolicy(
+            catalog,
+            search=search,
+            store=self._store,
+            selector=selection.ready,
+            settings=self.settings,
+            # Each kind has views of its own, since what a context says comes with each list anew.
+            name=f"{self._name} {kind}",
+            whole=self._whole[kind],
+            narrowed=before is not None and before.policy.has_narrowed,
+        )
+        if policy.narrows(catalog.all - search, kind):
+            selection.start()
+        return Generation(catalog, search, policy, selection)
+
     def _selector(self, kind: Kind) -> Selector:
-        from scopedtools.adapters.encoders import RememberingEncoder  # noqa: PLC0415 - brings numpy
-        from scopedtools.retrieval.encoders import SentenceTransformerEncoder  # noqa: PLC0415 - likewise
+        from scopedtools.retrieval.encoders import SentenceTransformerEncoder  # noqa: PLC0415 - brings numpy
+        from scopedtools.retrieval.queries import EncoderThread  # noqa: PLC0415 - likewise
         from scopedtools.retrieval.selector import HybridSelector  # noqa: PLC0415 - brings faiss
 
-        if not isinstance(self._encoder, RememberingEncoder):
-            self._encoder = RememberingEncoder(self._encoder or SentenceTransformerEncoder())
+        if not isinstance(self._encoder, EncoderThread):
+            # One model for all kinds, and one call at a time.
+            self._encoder = EncoderThread(self._encoder or SentenceTransformerEncoder())
         folder = Path(self._index_dir) / kind if self._index_dir is not None else None
         return HybridSelector(self._encoder, index_dir=folder)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sysconfig
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -18,9 +19,10 @@ ROOT: Final = Path(__file__).parent.parent.parent
 @pytest.fixture(scope="session")
 def fastmcp_python() -> Path:
     """Return a Python that has FastMCP and, behind what that brings, what this project needs."""
-    folder = CACHE / f"fastmcp-server-{VERSION}"
+    sdk = version("mcp")  # the same that the other tests use
+    folder = CACHE / f"fastmcp-server-{VERSION}-mcp-{sdk}"
     try:
-        python = make_environment(folder)
+        python = make_environment(folder, f"mcp=={sdk}")
     except FastMCPUnavailableError as error:
         if os.environ.get("CI") == "true":
             pytest.fail(str(error))

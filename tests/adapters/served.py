@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -57,8 +58,10 @@ class Endpoint:
         named = {"Mcp-Name": params["name"]} if "name" in params else {}
         answer = await self.http.post(
             self.url,
-            json={"jsonrpc": "2.0", "id": 1, "method": method, "params": params},
+            # Escaped, so that tests may send what has no bytes.
+            content=json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}),
             headers={
+                "Content-Type": "application/json",
                 "Accept": "application/json, text/event-stream",
                 "MCP-Protocol-Version": LATEST,
                 "Mcp-Method": method,

@@ -5,9 +5,13 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
+
+from tests.adapters.served import served
+from tests.test_readme import blocks, paste
+from tests.test_readme import run as defined
 
 pytestmark = pytest.mark.slow
 
@@ -33,3 +37,20 @@ def test_a_fastmcp_server_serves_two_units_of_work_differently(
 ) -> None:
     program = (str(fastmcp_python), "examples.adapters.fastmcp_server")
     assert "all checks passed" in run(*program, environment=fastmcp_environment)
+
+
+@pytest.mark.anyio
+async def test_what_the_front_page_says_of_servers_that_people_have_works_as_pasted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    [source] = blocks("python", holding="# depot.py")
+    [client] = [one for one in blocks("python", holding=":8001") if one != source]
+    quick = "from scopedtools.retrieval.hashing import HashingEncoder\n"
+    server: Any = defined(
+        quick + source.replace("ScopedViews()", "ScopedViews(encoder=HashingEncoder())"), "depot"
+    )
+    async with served(server["server"]) as endpoint:
+        await paste(client.replace("http://127.0.0.1:8001/mcp", endpoint.url), {})
+    number, names = capsys.readouterr().out.split(maxsplit=1)
+    assert number == "24"
+    assert {"search_tools", "call_tool", "order_flight", "order_hotel"} <= set(eval(names))  # noqa: S307 - our own

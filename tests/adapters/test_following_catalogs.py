@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from scopedtools.adapters.encoders import RememberingEncoder
 from scopedtools.adapters.shelf import merged
 from scopedtools.client import UnitOfWork
 from scopedtools.retrieval.hashing import HashingEncoder
@@ -94,14 +93,3 @@ def test_what_is_new_stands_behind_what_it_is_listed_behind() -> None:
     assert merged((), ("a", "b")) == ("a", "b")
     assert merged(("a", "c"), ("x", "a", "b", "c", "d")) == ("x", "a", "b", "c", "d")
     assert merged(("a", "gone", "c"), ("c", "d", "a")) == ("a", "gone", "c", "d")
-
-
-def test_equal_texts_are_encoded_once_and_requests_apart_from_documents() -> None:
-    encoder = Counting()
-    remembering = RememberingEncoder(encoder)
-    first = remembering.encode_documents(["a book", "a plant", "a book"])
-    again = remembering.encode_documents(["a plant"])
-    assert encoder.documents == ["a book", "a plant"]
-    assert (first[0] == first[2]).all()
-    assert (first[1] == again[0]).all()
-    assert remembering.encode_queries(["a book"]).shape == (1, encoder.dimensions)

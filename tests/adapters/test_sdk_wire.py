@@ -171,6 +171,21 @@ async def test_two_lines_of_one_header_are_refused() -> None:
     assert answer.json()["error"]["code"] == -32600
 
 
+async def test_half_of_a_surrogate_pair_harms_neither_lists_nor_calls() -> None:
+    half = "\ud800"
+    async with served(low_level()) as endpoint:
+        listed = await endpoint.ask(
+            "tools/list", own_meta={"clientSessionId": "a", meta.INTENT: f"{half} {INVOICES}"}
+        )
+        arguments = {"query": f"find an invoice {half}"}
+        found = await endpoint.ask("tools/call", {"name": "search_tools", "arguments": arguments})
+        arguments = {"id": half}
+        called = await endpoint.ask("tools/call", {"name": "find_song", "arguments": arguments})
+    assert "find_invoice" in names(listed["result"])
+    assert "find_invoice" in str(found["result"]["structuredContent"])
+    assert called["result"]["structuredContent"] == {"result": "find song None"}
+
+
 async def test_the_same_context_of_another_user_is_another_context() -> None:
     auth = AuthSettings(issuer_url="http://127.0.0.1:1/", resource_server_url=None)  # type: ignore[arg-type]
     async with served(low_level(), auth=auth, token_verifier=Tokens()) as endpoint:
