@@ -19,6 +19,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from scopedtools import ScopedServer
+from scopedtools.cli.origin import Origin
 from scopedtools.gateway import Gateway
 from scopedtools.testing import Client as OwnClient
 from tests.gateway.fronted import stdio
@@ -38,11 +39,11 @@ def written(folder: Path, servers: dict[str, Any]) -> Path:
 
 
 @asynccontextmanager
-async def served(config: Path) -> AsyncIterator[str]:
+async def served(config: Path, *arguments: str) -> AsyncIterator[str]:
     """Start the command over HTTP; yield the URL."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [sys.executable, *COMMAND, "--config", str(config), "--port", str(port)]
+    command = [sys.executable, *COMMAND, *arguments, "--config", str(config), "--port", str(port)]
     log = config.with_suffix(".log")
     with log.open("wb") as out:
         process = await anyio.open_process(command, cwd=ROOT, stdout=out, stderr=out, env=os.environ)
@@ -79,6 +80,40 @@ async def test_the_command_fronts_a_server_over_stdio(tmp_path: Path) -> None:
     parameters = StdioServerParameters(command=sys.executable, args=arguments, cwd=ROOT)
     async with Client(parameters) as client:
         assert (await client.call_tool("up__add", {"a": 1, "b": 2})).structured_content == {"result": 3}
+
+
+async def test_a_server_of_one_s_own_and_several_files_are_one_server(tmp_path: Path) -> None:
+    first, second = written(tmp_path, {"up": stdio()}), tmp_path / "more.json"
+    second.write_text(json.dumps({"mcpServers": {"more": stdio(allow=["add"])}}))
+    own = ("examples.bookshop.server:app", "--config", str(second))
+    async with served(first, *own) as url, Client(url) as client:
+        names = {tool.name for tool in (await client.list_tools()).tools}
+        assert {"find_books", "up__add", "more__add"} < names
+        assert "more__fail" not in names
+        for name in ("up__add", "more__add"):
+            assert (await client.call_tool(name, {"a": 1, "b": 2})).structured_content == {"result": 3}
+
+
+def test_the_command_wants_something_to_serve() -> None:
+    command = [sys.executable, *COMMAND]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=START_S, check=False)
+    assert done.returncode == 1
+    assert "say what to serve: module:attribute, or --config mcp.json, or both" in done.stderr
+
+
+def test_a_gateway_has_no_workers(tmp_path: Path) -> None:
+    config = written(tmp_path, {"up": stdio()})
+    command = [sys.executable, *COMMAND, "--config", str(config), "--workers", "2"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=START_S, check=False)
+    assert done.returncode == 1
+    assert "run one worker on each of several ports" in done.stderr
+
+
+async def test_the_index_of_fronted_servers_is_kept_where_their_rows_are(tmp_path: Path) -> None:
+    config = tmp_path / "mcp.json"
+    config.write_text(json.dumps({"mcpServers": {"up": stdio()}, "gateway": {"state_dir": "state"}}))
+    server = Origin(configs=(str(config),)).load()
+    assert server.index_dir == tmp_path / "state" / "index"
 
 
 def test_the_command_says_what_is_wrong_with_a_configuration(tmp_path: Path) -> None:
