@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
+from scopedtools.cli.openapi import OpenApiTarget
 from scopedtools.cli.target import load_server
 from scopedtools.exceptions import MissingDependencyError
 from scopedtools.server import ScopedServer
@@ -26,17 +27,27 @@ class Hosted(NamedTuple):
     """A server, and what it is watched with.
 
     Attributes:
-        target: The server, as ``module:attribute``.
+        target: The server, as ``module:attribute``; ``""`` where it is made of something else.
         audit: URL of the database of the audit trail, or ``None`` for none.
         metrics_port: Where Prometheus fetches metrics, or ``None`` for nowhere.
         log_format: Of lines on standard error. With the extra ``telemetry`` they tell the context; without
             it there is ``text`` alone, which does not.
+        openapi: The API that it is made of, or ``None``.
     """
 
     target: str
     audit: str | None = None
     metrics_port: int | None = None
     log_format: LogFormat = "text"
+    openapi: OpenApiTarget | None = None
+
+    def load(self) -> ScopedServer:
+        """Make the server, or import it.
+
+        Raises:
+            ScopedToolsError: There is none.
+        """
+        return self.openapi.load() if self.openapi is not None else load_server(self.target)
 
     def log_config(self) -> dict[str, Any] | None:
         """Return the configuration of logs, or ``None`` where lines cannot tell the context.
@@ -97,7 +108,7 @@ class Hosted(NamedTuple):
 def worker() -> ScopedServer:
     """Make the server of a worker process, from what `Hosted.hand_over` left."""
     hosted = msgspec.json.decode(os.environ[_VARIABLE], type=Hosted)
-    server = load_server(hosted.target)
+    server = hosted.load()
     hosted.watch(server, ExitStack())
     return server
 

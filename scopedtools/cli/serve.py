@@ -17,7 +17,8 @@ import uvicorn
 
 from scopedtools.cli.audit import STORE_VARIABLE
 from scopedtools.cli.hosting import Hosted, LogFormat, worker
-from scopedtools.cli.target import TargetError, load_server
+from scopedtools.cli.openapi import OpenApiTarget
+from scopedtools.cli.target import TargetError
 from scopedtools.server import SECRET_VARIABLE, ScopedServer
 
 _GRACE_S: Final = 10
@@ -25,7 +26,7 @@ _GRACE_S: Final = 10
 
 
 def serve(
-    target: Annotated[str, typer.Argument(help="The server, as module:attribute.")],
+    target: Annotated[str | None, typer.Argument(help="The server, as module:attribute.")] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8000,
     workers: Annotated[int, typer.Option(help="Processes that share the port.", min=1)] = 1,
@@ -44,12 +45,35 @@ def serve(
         typer.Option(help="Serve /metrics to Prometheus on this port of 127.0.0.1.", min=0, max=65535),
     ] = None,
     log_format: Annotated[LogFormat, typer.Option(help="How lines on standard error look.")] = "text",
+    openapi: Annotated[
+        str | None, typer.Option(help="Instead, an API: file or URL of its OpenAPI description.")
+    ] = None,
+    base_url: Annotated[str | None, typer.Option(help="Where that API is.")] = None,
+    auth: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Credential of the API, SCHEME=VARIABLE of the environment; SCHEME=USER:PASSWORD for two, "
+            "of basic authentication or of an OAuth client. May be repeated."
+        ),
+    ] = None,
+    token_url: Annotated[
+        list[str] | None, typer.Option(help="Where tokens of the API are fetched, SCHEME=URL.")
+    ] = None,
+    header: Annotated[
+        list[str] | None, typer.Option(help="Header of each request to the API, NAME=VARIABLE.")
+    ] = None,
+    forward_context: Annotated[
+        bool, typer.Option("--forward-context", help="Tell the API the context ID.")
+    ] = False,
 ) -> None:
     """Host a server at http://HOST:PORT/mcp, or over stdio."""
-    hosted = Hosted(target, audit, metrics_port, log_format)
+    settings = _several(auth), _several(token_url), _several(header), forward_context
+    api = None if openapi is None else OpenApiTarget(openapi, base_url or "", *settings)
+    _require_one(target, api)
+    hosted = Hosted(target or "", audit, metrics_port, log_format, api)
     hosted.configure_logs()
     with contextlib.redirect_stdout(sys.stderr):
-        server = load_server(target)
+        server = hosted.load()
     if not stdio and workers > 1:
         _require_shareable(server, hosted)
         _serve_by_workers(hosted, host, port, workers)
@@ -61,6 +85,19 @@ def serve(
                 asyncio.run(_until_interrupted(server))
         else:
             _Hosting(server, hosted, host, port).run()
+
+
+def _several(given: list[str] | None) -> tuple[str, ...]:
+    return tuple(given or ())
+
+
+def _require_one(target: str | None, api: OpenApiTarget | None) -> None:
+    if (target is None) == (api is None):
+        raise TargetError("name what to host: either module:attribute, or --openapi with --base-url")
+    if api is not None and not api.base_url:
+        raise TargetError(
+            "--openapi needs --base-url, where the API is; the description does not decide that"
+        )
 
 
 def _serve_by_workers(hosted: Hosted, host: str, port: int, workers: int) -> None:
