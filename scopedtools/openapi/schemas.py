@@ -122,6 +122,7 @@ class SchemaWriter:
 
     def _reference(self, node: Node, depth: int) -> Schema:
         target = node.lookup()
+        node.followed()  # which tells a reference that leads back to itself alone
         name = self._names.get(id(target.value))
         if name is None:
             name = self._named(str(node.mapping["$ref"]))

@@ -21,7 +21,6 @@ from openapi_core.contrib.werkzeug import WerkzeugOpenAPIRequest
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
-
 _JSON = (
     "application/json-patch+json",
     "application/merge-patch+json",

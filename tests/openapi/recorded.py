@@ -114,7 +114,11 @@ class Tools:
 
 
 def described(
-    paths: Mapping[str, Any], *, version: str = "3.0.3", components: Mapping[str, Any] | None = None, **rest: Any
+    paths: Mapping[str, Any],
+    *,
+    version: str = "3.0.3",
+    components: Mapping[str, Any] | None = None,
+    **rest: Any,
 ) -> dict[str, Any]:
     """Return a description."""
     info = {"title": "Shelves", "version": "1"}
@@ -156,6 +160,6 @@ async def tools(
     recorder = Recorder(answer)
     async with hosted(recorder) as (host, port):
         base_url = f"http://{host}:{port}{path}"
-        api = OpenApi.load(description, base_url=base_url, **settings)
+        api = OpenApi.load(description, **{"base_url": base_url, **settings})
         async with api, Client(ScopedServer(catalog=api.catalog), context=context) as client:
             yield Tools(api, client, recorder, base_url)

@@ -1,4 +1,4 @@
-"""Each operation of large public descriptions is called once, and an independent reader judges what arrives."""
+"""Each operation of large public descriptions is called once; an independent reader judges what arrives."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from scopedtools.testing import Client
 from tests.clients.installing import environment, node_modules
 from tests.openapi.making import Maker
 
-
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
 
 class Large(NamedTuple):
     """A description, what it has, and what is known of it.

@@ -43,7 +43,10 @@ async def sent(place: str, schema: dict[str, Any], value: Any, **fields: Any) ->
     ],
 )
 async def test_a_path_parameter_is_written_in_its_style(
-    style: str, explode: bool, value: Any, expected: str  # noqa: FBT001 - a case's value
+    style: str,
+    explode: bool,  # noqa: FBT001 - a value of the case
+    value: Any,
+    expected: str,
 ) -> None:
     schema = LIST if isinstance(value, list) else OBJECT if isinstance(value, dict) else TEXT
     assert await sent("path", schema, value, style=style, explode=explode) == expected
@@ -62,7 +65,12 @@ async def test_a_path_parameter_is_written_in_its_style(
         ("pipeDelimited", False, ["a", "b"], "/x?color=a%7Cb"),
         ("pipeDelimited", True, ["a", "b"], "/x?color=a&color=b"),
         ("deepObject", True, {"r": 1, "g": "2"}, "/x?color%5Br%5D=1&color%5Bg%5D=2"),
-        ("deepObject", True, {"g": {"h": ["1", "2"]}}, "/x?color%5Bg%5D%5Bh%5D%5B%5D=1&color%5Bg%5D%5Bh%5D%5B%5D=2"),
+        (
+            "deepObject",
+            True,
+            {"g": {"h": ["1", "2"]}},
+            "/x?color%5Bg%5D%5Bh%5D%5B%5D=1&color%5Bg%5D%5Bh%5D%5B%5D=2",
+        ),
         ("deepObject", True, {"g": [{"h": 1}]}, "/x?color%5Bg%5D%5B0%5D%5Bh%5D=1"),
         (None, None, True, "/x?color=true"),
         (None, None, 7, "/x?color=7"),
@@ -70,7 +78,10 @@ async def test_a_path_parameter_is_written_in_its_style(
     ],
 )
 async def test_a_query_parameter_is_written_in_its_style(
-    style: str | None, explode: bool | None, value: Any, expected: str  # noqa: FBT001 - a case's value
+    style: str | None,
+    explode: bool | None,  # noqa: FBT001 - a value of the case
+    value: Any,
+    expected: str,
 ) -> None:
     fields = {key: one for key, one in (("style", style), ("explode", explode)) if one is not None}
     schema: dict[str, Any] = LIST if isinstance(value, list) else {}
@@ -99,7 +110,10 @@ async def test_a_parameter_with_a_media_type_is_json() -> None:
     ],
 )
 async def test_a_header_is_written_in_its_style(
-    schema: dict[str, Any], explode: bool, value: Any, expected: str  # noqa: FBT001 - a case's value
+    schema: dict[str, Any],
+    explode: bool,  # noqa: FBT001 - a value of the case
+    value: Any,
+    expected: str,
 ) -> None:
     assert (await sent("header", schema, value, explode=explode)).header("color") == expected
 
@@ -135,7 +149,16 @@ async def test_a_header_cannot_be_broken_out_of() -> None:
 
 
 async def test_headers_that_frame_a_message_are_no_arguments() -> None:
-    names = ["Host", "Content-Length", "Transfer-Encoding", "Accept", "Authorization", "Cookie", "Mcp-Name", "X-Own"]
+    names = [
+        "Host",
+        "Content-Length",
+        "Transfer-Encoding",
+        "Accept",
+        "Authorization",
+        "Cookie",
+        "Mcp-Name",
+        "X-Own",
+    ]
     get = operation("get_x", parameters=[parameter(name, "header", TEXT) for name in names])
     async with tools(described({"/x": {"get": get}})) as api:
         assert list(api.schema("get_x")["properties"]) == ["X-Own"]

@@ -29,7 +29,9 @@ def row(description: dict[str, Any]) -> dict[str, Any]:
 def taken(schema: dict[str, Any], *, version: str = "3.0.3", **schemas: Any) -> dict[str, Any]:
     """Return the input schema of a tool whose body is ``schema``."""
     post = operation("add", requestBody=json_body({"type": "array", "items": schema}))
-    found: dict[str, Any] = row(described({"/x": {"post": post}}, version=version, components={"schemas": schemas}))
+    found: dict[str, Any] = row(
+        described({"/x": {"post": post}}, version=version, components={"schemas": schemas})
+    )
     return dict(found["inputSchema"])
 
 
@@ -41,16 +43,24 @@ def returned(schema: dict[str, Any], *, version: str = "3.0.3", **schemas: Any) 
     """Return the output schema of a tool that answers ``schema``."""
     responses = {"200": {"description": "ok", "content": {"application/json": {"schema": schema}}}}
     get = operation("get_x") | {"responses": responses}
-    return row(described({"/x": {"get": get}}, version=version, components={"schemas": schemas})).get("outputSchema")
+    return row(described({"/x": {"get": get}}, version=version, components={"schemas": schemas})).get(
+        "outputSchema"
+    )
 
 
 @pytest.mark.parametrize(
     ("schema", "expected"),
     [
         ({"type": "string", "nullable": True}, {"type": ["string", "null"]}),
-        ({"type": "string", "nullable": True, "enum": ["a"]}, {"type": ["string", "null"], "enum": ["a", None]}),
+        (
+            {"type": "string", "nullable": True, "enum": ["a"]},
+            {"type": ["string", "null"], "enum": ["a", None]},
+        ),
         ({"nullable": True, "allOf": [TEXT]}, {"anyOf": [{"allOf": [TEXT]}, {"type": "null"}]}),
-        ({"type": "number", "minimum": 1, "exclusiveMinimum": True}, {"type": "number", "exclusiveMinimum": 1}),
+        (
+            {"type": "number", "minimum": 1, "exclusiveMinimum": True},
+            {"type": "number", "exclusiveMinimum": 1},
+        ),
         ({"type": "number", "maximum": 9, "exclusiveMaximum": False}, {"type": "number", "maximum": 9}),
         ({"type": "string", "example": "x"}, {"type": "string", "examples": ["x"]}),
         ({"type": "string", "xml": {"name": "a"}, "x-own": 1, "externalDocs": {}}, TEXT),
@@ -95,7 +105,8 @@ def test_schemas_of_openapi_3_1_stay_as_they_are(schema: dict[str, Any]) -> None
     ],
 )
 def test_what_is_no_schema_is_left_out(schema: dict[str, Any]) -> None:
-    assert item({"description": "odd"} | schema) in ({"description": "odd"}, {"description": "odd", "properties": {}}, {"description": "odd", "patternProperties": {}})
+    left = item({"description": "odd"} | schema)
+    assert {keyword: value for keyword, value in left.items() if value != {}} == {"description": "odd"}
 
 
 def test_what_is_used_once_stands_in_its_place_and_what_is_used_more_often_in_definitions() -> None:
@@ -119,7 +130,10 @@ def test_what_is_used_once_stands_in_its_place_and_what_is_used_more_often_in_de
 
 
 def test_a_schema_that_holds_itself_stays_finite() -> None:
-    tree = {"type": "object", "properties": {"children": {"type": "array", "items": {"$ref": "#/components/schemas/Tree"}}}}
+    tree = {
+        "type": "object",
+        "properties": {"children": {"type": "array", "items": {"$ref": "#/components/schemas/Tree"}}},
+    }
     schema = taken({"$ref": "#/components/schemas/Tree"}, Tree=tree)
     validator = jsonschema.Draft202012Validator(schema)
     assert validator.is_valid({"body": [{"children": [{"children": []}]}]})
@@ -168,7 +182,13 @@ def test_parameters_say_what_they_are() -> None:
     described_as = {"description": "How many.", "deprecated": True, "example": 5}
     limit = parameter("limit", "query", {"type": "integer", "default": 10}, **described_as)
     found = row(described({"/x": {"get": operation("get_x", parameters=[limit])}}))
-    expected = {"type": "integer", "default": 10, "description": "How many.", "examples": [5], "deprecated": True}
+    expected = {
+        "type": "integer",
+        "default": 10,
+        "description": "How many.",
+        "examples": [5],
+        "deprecated": True,
+    }
     assert found["inputSchema"] == {
         "type": "object",
         "properties": {"limit": expected},
@@ -193,7 +213,9 @@ def test_methods_become_hints(method: str, expected: dict[str, Any] | None) -> N
 
 def test_a_tool_says_what_its_operation_says() -> None:
     fields = {"summary": "Find books.", "description": "By words\u202e in\x07 the title.", "tags": ["books"]}
-    api = OpenApi.load(described({"/x": {"get": operation("get_x", **fields, deprecated=True)}}), base_url=ANY_URL)
+    api = OpenApi.load(
+        described({"/x": {"get": operation("get_x", **fields, deprecated=True)}}), base_url=ANY_URL
+    )
     (only,) = api.catalog.rows
     assert only.description == "Deprecated. Find books.\n\nBy words in the title."
     assert (only.title, only.group) == ("Find books.", "Shelves")
@@ -201,7 +223,11 @@ def test_a_tool_says_what_its_operation_says() -> None:
 
 
 def test_long_descriptions_are_cut() -> None:
-    get = operation("get_x", description="word " * 1000, parameters=[parameter("a", "query", TEXT, description="w " * 999)])
+    get = operation(
+        "get_x",
+        description="word " * 1000,
+        parameters=[parameter("a", "query", TEXT, description="w " * 999)],
+    )
     found = row(described({"/x": {"get": get}}))
     assert len(found["description"]) <= 1024
     assert found["description"].endswith("word…")
@@ -209,9 +235,19 @@ def test_long_descriptions_are_cut() -> None:
 
 
 def test_a_huge_schema_is_cut_in_its_depths_and_still_says_what_is_needed() -> None:
-    leaf = {"type": "object", "required": ["f0"], "properties": {f"f{n}": TEXT | {"description": "d" * 99} for n in range(60)}}
-    nodes = {f"N{n}": {"type": "object", "required": ["leaf"], "properties": {"leaf": leaf | {"title": str(n)}}} for n in range(40)}
-    body = {"type": "object", "properties": {f"p{n}": {"$ref": f"#/components/schemas/N{n}"} for n in range(40)}}
+    leaf = {
+        "type": "object",
+        "required": ["f0"],
+        "properties": {f"f{n}": TEXT | {"description": "d" * 99} for n in range(60)},
+    }
+    nodes = {
+        f"N{n}": {"type": "object", "required": ["leaf"], "properties": {"leaf": leaf | {"title": str(n)}}}
+        for n in range(40)
+    }
+    body = {
+        "type": "object",
+        "properties": {f"p{n}": {"$ref": f"#/components/schemas/N{n}"} for n in range(40)},
+    }
     post = operation("add", requestBody=json_body(body))
     found = row(described({"/x": {"post": post}}, components={"schemas": nodes}))["inputSchema"]
     assert len(msgspec.json.encode(found)) <= 16 * 1024
@@ -222,7 +258,10 @@ def test_an_object_is_returned_as_it_is_and_anything_else_under_result() -> None
     book = {"type": "object", "properties": {"a": TEXT}}
     assert returned(book) == {"type": "object", "properties": {"a": {"type": ["string", "null"]}}}
     wrapped = returned({"type": "array", "items": TEXT})
-    assert wrapped["properties"]["result"] == {"type": ["array", "null"], "items": {"type": ["string", "null"]}}
+    assert wrapped["properties"]["result"] == {
+        "type": ["array", "null"],
+        "items": {"type": ["string", "null"]},
+    }
     referred = returned({"$ref": "#/components/schemas/Book"}, Book=book)
     assert referred == returned(book)
 
@@ -241,8 +280,14 @@ def test_what_apis_do_not_keep_is_not_promised() -> None:
 
 
 def test_answers_of_several_kinds_are_alternatives() -> None:
-    content = [{"application/json": {"schema": {"type": "object", "properties": {name: TEXT}}}} for name in "ab"]
-    responses = {"200": {"content": content[0]}, "201": {"content": content[1]}, "204": {"description": "none"}}
+    content = [
+        {"application/json": {"schema": {"type": "object", "properties": {name: TEXT}}}} for name in "ab"
+    ]
+    responses = {
+        "200": {"content": content[0]},
+        "201": {"content": content[1]},
+        "204": {"description": "none"},
+    }
     found = row(described({"/x": {"post": operation("add") | {"responses": responses}}}))["outputSchema"]
     assert found["type"] == "object"
     assert [list(one["properties"]) for one in found["anyOf"]] == [["a"], ["b"]]
