@@ -19,7 +19,16 @@
 
 from __future__ import annotations
 
-from scopedtools.openapi.api import OpenApi
-from scopedtools.openapi.security import Pair
+from scopedtools.exceptions import MissingDependencyError
+
+try:
+    from scopedtools.openapi.api import OpenApi
+    from scopedtools.openapi.security import Pair
+except ModuleNotFoundError as error:
+    if (error.name or "").partition(".")[0] not in ("jsonschema_rs", "referencing", "yaml"):
+        raise
+    raise MissingDependencyError(
+        f'{error.name} is not installed; run pip install "scopedtools[openapi]"'
+    ) from error
 
 __all__ = ["OpenApi", "Pair"]

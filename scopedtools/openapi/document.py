@@ -17,17 +17,11 @@ from urllib.request import url2pathname
 
 import httpx2
 import msgspec
+import yaml
+from referencing import Registry, Resource
+from referencing.exceptions import NoSuchResource, Unresolvable
 
-from scopedtools.exceptions import CatalogError, MissingDependencyError
-
-try:
-    import yaml
-    from referencing import Registry, Resource
-    from referencing.exceptions import NoSuchResource, Unresolvable
-except ImportError as error:
-    raise MissingDependencyError(
-        'what reads OpenAPI is not installed; run pip install "scopedtools[openapi]"'
-    ) from error
+from scopedtools.exceptions import CatalogError
 
 MAX_DOCUMENT_BYTES: Final = 64 * 2**20
 

@@ -91,7 +91,7 @@ class Sender:
         async with AsyncExitStack() as held:
             limits = httpx2.Timeout(self._timeout_s)
             client = httpx2.AsyncClient(transport=_Transport(), timeout=limits, follow_redirects=False)
-            # What an API tells one caller to keep must not come back with the requests of another.
+            # What an API tells one caller to keep goes with no request of another, and would only pile up.
             client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
             self._client = await held.enter_async_context(client)
             held.callback(self._stopped)

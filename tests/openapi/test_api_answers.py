@@ -212,6 +212,9 @@ async def test_a_cookie_of_the_api_does_not_come_back_with_another_call() -> Non
     async with tools(GET, always(answer)) as api:
         await api.arriving("get_x")
         assert (await api.arriving("get_x")).header("cookie") is None
+        held = api.api._sender._client
+        assert held is not None
+        assert list(held.cookies.jar) == []
 
 
 async def test_the_context_is_told_only_where_that_is_asked_for() -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from scopedtools.cli.hosting import Hosted, worker
+from scopedtools.cli.openapi import OpenApiTarget
 from tests.hosting import hosted
 from tests.openapi.recorded import Recorder, described, operation
 
@@ -93,3 +95,23 @@ def test_what_is_wrong_is_one_line(path: str, options: list[str], message: str) 
     done = serve(*(option.format(path=path) for option in options))
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
     assert message in done.stderr
+
+
+@pytest.mark.parametrize("missing", ["jsonschema_rs", "referencing", "yaml"])
+def test_an_extra_that_is_not_installed_is_named(path: str, missing: str) -> None:
+    program = f"import sys; sys.modules[{missing!r}] = None; from scopedtools.cli import main; main()"
+    options = ["serve", "--openapi", path, "--base-url", "http://a"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *options], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, 'pip install "scopedtools[openapi]"' in done.stderr) == (1, True), done.stderr
+
+
+def test_worker_processes_make_the_same_server(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHELF_KEY", "s3cret")
+    target = OpenApiTarget(path, "http://127.0.0.1:1", auth=("key=SHELF_KEY",))
+    hosted_by = Hosted("", openapi=target)
+    monkeypatch.setenv("SCOPEDTOOLS_HOSTED", "")  # put back afterwards
+    hosted_by.hand_over()
+    assert "s3cret" not in os.environ["SCOPEDTOOLS_HOSTED"]
+    assert worker().catalog.version == hosted_by.load().catalog.version
