@@ -55,6 +55,9 @@ class Judge:
         owner.pop("security", None)
         parameters = [self._followed(one) for one in owner.get("parameters", ())]
         if parameters:
+            for one in parameters:  # to openapi-core a member that is read-only cannot be in a path either
+                schema = self._followed(one.get("schema", {}))
+                one["schema"] = {key: value for key, value in schema.items() if key != "readOnly"}
             owner["parameters"] = [one for one in parameters if one.get("style") != "deepObject"]
         content = self._followed(owner.get("requestBody", {})).get("content", {})
         if "*/*" in content:
