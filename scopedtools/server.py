@@ -156,11 +156,11 @@ class ScopedServer(Hooks):
         # A session ID that this server makes itself names a connection, not a unit of work.
         read = (one for one in carriers if not (sessions and one.legacy))
         table = CarrierTable(read, strict=strict_ids, environment=os.environ)
-        resolver = ContextResolver(
-            table, store=contexts, secret=secret or os.environ.get(SECRET_VARIABLE, "").encode()
-        )
+        secret = secret or os.environ.get(SECRET_VARIABLE, "").encode()
+        resolver = ContextResolver(table, store=contexts, secret=secret)
         self._resolver = resolver
         self.is_bound_to_process = sessions or has_tasks(self.catalog)
+        self.grows_in_process = self._policy.may_grow and isinstance(contexts, MemoryStore)
         authorizer = choose_authorizer(verifier, resource_server)
         about = describe(
             type(self),

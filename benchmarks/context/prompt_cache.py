@@ -17,13 +17,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from benchmarks.selection.sample import data_folder
 from benchmarks.selection.sets import SPECS, load
 from benchmarks.selection.vectors import CachingEncoder
 from scopedtools import Catalog, ScopedServer, ViewSettings
@@ -36,7 +36,6 @@ from scopedtools.testing import Client
 from scopedtools.types import Selector
 
 HERE: Final = Path(__file__).parent
-DATA: Final = Path(os.environ.get("SCOPEDTOOLS_DATA", HERE.parents[2] / "shared" / "data"))
 SEARCH_EVERY: Final = 5
 READ_PRICE, WRITE_PRICE = 0.1, 1.25
 """Of a cached and of a newly cached token, in uncached ones: what Anthropic asked for in 2025."""
@@ -243,7 +242,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=20)
     parser.add_argument("--out", type=Path, default=HERE / "results")
     options = parser.parse_args()
-    bench = load(SPECS[options.set], DATA, 0)
+    bench = load(SPECS[options.set], data_folder(), 0)
     rows = asyncio.run(
         measure(
             bench.catalog,

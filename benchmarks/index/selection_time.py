@@ -31,6 +31,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.selection.sample import data_folder
 from scopedtools import Catalog
 from scopedtools.catalog.primitives import Tool
 from scopedtools.evaluation.data import read_queries
@@ -41,7 +42,7 @@ from scopedtools.types import Describable, Rows, Turn
 if TYPE_CHECKING:
     from scopedtools.types import Vectors
 
-DATA: Final = Path(os.environ.get("SCOPEDTOOLS_DATA", Path(__file__).parents[3] / "shared" / "data"))
+DATA: Final = data_folder()
 REAL: Final = 5_194
 """Tools of real MCP servers; the other sizes are ToolBench's."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from benchmarks.selection import plots, report
 from benchmarks.selection.machine import machine
 from benchmarks.selection.results import Results
 from benchmarks.selection.runs import Options, Run, say
-from benchmarks.selection.sample import DATA_VARIABLE, DEFAULT_DATA
+from benchmarks.selection.sample import data_folder
 from benchmarks.selection.sets import GROUPS, SPECS
 from benchmarks.selection.systems import SYSTEMS
 from benchmarks.selection.vectors import CACHE, CachingEncoder
@@ -67,7 +66,7 @@ def _encoder(name: str) -> Encoder:
 
 def _options(arguments: Sequence[str]) -> Options:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.selection", description=__doc__)
-    data = os.environ.get(DATA_VARIABLE, DEFAULT_DATA)
+    data = data_folder()
     default = "single,dialogues,enlarged"
     parser.add_argument(
         "--sets", default=default, help=f"names, or {', '.join(GROUPS)}; {default} by default"
@@ -81,7 +80,7 @@ def _options(arguments: Sequence[str]) -> Options:
     parser.add_argument(
         "--full", action="store_true", help="every tool of toolbench, every request of metatool"
     )
-    parser.add_argument("--data", type=Path, default=Path(data), help=f"folder of the sets; {data} here")
+    parser.add_argument("--data", type=Path, default=data, help=f"folder of the sets; {data} here")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of the results")
     parser.add_argument(
         "--encoder", choices=("minilm", "hashing"), default="minilm", help="hashing needs no model"

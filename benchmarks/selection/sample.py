@@ -11,8 +11,13 @@ from scopedtools.catalog.catalog import Catalog
 from scopedtools.evaluation.data import Slot
 from scopedtools.exceptions import ScopedToolsError
 
-DATA_VARIABLE: Final = "SCOPEDTOOLS_DATA"
-DEFAULT_DATA: Final = "../shared/data"
+_DATA_VARIABLE: Final = "SCOPEDTOOLS_DATA"
+_DEFAULT_DATA: Final = "../shared/data"
+
+
+def data_folder() -> Path:
+    """Return the folder that holds the test sets, whether it is there or not."""
+    return Path(os.environ.get(_DATA_VARIABLE, _DEFAULT_DATA))
 
 
 class SampleError(ScopedToolsError):
@@ -55,9 +60,8 @@ def take_sample(name: str, size: int) -> Sample:
     singles = [spec.name for spec in SPECS.values() if not spec.dialogue]
     if name not in singles:
         raise SampleError(f"the set must be one of {', '.join(singles)}, got {name!r}")
-    data = os.environ.get(DATA_VARIABLE, DEFAULT_DATA)
     try:
-        bench = load(SPECS[name], Path(data), size)
+        bench = load(SPECS[name], data_folder(), size)
     except MissingSetError as error:
         raise SampleError(str(error)) from error
     asks = ((query.id, query.asks[0]) for query in bench.queries)

@@ -10,26 +10,21 @@ from typing import Any
 
 import httpx2
 from mcp import Client
-from mcp.client import advertise
-from mcp.client.streamable_http import streamable_http_client
 
 from examples.erp.server import Erp
+from scopedtools.client import UnitOfWork, connect
 from scopedtools.context.store import MemoryStore
 
-EXTENSION = "io.github.scopedtools/context"
 INTENT = "enter a sales order for a customer"
 
 
 @asynccontextmanager
 async def unit_of_work(erp: Erp, context: str, intent: str = INTENT) -> AsyncIterator[Client]:
     """Give a client that names its unit of work on every request."""
-    settings = {"contextId": context, "intent": intent}
+    unit = UnitOfWork(id=context, intent=intent, growth=False)  # the whole list at once
     async with (
         httpx2.AsyncClient(transport=httpx2.ASGITransport(app=erp), timeout=30) as http,
-        Client(
-            streamable_http_client("http://erp/mcp", http_client=http),
-            extensions=[advertise(EXTENSION, settings)],
-        ) as client,
+        connect("http://erp/mcp", unit, http_client=http) as client,
     ):
         yield client
 

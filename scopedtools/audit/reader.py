@@ -8,11 +8,11 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import msgspec
-import sqlalchemy as sa
 from msgspec.structs import replace
 
 from scopedtools.audit.errors import AuditError
 from scopedtools.audit.event import ContextSummary, Event
+from scopedtools.audit.sql import sa
 from scopedtools.audit.tables import (
     ENDED,
     EVENTS,

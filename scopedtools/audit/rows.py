@@ -13,6 +13,7 @@ import msgspec
 
 from scopedtools.audit.entry import MOST_BYTES, Answered, Asked, Entry, Recording, asked_of
 from scopedtools.audit.redaction import Redact
+from scopedtools.audit.tables import ENDED, GAP, STARTED
 
 Row = dict[str, Any]
 
@@ -47,13 +48,13 @@ class Rows:
         live = entry.live
         if live is None:
             return None
-        return self._row("started", entry, asked_of(*live, recording=self._recording), _RUNNING)
+        return self._row(STARTED, entry, asked_of(*live, recording=self._recording), _RUNNING)
 
     def ended(self, entry: Entry) -> Row:
         """Return the row of a request that has ended."""
         assert entry.asked is not None  # noqa: S101 - it has ended
         assert entry.answered is not None  # noqa: S101 - likewise
-        return self._row("ended", entry, entry.asked, entry.answered)
+        return self._row(ENDED, entry, entry.asked, entry.answered)
 
     def gap(self, since_ns: int, until_ns: int, missing: int) -> Row:
         """Return the row that says that requests are missing."""
@@ -65,7 +66,7 @@ class Rows:
             | nothing
             | {
                 "id": event_id(since_ns),
-                "phase": "gap",
+                "phase": GAP,
                 "started_at": since_ns // 1000,
                 "duration_us": (until_ns - since_ns) // 1000,
                 "principal": "",

@@ -14,14 +14,8 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from scopedtools.audit.errors import AuditError
+from scopedtools.audit.sql import sa
 from scopedtools.exceptions import DefinitionError, MissingDependencyError
-
-try:
-    import sqlalchemy as sa
-except ImportError as error:
-    raise MissingDependencyError(
-        'SQLAlchemy is not installed; run pip install "scopedtools[audit]"'
-    ) from error
 
 BUSY_S: Final = 2.0
 """Seconds that SQLite waits for another process that writes; after them the writer waits and tries again."""

@@ -10,10 +10,9 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-import sqlalchemy as sa
-
 from scopedtools.audit.entry import Entry
 from scopedtools.audit.rows import Row, Rows
+from scopedtools.audit.sql import sa
 from scopedtools.audit.tables import create, insert, reason, writing_engine
 
 _log: Final = logging.getLogger(__name__)
@@ -170,7 +169,7 @@ class Writer:
         if not missing:
             return None
         self._reported += missing
-        _log.error("%d requests are missing in the audit trail, which could not keep up", missing)
+        _log.error("%d requests are missing in the audit trail, which could not be written in time", missing)
         return self._rows.gap(since, self._looked_ns, missing)
 
     def _write(self, rows: list[Row]) -> None:

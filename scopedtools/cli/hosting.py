@@ -62,7 +62,7 @@ class Hosted(NamedTuple):
         return logging_config(self.log_format)
 
     def configure_logs(self) -> None:
-        """Write the logs of this process as `log_config` says."""
+        """Write the logs of this process as `log_config` says, until an author's module says otherwise."""
         config = self.log_config()
         if config is not None:
             logging.config.dictConfig(config)
@@ -70,6 +70,9 @@ class Hosted(NamedTuple):
         # Standard output belongs to the protocol on stdio, so logs never go there.
         plain = "%(levelname)s %(name)s: %(message)s"
         logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=plain)
+        logging.getLogger("faiss").setLevel(
+            logging.WARNING
+        )  # it tells of every library that it tries to load
 
     def watch(self, server: ScopedServer, held: ExitStack) -> None:
         """Add observers to a server.
@@ -95,7 +98,8 @@ class Hosted(NamedTuple):
         if self.metrics_port is not None:
             from scopedtools.telemetry.prometheus import serve_metrics  # noqa: PLC0415 - likewise
 
-            set_meter_provider(held.enter_context(serve_metrics(self.metrics_port)).meter_provider)
+            metrics = held.enter_context(serve_metrics(self.metrics_port, service=server.name))
+            set_meter_provider(metrics.meter_provider)
         # An author's own has the providers of its choice, and two would make two spans of each request.
         if not any(isinstance(observer, Telemetry) for observer in server.observers):
             server.observe(Telemetry())

@@ -112,13 +112,12 @@ def _serve_by_workers(hosted: Hosted, host: str, port: int, workers: int) -> Non
         workers=workers,
         app_dir=str(Path.cwd()),
         timeout_graceful_shutdown=_GRACE_S,
-        **_logs(hosted),
+        **_logs(hosted.log_config()),
     )
 
 
-def _logs(hosted: Hosted) -> dict[str, Any]:
+def _logs(config: dict[str, Any] | None) -> dict[str, Any]:
     """Return uvicorn's settings of logs: lines about requests are ours where they tell the context."""
-    config = hosted.log_config()
     return {} if config is None else {"log_config": config, "access_log": False}
 
 
@@ -126,6 +125,12 @@ def _require_shareable(server: ScopedServer, hosted: Hosted) -> None:
     if hosted.metrics_port is not None:
         raise TargetError(
             "several workers cannot serve metrics on one port; run one worker on each of several ports"
+        )
+    if server.grows_in_process:
+        raise TargetError(
+            "views of this server may grow, and each worker would grow its own; give it a shared store, or "
+            "ViewSettings(growth='never'), or run one worker on each of several ports, behind a proxy that "
+            "hashes on the context"
         )
     if server.is_bound_to_process:
         raise TargetError(
@@ -138,7 +143,9 @@ class _Hosting(uvicorn.Server):
     """Ends streams when it is told to stop; it would wait for them otherwise, and they for it."""
 
     def __init__(self, server: ScopedServer, hosted: Hosted, host: str, port: int) -> None:
-        logs = _logs(hosted)
+        logs = _logs(hosted.log_config())
+        # Logs of this process are configured, perhaps by the author's module since then.
+        logs |= {"log_config": None} if logs else {}
         super().__init__(
             uvicorn.Config(server, host=host, port=port, timeout_graceful_shutdown=_GRACE_S, **logs)
         )

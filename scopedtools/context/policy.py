@@ -62,6 +62,11 @@ class ViewPolicy:
         self._beginning: dict[bytes, asyncio.Future[ContextRecord | None]] = {}
         self._saying: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
 
+    @property
+    def may_grow(self) -> bool:
+        """Whether the view of any context may grow."""
+        return self._chooser.may_narrow and self._settings.growth != "never"
+
     def narrows(self, permitted: View, kind: Kind) -> bool:
         """Tell whether a kind has too many rows to be listed whole."""
         return self._chooser.narrows(permitted, kind)

@@ -81,8 +81,9 @@ class HybridSelector:
     async def prepare(self, rows: Sequence[Describable]) -> None:
         """Load the saved index of these rows, or build and save it; load the encoder.
 
-        Words answer as soon as they are indexed, vectors once all rows are encoded. A saved index that does
-        not fit is replaced; its vectors are kept for the texts that have not changed.
+        A saved index that does not fit is replaced; its vectors are kept for the texts that have not changed.
+        A server waits for this before it chooses rows, so that the same intent gets the same list from the
+        first request on.
         """
         rows = tuple(rows)
         given_up = threading.Event()

@@ -111,6 +111,7 @@ def logging_config(
         "formatters": {"lines": {"()": f"{formatter.__module__}.{formatter.__qualname__}"}},
         "handlers": {"stderr": handler},
         "root": {"level": level, "handlers": ["stderr"]},
+        "loggers": {"faiss": {"level": "WARNING"}},  # it tells of every library that it tries to load
     }
 
 

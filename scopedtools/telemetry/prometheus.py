@@ -11,6 +11,7 @@ from scopedtools.exceptions import MissingDependencyError
 try:
     from opentelemetry.exporter.prometheus import PrometheusMetricReader
     from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.resources import SERVICE_NAME, Resource
     from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 except ImportError as error:
     raise MissingDependencyError(
@@ -28,12 +29,14 @@ class MetricsServer:
         port: That it listens on.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, service: str | None) -> None:
         registry = CollectorRegistry()
         self._http, self._thread = start_http_server(port, host, registry)
         self.port = self._http.server_port
         ProcessCollector(registry=registry)
-        self.meter_provider = MeterProvider([PrometheusMetricReader(registry=registry)])
+        readers = [PrometheusMetricReader(registry=registry)]
+        known = Resource.create({} if service is None else {SERVICE_NAME: service})
+        self.meter_provider = MeterProvider(readers, resource=known)
 
     def close(self) -> None:
         """Stop serving and free the port; later calls do nothing."""
@@ -52,7 +55,7 @@ class MetricsServer:
         self.close()
 
 
-def serve_metrics(port: int, *, host: str = "127.0.0.1") -> MetricsServer:
+def serve_metrics(port: int, *, host: str = "127.0.0.1", service: str | None = None) -> MetricsServer:
     """Serve metrics to Prometheus, from a thread of its own.
 
     Give its ``meter_provider`` to `Telemetry`, or make it that of the process with
@@ -62,10 +65,11 @@ def serve_metrics(port: int, *, host: str = "127.0.0.1") -> MetricsServer:
     Args:
         port: To listen on; 0 for any that is free.
         host: Address to listen on.
+        service: Name under which the metrics stand; by default that of ``OTEL_SERVICE_NAME``.
 
     Raises:
         OSError: The port is taken.
     """
-    server = MetricsServer(host, port)
+    server = MetricsServer(host, port, service)
     _log.info("metrics at http://%s:%d/metrics", host, server.port)
     return server

@@ -165,3 +165,40 @@ async def test_when_it_stops_a_factory_that_does_not_give_up_is_waited_for_and_c
     assert await waits == "made"
     assert closed.is_set()
     assert len(local) == 0
+
+
+async def test_a_stop_that_is_cancelled_leaves_no_object_open() -> None:
+    forms = Forms()
+    local = ContextLocal(forms.open)
+    await local.__aenter__()
+    using = local.use(of("a"))
+    await using.__aenter__()
+    stopping = asyncio.create_task(local.__aexit__(None, None, None))
+    await settle()
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+    await using.__aexit__(None, None, None)
+    await settle()
+    assert (forms.said[1:], len(local)) == (["closed a1"], 0)
+
+
+def test_a_loop_that_ends_before_it_stops_closes_what_is_open() -> None:
+    closed = []
+
+    @asynccontextmanager
+    async def form(ctx: Context) -> AsyncIterator[str | None]:
+        try:
+            yield ctx.id
+        finally:
+            closed.append(ctx.id)
+
+    async def forget_to_stop() -> None:
+        local = ContextLocal(form)
+        await local.__aenter__()
+        async with local.use(of("idle")):
+            pass
+        await local.use(of("used")).__aenter__()
+
+    asyncio.run(forget_to_stop())
+    assert sorted(filter(None, closed)) == ["idle", "used"]

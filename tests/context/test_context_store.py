@@ -123,9 +123,10 @@ async def test_the_least_recently_used_record_goes_first() -> None:
         {"max_values_bytes": 0},
         {"ttl_s": 0},
         {"ttl_s": -1},
+        {"ttl_s": float("nan")},
     ],
 )
-def test_a_store_that_could_keep_nothing_is_refused(options: dict[str, int]) -> None:
+def test_a_store_that_could_keep_nothing_is_refused(options: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="got"):
         MemoryStore(**options)  # type: ignore[arg-type]
 

@@ -21,7 +21,7 @@ from tests.wire.exchange import JSON_HEADERS, http, message
 
 pytestmark = pytest.mark.anyio
 
-ELICITS = {"elicitation": {}}
+ELICITS: dict[str, Any] = {"elicitation": {}}
 
 
 class Log:

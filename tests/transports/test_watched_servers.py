@@ -248,3 +248,56 @@ def test_options_that_cannot_be_are_refused_before_the_server_starts(
     assert told.returncode != 0
     assert says in told.stderr
     assert "Traceback" not in told.stderr
+
+
+GROWING = """
+from scopedtools import Catalog, ScopedServer, ViewSettings
+from scopedtools.catalog.primitives import Tool
+
+TAKES = {"type": "object"}
+TOOLS = Catalog(Tool(name=f"tool_{n}", description="A tool.", input_schema=TAKES) for n in range(30))
+app = ScopedServer(catalog=TOOLS)
+still = ScopedServer(catalog=TOOLS, views=ViewSettings(growth="never"))
+"""
+
+
+def test_workers_that_would_each_grow_views_of_their_own_are_refused(folder: Path) -> None:
+    (folder / "growing.py").write_text(GROWING)
+    told = run(folder, "serve", "growing:app", "--workers", "2")
+    assert told.returncode == 1
+    assert "views of this server may grow" in told.stderr
+    with hosted(folder, "--workers", "2", target="growing:still") as server:
+        server.stop()
+
+
+LOGGING = """
+from scopedtools.telemetry import configure_logging
+
+from counter import Counter
+
+configure_logging("json")
+app = Counter()
+"""
+
+
+async def test_logs_are_as_the_module_of_the_server_says(folder: Path) -> None:
+    (folder / "logging_json.py").write_text(LOGGING)
+    with hosted(folder, target="logging_json:app") as server:
+        await work(server.url, "first")
+        assert all(line.startswith(b"{") for line in server.stop())
+
+
+def test_a_trail_cannot_be_read_without_the_extra_that_is_named(folder: Path) -> None:
+    (folder / "sqlalchemy.py").write_text("raise ImportError('not here')")
+    told = subprocess.run(
+        [sys.executable, "-c", "from scopedtools.cli import main; main()", "audit", "x"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert told.returncode == 1
+    assert "scopedtools[audit]" in told.stderr
+    assert "Traceback" not in told.stderr

@@ -14,7 +14,7 @@ from tests.wire.exchange import LEGACY, legacy
 
 pytestmark = pytest.mark.anyio
 
-KNOWN: Final = {"cacheScopes": ["context"]}
+KNOWN: Final[dict[str, Any]] = {"cacheScopes": ["context"]}
 BILLING: Final = "create invoice, find payment"
 
 
