@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
-from urllib.parse import urljoin
 
 from scopedtools.assembly import SEARCH_TOOLS
 from scopedtools.catalog.catalog import Catalog
@@ -19,9 +18,10 @@ from scopedtools.openapi.arguments import Arguments, read_arguments
 from scopedtools.openapi.document import Document
 from scopedtools.openapi.operations import Operation, own_servers, paths, read_operation, same_server
 from scopedtools.openapi.outputs import Output, Results, read_output
+from scopedtools.openapi.redaction import is_secret
 from scopedtools.openapi.security import Carried, Pair, Security
 from scopedtools.openapi.sending import Answer, Outgoing, Sender
-from scopedtools.openapi.urls import checked_base
+from scopedtools.openapi.urls import below, checked_base
 from scopedtools.openapi.words import joined, plain, title, tool_names
 from scopedtools.protocol.results import CallResult
 
@@ -39,12 +39,13 @@ class OpenApi:
 
     Args:
         document: The description.
-        base_url: Where the API is. Requests go nowhere else, whatever the description says.
+        base_url: Where the API is. Requests go to no other origin, whatever the description says.
         credentials: By the name of a security scheme: a key, a token, or a `Pair` of user and password, or
             of client ID and client secret.
         token_urls: Where OAuth 2 tokens are fetched, by the name of a security scheme; needed where that is
             not at the origin of ``base_url``.
-        headers: Sent with every request, over what the description says; their values are secret as well.
+        headers: Sent with every request, over what the description says. Those that are named like keys or
+            tokens are credentials as well.
         servers: Where the servers are that operations name for themselves, by the URL in the description.
             Operations of a server that is not here are left out.
         prefix: Put before the name of each tool.
@@ -166,8 +167,9 @@ class OpenApi:
             return self._servers[operation.server]
         if same_server(operation.server) in self._own_servers:
             return self._base_url
-        if "://" not in operation.server and not operation.server.startswith("//"):
-            return urljoin(f"{self._base_url}/", operation.server).rstrip("/")
+        url = below(self._base_url, operation.server)
+        if url is not None:
+            return url
         raise CatalogError(f"it is at {operation.server[:200]!r}, and 'servers' does not say where that is")
 
     def _tool(
@@ -175,7 +177,9 @@ class OpenApi:
     ) -> Tool:
         about = operation.about
         deprecated = about.mapping.get("deprecated") is True
-        tags = frozenset(plain(tag, 80) for tag in about.mapping.get("tags") or () if isinstance(tag, str))
+        tags = frozenset(
+            plain(tag.value, 80) for tag in about.child("tags").elements() if isinstance(tag.value, str)
+        )
         said = joined(about.text("summary"), about.text("description")) or operation.key
         return Tool(
             name=name,
@@ -218,7 +222,10 @@ class OpenApi:
 
     async def _carried(self, operation: Operation) -> Carried:
         carried = await self._security.carried(operation, self._sender.fetch_token)
-        return carried._replace(headers={**carried.headers, **self._headers})
+        named_so = tuple(value for name, value in self._headers.items() if is_secret(name))
+        return carried._replace(
+            headers={**carried.headers, **self._headers}, secrets=carried.secrets + named_so
+        )
 
 
 def _annotations(method: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from scopedtools.openapi.operations import Operation, Parameter
 from scopedtools.openapi.schemas import Detail, SchemaWriter, TooLargeError
 from scopedtools.openapi.sending import Outgoing
 from scopedtools.openapi.styles import cookie_pairs, header_value, path_text, query_pairs, text_of
+from scopedtools.openapi.urls import leads_elsewhere
 from scopedtools.openapi.words import argument_name, is_argument_name, plain
 
 MAX_INPUT_SCHEMA_BYTES: Final = 16 * 1024
@@ -242,7 +243,10 @@ def _path(template: str, values: Mapping[str, tuple[Parameter, Any]]) -> str:
             pieces.append(path_text(one.name, text_of(value), style="simple", explode=False))
         else:
             pieces.append(path_text(one.name, value, style=one.style, explode=one.explode))
-    return "".join(pieces)
+    path = "".join(pieces)
+    if leads_elsewhere(path.partition("?")[0]):  # as ``{a}{b}`` may, where neither does
+        raise ToolError(f"the arguments must not lead to another path, got {path[:200]!r}")
+    return path
 
 
 def _query(one: Parameter, value: Any) -> Iterator[tuple[str, str]]:

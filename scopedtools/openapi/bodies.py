@@ -134,8 +134,15 @@ def flat_members(schema: Node) -> tuple[dict[str, Node], frozenset[str]] | None:
     Returns:
         ``None`` where the object is more than its properties, so that it has to stay in one piece.
     """
+    return _flat_members(schema, set())
+
+
+def _flat_members(schema: Node, seen: set[int]) -> tuple[dict[str, Node], frozenset[str]] | None:
     whole = schema.followed()
     value = whole.mapping
+    if id(whole.value) in seen:  # twice in one object, or in itself
+        return None
+    seen.add(id(whole.value))
     if value.keys() & _COMBINED or value.get("additionalProperties") not in (None, False):
         return None
     if value.get("type", "object") != "object" or value.get("nullable") is True:
@@ -143,7 +150,7 @@ def flat_members(schema: Node) -> tuple[dict[str, Node], frozenset[str]] | None:
     found: dict[str, Node] = {}
     needed: set[str] = set()
     for element in whole.child("allOf").elements():
-        inner = flat_members(element)
+        inner = _flat_members(element, seen)
         if inner is None or found.keys() & inner[0].keys():
             return None
         found |= inner[0]
@@ -190,7 +197,7 @@ def write_body(plan: BodyPlan, value: Any) -> Written:
     if plan.form == "text":
         return Written(plan.media_type, text_of(value).encode("utf-8", "replace"))
     if plan.form == "binary":
-        return Written(value.get("media_type") or plan.media_type, file_bytes(value))
+        return Written(_checked(value.get("media_type") or plan.media_type), file_bytes(value))
     pairs = value.items() if isinstance(value, dict) else ()
     given = [(name, one) for name, one in pairs if one is not None]
     if plan.form == "form":
@@ -227,7 +234,7 @@ def _parts(plan: BodyPlan, name: str, value: Any) -> Iterator[Part]:
             yield name, (one.get("filename") or name, file_bytes(one), _checked(kind))
         else:
             kind = media_type or ("application/json" if isinstance(one, dict | list) else None)
-            yield name, (None, text_of(one).encode("utf-8", "replace"), kind)
+            yield name, (None, text_of(one).encode("utf-8", "replace"), kind and _checked(kind))
 
 
 def _checked(media_type: str) -> str:

@@ -17,11 +17,11 @@ from urllib.request import url2pathname
 
 import httpx2
 import msgspec
-import yaml
 from referencing import Registry, Resource
 from referencing.exceptions import NoSuchResource, Unresolvable
 
 from scopedtools.exceptions import CatalogError
+from scopedtools.openapi.yaml_reader import YamlError, read_yaml
 
 MAX_DOCUMENT_BYTES: Final = 64 * 2**20
 
@@ -214,35 +214,6 @@ def _parsed(raw: bytes, where: str) -> Any:
         if raw.lstrip()[:1] in (b"{", b"["):
             raise CatalogError(f"{unquote(where)} cannot be read: {error}") from error
     try:
-        return yaml.load(raw, Loader=_Loader)  # noqa: S506 - a safe loader that makes fewer types yet
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        return read_yaml(raw, max_bytes=MAX_DOCUMENT_BYTES)
+    except YamlError as error:
         raise CatalogError(f"{unquote(where)} cannot be read: {error}") from error
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc] # chosen at run time
-    """Reads YAML as OpenAPI asks for it: what JSON can say, and keys that are text.
-
-    To YAML 1.1 ``on`` is a truth value, ``2020-01-01`` a date and ``12:30`` a number.
-    """
-
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - the library's own name and shape
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - as above
-        mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
-        return {_key(key): value for key, value in mapping.items()}
-
-
-def _key(key: Any) -> str:
-    if isinstance(key, bool) or key is None:
-        return {True: "true", False: "false", None: "null"}[key]
-    return str(key)
-
-
-for _tag, _pattern, _first in (
-    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("int", r"-?(?:0|[1-9][0-9]*)", "-0123456789"),
-    ("float", r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?", "-0123456789"),
-    ("null", r"null|Null|NULL|~|", ["n", "N", "~", ""]),
-    ("merge", r"<<", "<"),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first))

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 import jsonschema_rs
+import msgspec
 
 from scopedtools.openapi.words import MEMBER_CHARACTERS, plain
 
@@ -31,6 +32,7 @@ NAMED: Final = frozenset({"properties", "patternProperties", "dependentSchemas"}
 _TYPES: Final = frozenset({"string", "number", "integer", "boolean", "object", "array", "null"})
 
 _EXAMPLE_CHARACTERS: Final = 80
+_MOST: Final = 2**63
 
 
 def described(value: Any) -> Schema:
@@ -41,7 +43,8 @@ def described(value: Any) -> Schema:
 
 def typed(value: Any) -> Schema:
     """Return the keyword ``type`` with the types that there are."""
-    types = [one for one in (value if isinstance(value, list) else [value]) if one in _TYPES]
+    listed = value if isinstance(value, list) else [value]
+    types = [one for one in listed if isinstance(one, str) and one in _TYPES]
     if not types:
         return {}
     return {"type": types if isinstance(value, list) else types[0]}
@@ -67,11 +70,9 @@ def _if(keyword: str, allowed: Callable[[Any], bool]) -> Callable[[Any], Schema]
 
 
 def _enum(value: Any) -> Schema:
-    distinct: list[Any] = []
-    for one in value if isinstance(value, list) else ():
-        if not any(one == other and type(one) is type(other) for other in distinct):
-            distinct.append(one)
-    return {"enum": distinct} if distinct else {}
+    listed = value if isinstance(value, list) else []
+    distinct = {msgspec.json.encode(one): one for one in listed}  # to Python 1, 1.0 and True are one key
+    return {"enum": [*distinct.values()]} if distinct else {}
 
 
 def _required(value: Any) -> Schema:
@@ -93,7 +94,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_count(value: Any) -> bool:
-    return is_number(value) and value >= 0 and value == int(value)
+    return is_number(value) and 0 <= value < _MOST and value == int(value)
 
 
 def _is_dependency(value: Any) -> bool:

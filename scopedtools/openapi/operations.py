@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from scopedtools.exceptions import CatalogError
 from scopedtools.openapi.document import Document, Node
+from scopedtools.openapi.urls import leads_elsewhere
 
 METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace", "query")
 
@@ -126,6 +127,7 @@ def read_operation(document: Document, method: str, path: str, item: Node) -> Op
     """
     about = item.child(method)
     base, _, _ = path.partition("#")
+    _require_below(base)
     return Operation(
         method=method.upper(),
         path=base,
@@ -136,6 +138,14 @@ def read_operation(document: Document, method: str, path: str, item: Node) -> Op
         security=_security(document.root, about),
         server=_server(about) or _server(item),
     )
+
+
+def _require_below(path: str) -> None:
+    """Refuse a path that, put after the base URL, would lead elsewhere."""
+    if not path.startswith("/"):
+        raise CatalogError(f"its path must begin with a slash, got {path[:80]!r}")
+    if leads_elsewhere(path.partition("?")[0]):
+        raise CatalogError(f"its path must not leave that of the base URL, got {path[:80]!r}")
 
 
 def _parameters(item: Node, about: Node, path: str) -> Iterator[Parameter]:
@@ -170,6 +180,8 @@ def _parameter(node: Node) -> Parameter | None:
     header = name.lower()
     if where == "header" and (header in _SPOKEN_FOR or header in _NEVER_SENT or header.startswith("mcp-")):
         return None
+    if where in ("header", "cookie") and not is_token(name):
+        raise CatalogError(f"the {where} {name[:80]!r} has a name that HTTP does not know")
     style, schema = _style(node, where)
     return Parameter(
         name=name,
@@ -207,6 +219,11 @@ def _body(about: Node) -> Body | None:
     return Body(node.mapping.get("required") is True, node.text("description"), content)
 
 
+def is_token(text: str) -> bool:
+    """Tell whether a text can be the name of a header or a cookie (RFC 9110, 5.6.2)."""
+    return re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", text) is not None
+
+
 def media_type(text: str) -> str:
     """Return a media type in lower case, without its parameters."""
     return text.partition(";")[0].strip().lower()
@@ -216,7 +233,7 @@ def _security(root: Node, about: Node) -> tuple[Mapping[str, tuple[str, ...]], .
     owner = about if isinstance(about.mapping.get("security"), list) else root
     return tuple(
         {
-            name: tuple(scope for scope in scopes.value or () if isinstance(scope, str))
+            name: tuple(one.value for one in scopes.elements() if isinstance(one.value, str))
             for name, scopes in one.items()
         }
         for one in owner.child("security").elements()

@@ -93,7 +93,8 @@ def is_json(name: str) -> bool:
 
 
 def _schema(found: list[Node], dialect: Dialect) -> tuple[Schema | None, bool]:
-    kinds = {_is_object(node, 0) for node in found}
+    known: dict[int, bool] = {}
+    kinds = {_is_object(node, known) for node in found}
     if len(kinds) != 1:
         return None, False
     wrapped = kinds == {False}
@@ -117,19 +118,25 @@ def _root(written: list[Schema], definitions: Mapping[str, Schema], *, wrapped: 
     return {"type": "object"} | schema | {"type": "object"}
 
 
-def _is_object(node: Node, depth: int) -> bool:
-    if depth > 8:
-        return False
+def _is_object(node: Node, known: dict[int, bool]) -> bool:
+    """Tell whether a schema is of objects alone; ``known`` holds what was found before, by identity."""
     whole = node.followed()
+    if id(whole.value) not in known:
+        known[id(whole.value)] = False  # what is made of nothing but itself
+        known[id(whole.value)] = _says_object(whole, known)
+    return known[id(whole.value)]
+
+
+def _says_object(whole: Node, known: dict[int, bool]) -> bool:
     kind = whole.mapping.get("type")
     if kind is not None:
         return "object" in (kind if isinstance(kind, list) else [kind])
     if isinstance(whole.mapping.get("properties"), dict):
         return True
-    if any(_is_object(one, depth + 1) for one in whole.child("allOf").elements()):
+    if any(_is_object(one, known) for one in whole.child("allOf").elements()):
         return True
     either = [one for keyword in ("oneOf", "anyOf") for one in whole.child(keyword).elements()]
-    return bool(either) and all(_is_object(one, depth + 1) for one in either)
+    return bool(either) and all(_is_object(one, known) for one in either)
 
 
 class Results:
@@ -216,7 +223,9 @@ def _readable(answer: Answer) -> str:
 
 def _content(answer: Answer, kind: str) -> Iterator[Content]:
     if not answer.body:
-        told = (f"{name}: {answer.headers[name]}" for name in _TOLD_HEADERS if name in answer.headers)
+        told = (
+            f"{name}: {plain(answer.headers[name], 2000)}" for name in _TOLD_HEADERS if name in answer.headers
+        )
         yield Text("\n".join([_status(answer), *told]))
     elif kind.startswith("image/") and kind != "image/svg+xml":
         yield Image(data=answer.body, mime_type=kind)

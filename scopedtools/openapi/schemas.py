@@ -36,6 +36,12 @@ _SAID_OF_RESPONSES: Final = frozenset(
 description does not say so, and official clients refuse a result that does not fit its schema."""
 
 
+_FEW_VALUES: Final = 12
+
+_PARTS: Final = 3
+"""Levels of ``allOf`` in which the value of a discriminator is looked for."""
+
+
 class Detail(NamedTuple):
     """How much of its schemas a tool shows.
 
@@ -113,9 +119,8 @@ class SchemaWriter:
             return self.file() | self._description(node, depth)
         if isinstance(node.mapping.get("$ref"), str):
             return self._reference(node, depth)
-        if self._detail.levels is not None and depth > self._detail.levels:
-            return self._cut(node, depth)
-        schema = self._own(node, depth)
+        cut = self._detail.levels is not None and depth > self._detail.levels
+        schema = self._cut(node, depth) if cut else self._own(node, depth)
         if self._direction == "response":
             return _relaxed(schema)
         return _nullable(schema) if node.mapping.get("nullable") is True else schema
@@ -169,8 +174,13 @@ class SchemaWriter:
         return schema
 
     def _cut(self, node: Node, depth: int) -> Schema:
-        schema = typed(node.mapping.get("type")) | self._description(node, depth)
-        if self._direction == "request" and "required" in node.mapping:
+        schema = _types(node) | self._description(node, depth)
+        if self._direction == "response":
+            return schema
+        values = KEYWORDS["enum"](node.mapping.get("enum"))
+        if len(values.get("enum", ())) <= _FEW_VALUES:
+            schema |= values
+        if "required" in node.mapping:
             hidden = self._hidden(node)
             needed = KEYWORDS["required"](node.mapping["required"])["required"]
             schema["required"] = [name for name in needed if name not in hidden]
@@ -210,7 +220,8 @@ class SchemaWriter:
                 continue
             for written, alternative in zip(schema[keyword], alternatives, strict=True):
                 values = _discriminated(node, alternative)
-                if values:
+                # One that says its value itself is told apart by that, whatever it is called here.
+                if values and not _says_value(alternative, name):
                     written["properties"] = {name: {"enum": values}} | written.get("properties", {})
                     written["required"] = [*dict.fromkeys([*written.get("required", ()), name])]
 
@@ -242,6 +253,28 @@ def _discriminated(node: Node, alternative: Node) -> list[str]:
     mapping = node.child("discriminator").child("mapping").mapping
     values = [str(value) for value, target in mapping.items() if target in (ref, name)]
     return values or [name]
+
+
+def _types(node: Node) -> Schema:
+    """Return the types of a schema, or of its alternatives, as those that may be null are written."""
+    own = typed(node.mapping.get("type"))
+    alternatives = [*node.child("anyOf").elements(), *node.child("oneOf").elements()]
+    if own or not alternatives:
+        return own
+    listed = [typed(one.followed().mapping.get("type")).get("type") for one in alternatives]
+    if None in listed:
+        return {}
+    flat = [kind for kinds in listed for kind in (kinds if isinstance(kinds, list) else [kinds])]
+    return {"type": [*dict.fromkeys(flat)]}
+
+
+def _says_value(schema: Node, name: str, depth: int = 0) -> bool:
+    whole = schema.followed()
+    member = whole.child("properties").child(name).followed().mapping
+    if member.keys() & {"const", "enum"}:
+        return True
+    parts = whole.child("allOf").elements() if depth < _PARTS else ()
+    return any(_says_value(part, name, depth + 1) for part in parts)
 
 
 def _nullable(schema: Schema) -> Schema:

@@ -16,7 +16,7 @@ from urllib.parse import quote, urljoin
 
 from scopedtools.exceptions import DefinitionError, ToolError
 from scopedtools.openapi.document import Document, Node
-from scopedtools.openapi.operations import Operation
+from scopedtools.openapi.operations import Operation, is_token
 from scopedtools.openapi.urls import origin_of
 
 _EARLY_S: Final = 30
@@ -37,14 +37,22 @@ class Pair:
 
 
 class Carried(NamedTuple):
-    """What a request carries for its credentials; none of it is to be logged."""
+    """What a request carries for its credentials; none of it is to be logged.
+
+    Attributes:
+        headers: Names and values.
+        query: Names and values, encoded.
+        cookies: Each ``name=value``.
+        secrets: What must not come back from the API to a client either.
+    """
 
     headers: Mapping[str, str]
-    query: str
-    cookies: tuple[str, ...]
+    query: str = ""
+    cookies: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
 
 
-NOTHING: Final = Carried({}, "", ())
+NOTHING: Final = Carried({})
 
 FetchToken = Callable[[str, Pair, tuple[str, ...]], Awaitable[tuple[str, float | None]]]
 """Takes the URL of the token endpoint, the client and scopes; returns the token and its life in seconds."""
@@ -113,15 +121,17 @@ class Security:
         headers: dict[str, str] = {}
         query: list[str] = []
         cookies: list[str] = []
+        secrets: list[str] = []
         for name, scopes in self._chosen(operation).items():
             place, key, value = await self._placed(name, scopes, fetch)
+            secrets += [value, value.partition(" ")[2], *self._said(name)]
             if place == "query":
                 query.append(f"{quote(key, safe='')}={quote(value, safe='')}")
             elif place == "cookie":
                 cookies.append(f"{key}={value}")
             else:
                 headers[key] = value
-        return Carried(headers, "&".join(query), tuple(cookies))
+        return Carried(headers, "&".join(query), tuple(cookies), tuple(secrets))
 
     def forget_tokens(self, operation: Operation) -> bool:
         """Forget the tokens of an operation, which the API refused; tell whether there were any."""
@@ -154,6 +164,10 @@ class Security:
         prefix = "Bearer" if said.lower() in ("", "bearer") else said
         return "header", "Authorization", f"{prefix} {credential}"
 
+    def _said(self, name: str) -> list[str]:
+        credential = self._credentials[name]
+        return [credential.secret if isinstance(credential, Pair) else credential]
+
     def _kind(self, name: str) -> str:
         return self._schemes[name].text("type")
 
@@ -170,6 +184,9 @@ class Security:
             raise DefinitionError(f"the credential of {name!r} must be {wanted}")
         if kind == "apiKey" and pair:
             raise DefinitionError(f"the credential of {name!r} must be one key, got a Pair")
+        place, key = self._schemes[name].text("in"), self._schemes[name].text("name")
+        if kind == "apiKey" and not (place == "query" or (place in ("header", "cookie") and is_token(key))):
+            raise DefinitionError(f"the key {name!r} goes to {place[:40]!r}, {key[:80]!r}, which is no place")
         if kind not in ("apiKey", "http", "oauth2", "openIdConnect"):
             raise DefinitionError(f"the security scheme {name!r} is {kind!r}, which cannot be configured")
 

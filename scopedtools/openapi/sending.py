@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ import msgspec
 
 from scopedtools.exceptions import ToolError
 from scopedtools.openapi.bodies import Written
+from scopedtools.openapi.redaction import redacted, redacted_text, without_pairs
 from scopedtools.openapi.security import NOTHING, Carried, Pair, read_token
 from scopedtools.openapi.urls import origin_of
 from scopedtools.running import Running
@@ -30,6 +32,7 @@ _PATIENCE_S: Final = 5
 """Seconds that a ``Retry-After`` is waited for at most."""
 
 _BUSY: Final = frozenset({429, 502, 503, 504})
+_ENCODINGS: Final = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
 _REDIRECTING: Final = frozenset({301, 302, 303, 307, 308})
 _TOKEN_BYTES: Final = 64 * 1024
 _CARRIED: Final = "scopedtools.carried"
@@ -108,11 +111,13 @@ class Sender:
         """
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._persistently(outgoing, carried)
+                return _redacted(await self._persistently(outgoing, carried), carried.secrets)
         except TimeoutError as error:
             raise ToolError(
                 f"the API did not answer within {self._timeout_s:g} s{_doubt(outgoing)}"
             ) from error
+        except httpx2.InvalidURL as error:
+            raise ToolError("the arguments make no URL that can be sent; it may be too long") from error
         except httpx2.HTTPError as error:
             raise ToolError(f"the API cannot be reached: {type(error).__name__}{_doubt(outgoing)}") from error
 
@@ -136,7 +141,7 @@ class Sender:
     async def _redirected(self, outgoing: Outgoing, carried: Carried) -> Answer:
         for _ in range(_REDIRECTS):
             answer = await self._once(outgoing, carried)
-            following = _next(outgoing, answer)
+            following = _next(outgoing, answer, carried)
             if following is None:
                 return answer
             outgoing = following
@@ -149,6 +154,7 @@ class Sender:
         request.extensions[_CARRIED] = carried
         response = await self._client.send(request, stream=True)
         try:
+            _require_readable(response.headers.get("content-encoding", ""))
             body = bytearray()
             async for chunk in response.aiter_bytes():
                 body += chunk
@@ -190,7 +196,7 @@ class Sender:
         # The parts of a Basic credential are form-encoded first (RFC 6749, 2.3.1).
         basic = httpx2.BasicAuth(quote(client.name, safe=""), quote(client.secret, safe=""))
         asked = next(basic.sync_auth_flow(httpx2.Request("POST", url)))
-        carried = Carried({"Authorization": asked.headers["Authorization"]}, "", ())
+        carried = Carried({"Authorization": asked.headers["Authorization"]})
         body = Written("application/x-www-form-urlencoded", fields.encode())
         outgoing = Outgoing("POST", url, {"Accept": "application/json"}, body=body)
         answer = await self.send(outgoing, carried)
@@ -228,16 +234,30 @@ def _pause(answer: Answer, number: int) -> float | None:
     said = answer.headers.get("retry-after", "")
     if not said:
         return float(_PAUSE_S * 2**number)
-    return float(said) if said.isdigit() and int(said) <= _PATIENCE_S else None
+    return float(said) if re.fullmatch("[0-9]{1,4}", said) and int(said) <= _PATIENCE_S else None
 
 
-def _next(outgoing: Outgoing, answer: Answer) -> Outgoing | None:
+def _require_readable(encoding: str) -> None:
+    """Refuse an encoding that was not asked for: others, and several, make gigabytes of a few bytes."""
+    if encoding.strip().lower() not in _ENCODINGS:
+        raise ToolError(f"the API answered in the encoding {encoding[:40]!r}, which it was not asked for")
+
+
+def _redacted(answer: Answer, secrets: tuple[str, ...]) -> Answer:
+    headers = {name: redacted_text(value, secrets) for name, value in answer.headers.items()}
+    return replace(answer, headers=headers, body=redacted(answer.body, secrets))
+
+
+def _next(outgoing: Outgoing, answer: Answer, carried: Carried) -> Outgoing | None:
     """Return the request that a redirect leads to, or ``None`` where it is not followed."""
     location = answer.headers.get("location")
     if answer.status not in _REDIRECTING or not location:
         return None
-    url = urljoin(outgoing.url, location)
-    if origin_of(url) != origin_of(outgoing.url) or "@" in urlsplit(url).netloc:
+    try:
+        url = without_pairs(urljoin(outgoing.url, location), carried.query)
+        if origin_of(url) != origin_of(outgoing.url) or "@" in urlsplit(url).netloc:
+            return None
+    except ValueError:
         return None
     if answer.status == httpx2.codes.SEE_OTHER and outgoing.method not in SAFE:
         return replace(outgoing, method="GET", url=url, body=None)

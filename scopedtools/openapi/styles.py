@@ -10,6 +10,7 @@ from urllib.parse import quote
 import msgspec
 
 from scopedtools.exceptions import ToolError
+from scopedtools.openapi.urls import leads_elsewhere
 
 _RESERVED: Final = ":/?@!$'()*,;"
 """Reserved characters that may stand in a query as they are. The others would end a value or the query."""
@@ -45,9 +46,8 @@ def path_text(name: str, value: Any, *, style: str, explode: bool) -> str:
     text = {"label": _label, "matrix": _matrix}.get(style, _simple)(
         quote(name, safe=""), value, parts, explode
     )
-    plain = text_of(value) if not isinstance(value, list | dict) else ""
-    if not text or any(piece in (".", "..") for piece in re.split(r"[/\\]", plain)):
-        raise ToolError(f"{name} must be neither empty nor lead to another path, got {plain[:80]!r}")
+    if not text or leads_elsewhere(text):
+        raise ToolError(f"{name} must be neither empty nor lead to another path, got {text_of(value)[:80]!r}")
     return text
 
 
@@ -134,7 +134,7 @@ def header_value(name: str, value: Any, *, explode: bool) -> str:
         text = ",".join(map(text_of, value)) if isinstance(value, list) else text_of(value)
     if _CONTROL.search(text):
         raise ToolError(f"{name} goes into a header and must not hold control characters")
-    return text
+    return text.strip(" ")  # which is no part of a header's value
 
 
 def cookie_pairs(name: str, value: Any, *, explode: bool) -> Iterator[str]:

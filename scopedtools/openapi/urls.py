@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+import re
+from urllib.parse import unquote, urljoin, urlsplit
 
 from scopedtools.exceptions import DefinitionError
 
@@ -27,6 +28,11 @@ def checked_base(setting: str, url: str) -> str:
     return url.rstrip("/")
 
 
+def leads_elsewhere(path: str) -> bool:
+    """Tell whether a path has a segment ``.`` or ``..``, also where it is encoded, once or twice."""
+    return any(piece in (".", "..") for piece in re.split(r"[/\\]", unquote(unquote(path))))
+
+
 def origin_of(url: str) -> tuple[str, str, int | None]:
     """Return scheme, host and port of a URL; two URLs of one origin have the same."""
     parts = urlsplit(url)
@@ -35,3 +41,16 @@ def origin_of(url: str) -> tuple[str, str, int | None]:
     except ValueError:
         port = -1
     return parts.scheme, (parts.hostname or "").lower(), port or _PORTS.get(parts.scheme)
+
+
+def below(base_url: str, reference: str) -> str | None:
+    """Return the URL that a relative reference names, or ``None`` where that is at another origin.
+
+    What counts is where it leads, not what it looks like: a parser leaves out tabs, so that ``/<tab>/host``
+    is a host.
+    """
+    try:
+        url = urljoin(f"{base_url}/", reference)
+        return checked_base("servers", url) if origin_of(url) == origin_of(base_url) else None
+    except (ValueError, DefinitionError):
+        return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Collection
 from functools import lru_cache
 from typing import Final
@@ -54,9 +55,9 @@ def joined(summary: str, description: str) -> str:
 def tool_names(wanted: list[tuple[str, str]], *, prefix: str = "", taken: Collection[str] = ()) -> list[str]:
     """Name tools.
 
-    A name that is wanted once, and is one already, stays as it is whatever else the description holds. Of
-    several that become the same the later ones end in a digest of method and path, which another order of
-    operations does not change.
+    A name that one tool alone wants, and that is one already, stays as it is whatever else the description
+    holds. Where several want the same, each of them ends in a digest of its method and path: with another
+    order, or fewer of them, none would be called by the name of another.
 
     Args:
         wanted: For each tool its ``operationId``, or ``""``, and ``"METHOD path"``.
@@ -67,14 +68,18 @@ def tool_names(wanted: list[tuple[str, str]], *, prefix: str = "", taken: Collec
         Names of ``[a-zA-Z0-9_-]{1,64}``, no two alike.
     """
     plans = [(prefix + (identifier or key), key) for identifier, key in wanted]
-    names: list[str] = [""] * len(plans)
-    used = set(taken)
-    for exact in (True, False):
-        for place, (text, key) in enumerate(plans):
-            if names[place] or exact != (fit(text) == text and text not in used):
-                continue
-            names[place] = _free(fit(text), f"{text} {key}", used)
-            used.add(names[place])
+    fitting = [fit(text) for text, _ in plans]
+    exact = Counter(name for name, (text, _) in zip(fitting, plans, strict=True) if name == text)
+    alike = Counter(fitting)
+    clear = [
+        name not in taken and (exact[name] == 1 if name == text else alike[name] == 1)
+        for name, (text, _) in zip(fitting, plans, strict=True)
+    ]
+    used = {*taken, *(name for name, is_clear in zip(fitting, clear, strict=True) if is_clear)}
+    names: list[str] = []
+    for name, is_clear, (text, key) in zip(fitting, clear, plans, strict=True):
+        names.append(name if is_clear else _free(_with_digest(name, f"{text} {key}"), f"{text} {key}", used))
+        used.add(names[-1])
     return names
 
 

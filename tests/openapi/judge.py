@@ -2,9 +2,9 @@
 
 What it knows of OpenAPI it has from openapi-core, which the package under test does not use.
 
-    python judge.py DESCRIPTION.json
+    python judge.py DESCRIPTION
 
-prints its port. ``GET /__verdict__`` tells about the last request.
+prints its port. ``GET /__verdict__`` tells about the last request of the same context.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import yaml
 from openapi_core import Config, OpenAPI
 from openapi_core.contrib.werkzeug import WerkzeugOpenAPIRequest
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -42,12 +43,13 @@ class Judge:
         self._description = description
         description.pop("security", None)
         description["servers"] = [{"url": "/"}]
+        _forget_discriminators(description)
         for path in description["paths"].values():
             path.pop("servers", None)
             for owner in (path, *(one for one in path.values() if isinstance(one, dict))):
                 self._prepare(owner)
         self._api = OpenAPI.from_dict(description, config=_CONFIG)
-        self._verdict: dict[str, Any] = {}
+        self._verdicts: dict[str | None, dict[str, Any]] = {}
 
     def _prepare(self, owner: dict[str, Any]) -> None:
         """Leave to openapi-core what it can read; members in brackets are read here, see `nested`."""
@@ -62,15 +64,18 @@ class Judge:
         content = self._followed(owner.get("requestBody", {})).get("content", {})
         if "*/*" in content:
             content["application/json"] = content.pop("*/*")
-        if "application/x-www-form-urlencoded" in content:
-            del owner["requestBody"]
+        new = self._description["openapi"] >= "3.1"
+        if "application/x-www-form-urlencoded" in content or (new and "multipart/form-data" in content):
+            del owner["requestBody"]  # of 3.1 it does not know that files are bytes
 
     def __call__(self, environ: dict[str, Any], start: Any) -> Any:
         request = Request(environ)
+        context = request.headers.get("Mcp-Client-Session-Id")
         if request.path == "/__verdict__":
-            return Response(json.dumps(self._verdict), content_type="application/json")(environ, start)
-        self._verdict = self._judged(request)
-        return self._answer(environ, start)
+            said = json.dumps(self._verdicts[context])
+            return Response(said, content_type="application/json")(environ, start)
+        verdict = self._verdicts[context] = self._judged(request)
+        return self._answer(verdict)(environ, start)
 
     def _judged(self, request: Request) -> dict[str, Any]:
         seen: dict[str, Any] = {"method": request.method, "path": request.path, "errors": [], "given": []}
@@ -87,11 +92,13 @@ class Judge:
         seen["given"] += list(request.args.values())
         seen["body"] = request.get_json(silent=True, force=True) or _plain(found.body)
         seen["nested"] = [nested(request.args), nested(request.form)]
+        seen["given"] += [file.read().decode() for file in request.files.values()]
+        seen["given"] += [json.loads(text) for text in request.form.values() if text[:1] in ("{", "[")]
         seen["type"] = request.content_type
         return seen
 
-    def _answer(self, environ: dict[str, Any], start: Any) -> Any:
-        operation = self._operation()
+    def _answer(self, verdict: dict[str, Any]) -> Response:
+        operation = self._operation(verdict)
         for status, response in sorted((operation or {}).get("responses", {}).items()):
             if not status.startswith("2"):
                 continue
@@ -99,18 +106,18 @@ class Judge:
             for kind, content in content_by_type.items():
                 if "json" in kind:
                     value = self._sample(content.get("schema", {}), 0)
-                    self._verdict["answer"] = value
-                    body = json.dumps(value, indent=1)
-                    return Response(body, status=_status(status), content_type=kind)(environ, start)
+                    verdict["answer"] = value
+                    body = json.dumps(value, indent=1, default=str)
+                    return Response(body, status=_status(status), content_type=kind)
             for kind in content_by_type:
                 body = "" if "*" in kind else "plain"
-                return Response(body, status=_status(status), content_type=kind)(environ, start)
-            return Response(status=_status(status))(environ, start)
-        return Response(status=200)(environ, start)
+                return Response(body, status=_status(status), content_type=kind)
+            return Response(status=_status(status))
+        return Response(status=200)
 
-    def _operation(self) -> dict[str, Any] | None:
+    def _operation(self, verdict: dict[str, Any]) -> dict[str, Any] | None:
         """Find what was asked for, by path templates, the one with most fixed text first."""
-        method, path = self._verdict["method"].lower(), self._verdict["path"]
+        method, path = verdict["method"].lower(), verdict["path"]
         best: tuple[int, dict[str, Any]] | None = None
         for template, item in self._description["paths"].items():
             pieces, given = template.split("?")[0].split("/"), path.split("/")
@@ -135,9 +142,8 @@ class Judge:
         schema = self._followed(schema)
         if not isinstance(schema, dict):
             return None
-        for keyword in ("const", "example", "default"):
-            if keyword in schema and schema[keyword] is not None and keyword != "example":
-                return schema[keyword]
+        if schema.get("const") is not None:
+            return schema["const"]
         if schema.get("enum"):
             return schema["enum"][0]
         for keyword in ("oneOf", "anyOf"):
@@ -166,6 +172,16 @@ class Judge:
             return [] if depth > 3 else [self._sample(schema.get("items", {}), depth + 1)]
         simple: dict[Any, Any] = {"integer": 7, "number": 1.5, "boolean": True, "string": "text"}
         return simple.get(kind)
+
+
+def _forget_discriminators(value: Any) -> None:
+    """Take out what openapi-core follows to schemas that are not there; the alternatives stay."""
+    if isinstance(value, dict):
+        if isinstance(value.get("discriminator"), dict) and "propertyName" in value["discriminator"]:
+            del value["discriminator"]
+        value = [*value.values()]
+    for one in value if isinstance(value, list) else ():
+        _forget_discriminators(one)
 
 
 def nested(pairs: Any) -> dict[str, Any]:
@@ -208,15 +224,20 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool) or value is None else str(value)
 
 
+def _yaml(raw: bytes) -> Any:
+    # Dates and the like are text in JSON; and keys are text.
+    return json.loads(json.dumps(yaml.load(raw, Loader=yaml.CSafeLoader), default=str))
+
+
 class _Quiet(WSGIRequestHandler):
     def log_request(self, *_: Any, **__: Any) -> None:
         """Say nothing: standard error is for what goes wrong."""
 
 
 def main() -> None:
-    server = make_server(
-        "127.0.0.1", 0, Judge(json.loads(Path(sys.argv[1]).read_bytes())), request_handler=_Quiet
-    )
+    path = Path(sys.argv[1])
+    description = json.loads(path.read_bytes()) if path.suffix == ".json" else _yaml(path.read_bytes())
+    server = make_server("127.0.0.1", 0, Judge(description), request_handler=_Quiet)
     sys.stdout.write(f"{server.port}\n")
     sys.stdout.flush()
     server.serve_forever()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import warnings
+from functools import cache
 from typing import Any
 
 _FORMATS = {
@@ -22,18 +23,20 @@ _FORMATS = {
     "ip": "192.0.2.1",
 }
 
-_WHOLE = 2
-"""Levels down to which members are made that are not required."""
-
-
 _DEEP = 8
 
 
 class Maker:
-    """Makes one value for a schema, with all its members near the root; texts differ from each other."""
+    """Makes one value for a schema; texts differ from each other.
 
-    def __init__(self, schema: dict[str, Any]) -> None:
+    Args:
+        schema: Of the value.
+        whole: Levels down to which members are made that are not required.
+    """
+
+    def __init__(self, schema: dict[str, Any], *, whole: int = 2) -> None:
         self._schema = schema
+        self._whole = whole
         self._numbers = itertools.count(1)
 
     def arguments(self) -> dict[str, Any]:
@@ -77,11 +80,11 @@ class Maker:
     def _object(self, schema: dict[str, Any], depth: int) -> dict[str, Any]:
         required = schema.get("required", [])
         properties = schema.get("properties", {})
-        wanted = [name for name in properties if depth < _WHOLE or name in required]
+        wanted = [name for name in properties if depth < self._whole or name in required]
         if not wanted and depth < _DEEP:
             wanted = list(properties)[:1]  # forms have no way to say that an object is empty
         if set(properties) == {"text", "base64", "filename", "media_type"}:
-            return {"text": self._text({}), "filename": "a.txt", "media_type": "text/plain"}
+            return {"text": self._text({}), "filename": "a.txt"}
         made = {name: self._make(properties[name], depth + 1) for name in wanted}
         made |= {name: self._text({}) for name in required if name not in properties}
         if not made and (schema.get("minProperties") or isinstance(schema.get("additionalProperties"), dict)):
@@ -138,16 +141,21 @@ def _merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
     return both
 
 
+@cache
 def _matching(pattern: str, least: int, most: int) -> str:
-    from hypothesis import find, settings
+    from hypothesis import HealthCheck, Phase, find, settings
     from hypothesis import strategies as st
 
+    # The first that is found will do: making it simpler, and saying why, takes most of the time.
+    quick = settings(
+        database=None, max_examples=200, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         texts = st.from_regex(re.compile(pattern, re.ASCII))
         found: str = find(
             texts,
             lambda text: least <= len(text) <= most and text.isprintable(),
-            settings=settings(database=None, max_examples=200),
+            settings=quick,
         )
         return found

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,6 +67,37 @@ class Recorder:
     @property
     def last(self) -> Seen:
         return self.seen[-1]
+
+
+class Stage:
+    """Where one recorder after another is reached: a socket takes longer to open than most tests run."""
+
+    def __init__(self) -> None:
+        self._address: tuple[str, int] | None = None
+        self._recorder: Recorder | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._recorder is not None:
+            await self._recorder(scope, receive, send)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        async with hosted(self) as self._address:
+            yield
+
+    @contextmanager
+    def playing(self, recorder: Recorder) -> Iterator[str]:
+        """Let a recorder answer; yield its origin."""
+        assert self._address is not None
+        assert self._recorder is None
+        self._recorder = recorder
+        try:
+            yield "http://{}:{}".format(*self._address)
+        finally:
+            self._recorder = None
+
+
+STAGE = Stage()
 
 
 @dataclass(frozen=True)
@@ -158,8 +189,8 @@ async def tools(
         settings: Of `OpenApi`.
     """
     recorder = Recorder(answer)
-    async with hosted(recorder) as (host, port):
-        base_url = f"http://{host}:{port}{path}"
+    with STAGE.playing(recorder) as origin:
+        base_url = f"{origin}{path}"
         api = OpenApi.load(description, **{"base_url": base_url, **settings})
         async with api, Client(ScopedServer(catalog=api.catalog), context=context) as client:
             yield Tools(api, client, recorder, base_url)

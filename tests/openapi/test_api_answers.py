@@ -137,6 +137,26 @@ async def test_redirects_elsewhere_are_told_not_followed(location: str) -> None:
         assert len(api.recorder.seen) == 1
 
 
+@pytest.mark.parametrize("location", ["http://[", "//[::1", "http://127.0.0.1:99999/", "/\t/example.com"])
+async def test_redirects_to_no_url_are_told_not_followed(location: str) -> None:
+    async with tools(GET, always(Response(status_code=302, headers={"location": location}))) as api:
+        assert "not followed" in await api.failing("get_x")
+        assert len(api.recorder.seen) == 1
+
+
+@pytest.mark.parametrize("encoding", ["gzip, gzip", "br", "zstd", "x"])
+async def test_an_encoding_that_was_not_asked_for_is_not_read(encoding: str) -> None:
+    answer = Response(b"{}", media_type="application/json", headers={"content-encoding": encoding})
+    async with tools(GET, always(answer)) as api:
+        assert "it was not asked for" in await api.failing("get_x")
+
+
+async def test_a_retry_after_that_is_no_number_is_told() -> None:
+    answer = Response(status_code=503, headers={"retry-after": "\u00b2"})
+    async with tools(GET, always(answer)) as api:
+        assert "HTTP 503" in await api.failing("get_x")
+
+
 async def test_a_redirect_that_the_description_names_is_an_answer() -> None:
     get = operation("get_x") | {"responses": {"302": {"description": "Where it is."}}}
     async with tools(

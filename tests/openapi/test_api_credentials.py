@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from base64 import b64encode
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from starlette.responses import JSONResponse, Response
@@ -174,6 +176,59 @@ async def test_no_credential_is_logged_or_shown(caplog: pytest.LogCaptureFixture
     assert "HTTP Request: GET" in ours  # the client does log
     assert SECRET not in ours
     assert SECRET not in said.replace(repr(api.api._headers), "")
+
+
+@pytest.mark.parametrize("scheme", ["head", "asked", "crumb", "basic", "bearer", "client"])
+async def test_a_credential_that_the_api_repeats_does_not_reach_the_client(scheme: str) -> None:
+    secret = 's3cr/t "value"+&'
+    credential = Pair("ada", secret) if scheme in ("basic", "client") else secret
+    carries = ("x-key", "cookie", "authorization")
+
+    def answer(seen: Seen) -> Response:
+        if seen.path == "/token":
+            return JSONResponse({"access_token": "token-of-the-client"})
+        said = {"target": seen.target, "said": [seen.header(name) for name in carries], "raw": secret}
+        return JSONResponse(
+            said, headers={"location": f"http://127.0.0.2:1{seen.target}"}, status_code=status
+        )
+
+    async with tools(secured({scheme: []}), answer, credentials={scheme: credential}) as api:
+        for status in (200, 400, 302):  # noqa: B007 - the answer has it
+            said = str(await api.call("get_x"))
+            for written in (secret, quote(secret, safe=""), json.dumps(secret)[1:-1], "token-of-the-client"):
+                assert written not in said
+            assert b64encode(f"ada:{secret}".encode()).decode() not in said
+            assert "[credential]" in said
+
+
+async def test_headers_of_the_operator_that_are_keys_are_not_repeated_and_others_are() -> None:
+    headers = {"X-Api-Key": SECRET, "X-Version": "2022-11-28"}
+    async with tools(secured(), lambda _: JSONResponse(headers), headers=headers) as api:
+        found = (await api.call("get_x"))["structuredContent"]
+        assert found == {"X-Api-Key": "[credential]", "X-Version": "2022-11-28"}
+
+
+async def test_a_redirect_that_repeats_the_key_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+    def answer(seen: Seen) -> Response:
+        location = {"location": f"/y?{seen.query}&page=2"}
+        return JSONResponse({}) if seen.path == "/y" else Response(status_code=302, headers=location)
+
+    async with tools(secured({"asked": []}), answer, credentials={"asked": SECRET}) as api:
+        await api.call("get_x")
+        assert api.recorder.last.target == f"/y?page=2&api%20key={SECRET}"
+    assert SECRET not in "".join(one.getMessage() for one in caplog.records if one.name != "starlette")
+
+
+@pytest.mark.parametrize(
+    "place", [{"in": "body", "name": "a"}, {"in": "header", "name": "a b"}, {"in": "header"}]
+)
+def test_a_key_whose_place_is_none_is_told(place: dict[str, str]) -> None:
+    components = {"securitySchemes": {"key": {"type": "apiKey", **place}}}
+    description = described({"/x": {"get": operation("get_x")}}, components=components)
+    with pytest.raises(DefinitionError, match="no place"):
+        OpenApi.load(description, base_url="http://127.0.0.1:1", credentials={"key": SECRET})
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -206,10 +207,14 @@ def test_names_are_valid_unique_and_do_not_depend_on_their_order() -> None:
     assert found["/p7/{id}"] == "GET_p7_id"
     assert "search_tools" not in found.values()
     backwards = dict(reversed(paths.items()))
-    again = dict(zip(backwards, names(load(described(backwards))), strict=True))
-    assert {path: name for path, name in again.items() if path not in ("/p0/{id}", "/p1/{id}")} == {
-        path: name for path, name in found.items() if path not in ("/p0/{id}", "/p1/{id}")
-    }
+    assert dict(zip(backwards, names(load(described(backwards))), strict=True)) == found
+
+
+def test_an_identifier_that_several_operations_have_names_none_of_them() -> None:
+    several = {path: {"get": operation("same")} for path in ("/a", "/b")}
+    first, second = names(load(described(several)))
+    assert {"same"}.isdisjoint({first, second})
+    assert names(load(described(dict(reversed(several.items()))))) == [second, first]
 
 
 def test_a_prefix_tells_apis_apart() -> None:
@@ -228,3 +233,109 @@ def test_the_same_description_makes_the_same_catalog() -> None:
     post = operation("add", requestBody=json_body({"$ref": "#/components/schemas/S0"}), tags=["b", "a"])
     description = described({"/x": {"post": post}}, components={"schemas": schemas})
     assert load(description).catalog.version == load(description).catalog.version
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["@elsewhere.example/x", ".elsewhere.example/x", "{host}/x", "x", "", "/../x", "/a/%2e%2e/x", "/a/..\\x"],
+)
+def test_a_path_that_leads_away_from_the_base_url_is_left_out(path: str) -> None:
+    api = load(described({path: {"get": operation("get_x")}, "/y": {"get": operation("get_y")}}))
+    assert names(api) == ["get_y"]
+    assert "its path must" in api.left_out[f"GET {path}"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["/\t/elsewhere.example", " //elsewhere.example", "https:elsewhere.example", "//elsewhere.example/v1"],
+)
+def test_a_server_that_only_looks_relative_is_left_out(url: str) -> None:
+    api = load(described({"/x": {"get": operation("get_x", servers=[{"url": url}])}, "/y": {"get": {}}}))
+    assert list(api.left_out) == ["GET /x"]
+
+
+def aliases(value: str) -> str:
+    """Return YAML whose last alias stands for a billion values."""
+    lines = [f"x-0: &a0 {value}"]
+    lines += [f"x-{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (aliases("[x, x]"), "with its aliases it must hold at most"),
+        (f"x-a: &a {'x' * 99_999}\nx-b: [{'*a, ' * 999}]", "with its aliases it must hold at most"),
+        (aliases("{a: 1}").replace("[*a", "{<<: [*a").replace("]", "]}"), "with its aliases"),
+        ("x-a: " + "[" * 200_000, "at most 1000 deep"),
+        ("x-a:\n  " + "- " * 200_000, "at most 1000 deep"),
+        ("x-a: &a {b: *a}", "stands in itself"),
+        ("x-a: !!python/object/apply:os.getpid []", "tag"),
+        ("? [a]\n: 1", "a key must be text"),
+        ("---\na: 1\n---\na: 2", "one document"),
+    ],
+    ids=["aliases", "long aliases", "merges", "deep", "deep lines", "circle", "tag", "key", "documents"],
+)
+def test_yaml_that_would_take_too_much_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str, message: str
+) -> None:
+    monkeypatch.setattr("scopedtools.openapi.document.MAX_DOCUMENT_BYTES", 10_000_000)
+    (tmp_path / "api.yaml").write_text(f"openapi: 3.0.3\npaths: {{}}\n{content}")
+    with pytest.raises(CatalogError, match=message):
+        load(tmp_path / "api.yaml")
+
+
+def test_yaml_merges_and_aliases_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "api.yaml").write_text(
+        """
+openapi: 3.0.3
+x-common: &common {summary: Common., tags: [a]}
+paths:
+  /x: {get: {<<: *common, operationId: get_x, summary: "Own."}}
+  /y: {get: {operationId: get_y, <<: [*common, {summary: Other.}]}}
+"""
+    )
+    first, second = load(tmp_path / "api.yaml").catalog.rows
+    assert (first.description, first.tags, second.description) == ("Own.", {"a"}, "Common.")
+
+
+def test_schemas_that_fan_out_are_read_in_time() -> None:
+    fan = {f"S{n}": {"allOf": [{"$ref": f"#/components/schemas/S{n + 1}"}] * 9} for n in range(40)}
+    many = {"type": "string", "enum": [f"v{number}" for number in range(50_000)]}
+    body = json_body({"$ref": "#/components/schemas/S0"})
+    responses = {"200": {"content": body["content"]}}
+    post = operation("add", requestBody=body, parameters=[parameter("q", "query", many)]) | {
+        "responses": responses
+    }
+    begun = time.perf_counter()
+    api = load(described({"/x": {"post": post}}, components={"schemas": fan | {"S40": {}}}))
+    assert names(api) == ["add"]
+    assert time.perf_counter() - begun < 10  # a moment; every way through them takes for ever
+
+
+@pytest.mark.parametrize("junk", [5, True, None, [], {}, [[]], [{}], "x", {"$ref": 5}, {"$ref": "#/no"}])
+@pytest.mark.parametrize(
+    "key",
+    ["tags", "security", "parameters", "requestBody", "responses", "servers", "operationId", "summary"],
+)
+def test_junk_in_one_operation_leaves_the_others_alone(key: str, junk: Any) -> None:
+    paths = {"/x": {"get": operation("get_x") | {key: junk}}, "/y": {"get": operation("get_y")}}
+    api = load(described(paths, security=[{"key": junk}]))
+    assert "get_y" in names(api)
+
+
+@pytest.mark.parametrize("junk", [5, None, [], [[]], [["a"]], {"type": [{}]}, {"minLength": 10**400}])
+def test_junk_in_a_schema_leaves_a_tool(junk: Any) -> None:
+    inner = {
+        "type": "object",
+        "properties": {"a": {"type": junk, "items": junk, "required": junk}, "b": junk},
+    }
+    post = operation("add", requestBody=json_body(inner))
+    assert names(load(described({"/x": {"post": post}}))) == ["add"]
+
+
+@pytest.mark.parametrize("name", ["a b", "a\r\nX-Evil", "", "a:b", "é"])
+@pytest.mark.parametrize("place", ["header", "cookie"])
+def test_an_operation_whose_headers_have_no_names_is_left_out(place: str, name: str) -> None:
+    api = load(described({"/x": {"get": operation("get_x", parameters=[parameter(name, place, TEXT)])}}))
+    assert "has a name that HTTP does not know" in api.left_out["GET /x"]

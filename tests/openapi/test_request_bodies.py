@@ -231,6 +231,8 @@ async def test_bytes_are_sent_as_they_are() -> None:
     ) as api:
         seen = await api.arriving("add", body={"base64": b64encode(b"\x00\xff").decode()})
         assert (seen.body, seen.header("content-type")) == (b"\x00\xff", "application/octet-stream")
+        said = await api.failing("add", body={"text": "a", "media_type": "image/png\r\nX-Evil: 1"})
+        assert "media_type" in said
         typed = await api.arriving("add", body={"text": "a", "media_type": "image/png"})
         assert typed.header("content-type") == "image/png"
 

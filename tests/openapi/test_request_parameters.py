@@ -136,6 +136,41 @@ async def test_a_value_cannot_leave_its_path(value: str) -> None:
         assert api.recorder.seen == []
 
 
+@pytest.mark.parametrize(
+    ("style", "explode", "value"),
+    [
+        ("simple", False, [".."]),
+        ("simple", True, ["a", "/../b"]),
+        ("simple", False, {"..": "/../"}),
+        ("label", True, ["."]),
+        ("label", False, ""),
+        ("label", False, ["x", "/.."]),
+        ("simple", False, "%2e%2e"),
+        ("simple", False, "%2E%2e%2Fadmin"),
+    ],
+)
+async def test_no_style_lets_a_value_leave_its_path(
+    style: str,
+    explode: bool,  # noqa: FBT001 - a value of the case
+    value: Any,
+) -> None:
+    one = parameter("color", "path", {}, style=style, explode=explode)
+    async with tools(described({"/shelves/{color}": {"get": operation("get_x", parameters=[one])}})) as api:
+        assert "another path" in await api.failing("get_x", color=value)
+        assert api.recorder.seen == []
+
+
+async def test_values_together_cannot_leave_their_path() -> None:
+    async with tools(described({"/shelves/{a}.{b}": {"get": operation("get_x")}})) as api:
+        assert "another path" in await api.failing("get_x", a="x/", b="/x")
+        assert (await api.arriving("get_x", a="a", b="b")).target == "/shelves/a.b"
+
+
+async def test_a_value_that_is_too_long_for_a_url_is_told() -> None:
+    async with tools(described({"/x/{a}": {"get": operation("get_x")}})) as api:
+        assert "too long" in await api.failing("get_x", a="a" * 70_000)
+
+
 async def test_separators_in_a_path_parameter_are_encoded() -> None:
     assert await sent("path", TEXT, "a/b?c#d%2e;e\\f") == "/x/a%2Fb%3Fc%23d%252e%3Be%5Cf/y"
 
@@ -146,6 +181,10 @@ async def test_a_header_cannot_be_broken_out_of() -> None:
         said = await api.failing("get_x", color="blue\r\nX-Admin: 1")
         assert "control characters" in said
         assert api.recorder.seen == []
+
+
+async def test_space_around_the_value_of_a_header_is_left_out() -> None:
+    assert (await sent("header", TEXT, " blue ")).header("color") == "blue"
 
 
 async def test_headers_that_frame_a_message_are_no_arguments() -> None:

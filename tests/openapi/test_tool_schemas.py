@@ -196,6 +196,29 @@ def test_parameters_say_what_they_are() -> None:
     }
 
 
+def test_an_alternative_that_says_its_own_value_keeps_it() -> None:
+    message = {"type": "object", "required": ["type"], "properties": {"type": {"enum": ["message"]}}}
+    other = {"allOf": [{"type": "object", "properties": {"type": {"const": "other"}}}], "required": ["type"]}
+    one_of = [{"$ref": "#/components/schemas/EasyMessage"}, {"$ref": "#/components/schemas/Other"}]
+    either = {"oneOf": one_of, "discriminator": {"propertyName": "type"}}
+    schema = taken(either, version="3.1.0", EasyMessage=message, Other=other)
+    validator = jsonschema.Draft202012Validator(schema)
+    assert validator.is_valid({"body": [{"type": "message"}, {"type": "other"}]})
+    assert not validator.is_valid({"body": [{"type": "EasyMessage"}]})
+
+
+def test_what_is_cut_keeps_its_types_and_few_values() -> None:
+    deep = {
+        "either": {"anyOf": [{"type": "number", "maximum": 2}, {"type": "null"}]},
+        "kind": {"type": "string", "enum": ["a", "b"], "nullable": True},
+    }
+    leaf = {"type": "object", "properties": {f"p{number}": TEXT for number in range(60)}}
+    middle = {"type": "object", "properties": deep | {f"leaf{number}": leaf for number in range(30)}}
+    found = taken(middle)["properties"]["body"]["items"]["properties"]
+    assert found["either"]["type"] == ["number", "null"]
+    assert found["kind"] == {"type": ["string", "null"], "enum": ["a", "b", None]}
+
+
 @pytest.mark.parametrize(
     ("method", "expected"),
     [
