@@ -24,6 +24,7 @@ class OpenApiTarget(NamedTuple):
         token_url: ``SCHEME=URL``, where OAuth 2 tokens are fetched.
         header: ``NAME=VARIABLE``, sent with every request.
         forward_context: Tell the API which unit of work calls.
+        index_dir: Where the index of its operations is kept between starts, or ``None`` for nowhere.
     """
 
     source: str
@@ -32,6 +33,7 @@ class OpenApiTarget(NamedTuple):
     token_url: tuple[str, ...] = ()
     header: tuple[str, ...] = ()
     forward_context: bool = False
+    index_dir: str | None = None
 
     def load(self) -> ScopedServer:
         """Make the server.
@@ -56,14 +58,14 @@ class OpenApiTarget(NamedTuple):
         # What the API says of itself is what clients are told about the server.
         told = {"__doc__": api.description} if api.description else {}
         kind: type[_ApiServer] = type("ApiServer", (_ApiServer,), told)
-        return kind(api)
+        return kind(api, self.index_dir)
 
 
 class _ApiServer(ScopedServer):
     __doc__ = None
 
-    def __init__(self, api: OpenApi) -> None:
-        super().__init__(name=api.title, catalog=api.catalog)
+    def __init__(self, api: OpenApi, index_dir: str | None) -> None:
+        super().__init__(name=api.title, catalog=api.catalog, index_dir=index_dir)
         self._api = api
 
     @asynccontextmanager

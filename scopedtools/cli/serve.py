@@ -65,9 +65,12 @@ def serve(
     forward_context: Annotated[
         bool, typer.Option("--forward-context", help="Tell the API the context ID.")
     ] = False,
+    index_dir: Annotated[
+        str | None, typer.Option(help="Keep the index of the API's operations here between starts.")
+    ] = None,
 ) -> None:
     """Host a server at http://HOST:PORT/mcp, or over stdio."""
-    settings = _several(auth), _several(token_url), _several(header), forward_context
+    settings = _several(auth), _several(token_url), _several(header), forward_context, index_dir
     api = None if openapi is None else OpenApiTarget(openapi, base_url or "", *settings)
     _require_one(target, api)
     hosted = Hosted(target or "", audit, metrics_port, log_format, api)
