@@ -37,7 +37,7 @@ class Source(Protocol):
     def is_bound_to_process(self) -> bool:
         """Whether requests that belong together must come to the same process."""
 
-    def running(self, changed: Changed) -> AbstractAsyncContextManager[object]:
+    def running(self, changed: Changed, /) -> AbstractAsyncContextManager[object]:
         """Hold what calls need, such as connections, while the server runs.
 
         Args:

@@ -66,7 +66,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "client": {"context", "protocol", *BASE},
     "adapters": {"retrieval", "server", *PARTS},
     "gateway": {"client", "server", *PARTS},
-    "cli": {"audit", "evaluation", "gateway", "server", "retrieval", "telemetry", "testing", *PARTS},
+    "openapi": {"assembly", "catalog", "mounts", "protocol", "running", *BASE},
+    "cli": {
+        "openapi",
+        "audit",
+        "evaluation",
+        "gateway",
+        "server",
+        "retrieval",
+        "telemetry",
+        "testing",
+        *PARTS,
+    },
 }
 
 MODULES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))

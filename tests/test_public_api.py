@@ -18,6 +18,7 @@ EXPORTING = (
     "scopedtools.testing",
     "scopedtools.cli",
     "scopedtools.client",
+    "scopedtools.openapi",
 )
 
 

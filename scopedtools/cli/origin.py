@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from scopedtools.cli.openapi import ApiOptions
 from scopedtools.cli.target import TargetError, load_server
 from scopedtools.server import ScopedServer
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # they need extras
     from scopedtools.gateway import Gateway
+    from scopedtools.openapi import OpenApi
 
 
 class Origin(NamedTuple):
@@ -18,24 +21,37 @@ class Origin(NamedTuple):
     Attributes:
         target: The server, as ``module:attribute``, or ``None`` for an empty one.
         configs: Files with ``mcpServers``, which are fronted.
+        api: An API whose operations are served.
+        index_dir: Where a server that is not the author's own keeps its index; by default where the first
+            gateway keeps what it knows.
     """
 
     target: str | None = None
     configs: tuple[str, ...] = ()
+    api: ApiOptions | None = None
+    index_dir: str | None = None
 
     def load(self) -> ScopedServer:
         """Import or make the server, and mount the rest.
 
         Raises:
-            TargetError: There is nothing to host, or no such server.
-            ConfigError: A file cannot be read.
+            ScopedToolsError: There is nothing to host, or something of it cannot be read.
         """
-        if self.target is None and not self.configs:
-            raise TargetError("say what to serve: module:attribute, or --config mcp.json, or both")
-        gateways = self._gateways()
-        server = load_server(self.target) if self.target is not None else _host(gateways)
-        for gateway in gateways:
-            server.mount(gateway)
+        if self.target is None and not self.configs and self.api is None:
+            raise TargetError(
+                "say what to serve: module:attribute, --config mcp.json, --openapi with --base-url, "
+                "or several of them"
+            )
+        if self.target is not None and self.index_dir is not None:
+            raise TargetError("--index-dir is not for a server of your own: give it index_dir= instead")
+        gateways, api = self._gateways(), self.api.load() if self.api is not None else None
+        if self.target is not None:
+            server = load_server(self.target)
+        else:
+            server = _empty(gateways, api, Path(self.index_dir) if self.index_dir is not None else None)
+        for source in (*gateways, api):
+            if source is not None:
+                server.mount(source)
         return server
 
     def _gateways(self) -> list[Gateway]:
@@ -46,7 +62,13 @@ class Origin(NamedTuple):
         return [Gateway(config) for config in self.configs]
 
 
-def _host(gateways: Sequence[Gateway]) -> ScopedServer:
-    """Return an empty server, which keeps its index where the first gateway keeps what it knows."""
+def _empty(gateways: Sequence[Gateway], api: OpenApi | None, index_dir: Path | None) -> ScopedServer:
+    if api is not None and not gateways:
+        # What the API says of itself is what clients are told about the server.
+        told = {"__doc__": api.description} if api.description else {}
+        kind: type[ScopedServer] = type("ApiServer", (ScopedServer,), told)
+        return kind(name=api.title, index_dir=index_dir)
     kept = next((one.config.state_dir for one in gateways if one.config.state_dir is not None), None)
-    return ScopedServer(name="gateway", index_dir=kept / "index" if kept is not None else None)
+    if index_dir is None and kept is not None:
+        index_dir = kept / "index"
+    return ScopedServer(name="gateway", index_dir=index_dir)

@@ -17,6 +17,7 @@ import uvicorn
 
 from scopedtools.cli.audit import STORE_VARIABLE
 from scopedtools.cli.hosting import Hosted, LogFormat, worker
+from scopedtools.cli.openapi import ApiOptions
 from scopedtools.cli.origin import Origin
 from scopedtools.cli.target import TargetError
 from scopedtools.server import SECRET_VARIABLE, ScopedServer
@@ -49,9 +50,35 @@ def serve(
         typer.Option(help="Serve /metrics to Prometheus on this port of 127.0.0.1.", min=0, max=65535),
     ] = None,
     log_format: Annotated[LogFormat, typer.Option(help="How lines on standard error look.")] = "text",
+    openapi: Annotated[
+        str | None,
+        typer.Option(help="Serve an API, alone or beside the rest: file or URL of its OpenAPI description."),
+    ] = None,
+    base_url: Annotated[str | None, typer.Option(help="Where that API is.")] = None,
+    auth: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Credential of the API, SCHEME=VARIABLE of the environment; SCHEME=USER:PASSWORD for two, "
+            "of basic authentication or of an OAuth client. May be repeated."
+        ),
+    ] = None,
+    token_url: Annotated[
+        list[str] | None, typer.Option(help="Where tokens of the API are fetched, SCHEME=URL.")
+    ] = None,
+    header: Annotated[
+        list[str] | None, typer.Option(help="Header of each request to the API, NAME=VARIABLE.")
+    ] = None,
+    forward_context: Annotated[
+        bool, typer.Option("--forward-context", help="Tell the API the context ID.")
+    ] = False,
+    index_dir: Annotated[
+        str | None, typer.Option(help="Keep the index here between starts, without a server of your own.")
+    ] = None,
 ) -> None:
     """Host a server at http://HOST:PORT/mcp, or over stdio."""
-    hosted = Hosted(Origin(target, tuple(config or ())), audit, metrics_port, log_format)
+    settings = _several(auth), _several(token_url), _several(header), forward_context
+    api = None if openapi is None else ApiOptions(openapi, base_url or "", *settings)
+    hosted = Hosted(Origin(target, _several(config), api, index_dir), audit, metrics_port, log_format)
     hosted.configure_logs()
     with contextlib.redirect_stdout(sys.stderr):
         server = hosted.origin.load()
@@ -66,6 +93,10 @@ def serve(
                 asyncio.run(_until_interrupted(server))
         else:
             _Hosting(server, hosted, host, port).run()
+
+
+def _several(given: list[str] | None) -> tuple[str, ...]:
+    return tuple(given or ())
 
 
 def _serve_by_workers(hosted: Hosted, host: str, port: int, workers: int) -> None:

@@ -98,7 +98,7 @@ def test_the_command_wants_something_to_serve() -> None:
     command = [sys.executable, *COMMAND]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=START_S, check=False)
     assert done.returncode == 1
-    assert "say what to serve: module:attribute, or --config mcp.json, or both" in done.stderr
+    assert "say what to serve: module:attribute, --config mcp.json" in done.stderr
 
 
 def test_a_gateway_has_no_workers(tmp_path: Path) -> None:
