@@ -20,12 +20,12 @@ class Exempt(NamedTuple):
 
 
 _KEYS: Final = (
-    "the gateway gives questions keys of its own, so that no server behind it can name the answer to a question "
-    "that the gateway asks itself; the suite wants the key that the fixture server chose"
+    "the gateway gives questions keys of its own, so that no server behind it can name the answer to a "
+    "question that the gateway asks itself; the suite wants the key that the fixture server chose"
 )
 _POLLING: Final = (
-    "that a server lets the connection of a call go, and is asked again, is between it and the gateway, whose "
-    "stream to the client stays; so there is nothing to judge"
+    "that a server lets the connection of a call go, and is asked again, is between it and the gateway, "
+    "whose stream to the client stays; so there is nothing to judge"
 )
 _TASKS: Final = "the gateway does not offer the tasks extension"
 

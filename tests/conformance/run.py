@@ -1,7 +1,7 @@
 """Have the official conformance suite judge the fixture server, alone and behind a gateway.
 
-Every count of the server alone is compared with ``EXPECTED``. Behind a gateway each check has to end as it does
-there, but for those in `tests.conformance.exempt`, which have to end otherwise.
+Every count of the server alone is compared with ``EXPECTED``. Behind a gateway each check has to end as it
+does there, but for those in `tests.conformance.exempt`, which have to end otherwise.
 
 The exit code of the suite says too little: with nothing listening, 29 checks pass at 2025-11-25.
 

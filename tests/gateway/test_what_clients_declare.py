@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -59,7 +59,7 @@ async def theatre() -> AsyncIterator[str]:
 
 
 async def test_a_question_that_is_asked_again_gets_another_answer() -> None:
-    answers = iter(({"count": "many"}, {"count": 3}))
+    answers: Iterator[dict[str, Any]] = iter(({"count": "many"}, {"count": 3}))
 
     async def elicit(context: Any, params: Any) -> ElicitResult:
         return ElicitResult(action="accept", content=next(answers))
@@ -78,10 +78,11 @@ async def test_a_client_hears_which_capability_its_call_needs() -> None:
 
 
 def test_a_capability_that_the_client_has_and_the_gateway_lacks_is_not_asked_of_the_client() -> None:
-    needed = {"extensions": {"io.modelcontextprotocol/tasks": {}}}
+    needed: dict[str, Any] = {"extensions": {"io.modelcontextprotocol/tasks": {}}}
     error = RefusedError("no", code=-32021, data={"requiredCapabilities": needed})
     assert error.to_client(needed) is None
-    for declared in (None, {}, {"extensions": {}}):
+    lacking: tuple[dict[str, Any] | None, ...] = (None, {}, {"extensions": {}})
+    for declared in lacking:
         told = error.to_client(declared)
         assert told is not None
         assert (told.code, told.data) == (-32021, {"requiredCapabilities": needed})
