@@ -25,6 +25,7 @@ _LIBRARIES: Final = (
     "sentence-transformers",
     "torch",
     "matplotlib",
+    "mcp",
 )
 _ROOT: Final = Path(__file__).parents[2]
 

@@ -62,6 +62,15 @@ class Dialogue:
         """What the client declared that it can do, or ``None`` where that is not known here."""
         return self._request.client_capabilities
 
+    @property
+    def log_level(self) -> str | None:
+        """The least level of log messages that the client wants, or ``None`` where it wants none."""
+        if self._request.revision.stateless:
+            level = self._request.meta.get(meta.LOG_LEVEL)
+            return level if level in LEVELS else None
+        session = self._request.ingress.session
+        return session.level if session is not None else _DEFAULT_LEVEL
+
     async def report_progress(
         self, progress: float, total: float | None = None, message: str | None = None
     ) -> None:
@@ -96,7 +105,7 @@ class Dialogue:
         """
         if level not in LEVELS:
             raise ValueError(f"level must be one of {', '.join(LEVELS)}, got {level!r}")
-        least = self._least_level()
+        least = self.log_level
         if least is not None and LEVELS.index(level) >= LEVELS.index(least):
             await self._notify("notifications/message", {"level": level, "data": data, "logger": logger})
 
@@ -215,13 +224,6 @@ class Dialogue:
         if self._inputs is None:
             self._inputs = Inputs(self._request, self._sealer)
         return self._inputs
-
-    def _least_level(self) -> str | None:
-        if self._request.revision.stateless:
-            level = self._request.meta.get(meta.LOG_LEVEL)
-            return level if level in LEVELS else None
-        session = self._request.ingress.session
-        return session.level if session is not None else _DEFAULT_LEVEL
 
     async def _notify(self, method: str, params: Mapping[str, Any]) -> None:
         if self._task is not None:

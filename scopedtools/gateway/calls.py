@@ -46,7 +46,7 @@ class Calls:
                 ),
             )
         except RefusedError as error:
-            if (problem := error.to_client()) is not None:
+            if (problem := error.to_client(ctx.client_capabilities)) is not None:
                 raise problem from error
             return text_result(f"The server {self._name!r} refused the call: {error}", is_error=True)
         except UpstreamError as error:
@@ -69,7 +69,7 @@ class Calls:
 
     async def read(self, ctx: Context, uri: str) -> ReadResult:
         """Read a resource."""
-        result = await self._answer(self._upstream.send(ctx, "resources/read", {"uri": uri}))
+        result = await self._answer(ctx, self._upstream.send(ctx, "resources/read", {"uri": uri}))
         contents = result.get("contents")
         if not _are_objects(contents):
             raise InternalError(f"The server {self._name!r} sent no contents")
@@ -81,7 +81,7 @@ class Calls:
     async def get_prompt(self, ctx: Context, name: str, arguments: Mapping[str, str]) -> PromptResult:
         """Fill in a prompt."""
         params = {"name": name, "arguments": dict(arguments)}
-        result = await self._answer(self._upstream.send(ctx, "prompts/get", params))
+        result = await self._answer(ctx, self._upstream.send(ctx, "prompts/get", params))
         messages, description = result.get("messages"), result.get("description")
         if not _are_objects(messages):
             raise InternalError(f"The server {self._name!r} sent no messages")
@@ -121,11 +121,11 @@ class Calls:
     def _name(self) -> str:
         return self._upstream.config.name
 
-    async def _answer(self, sent: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+    async def _answer(self, ctx: Context, sent: Awaitable[dict[str, Any]]) -> dict[str, Any]:
         try:
             return await sent
         except RefusedError as error:
-            raise error.to_client() or InternalError(
+            raise error.to_client(ctx.client_capabilities) or InternalError(
                 f"The server {self._name!r} refused the request: {error}"
             ) from error
         except UpstreamError as error:

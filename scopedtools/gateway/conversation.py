@@ -91,14 +91,15 @@ class Conversation:
         self._asked += 1
         if self._asked > _ROUNDS:
             raise UpstreamError(f"asked more than {_ROUNDS} times")
-        # Prefixed, so that no key has a meaning here.
-        questions = {f"upstream-{key}": one for key, one in _questions(wire).items()}
+        # Prefixed, so that no key is one of our own; and by round: what is asked again is not answered yet.
+        keys = {key: f"upstream-{self._asked}-{key}" for key in wire}
+        questions = {keys[key]: one for key, one in _questions(wire).items()}
         pending = _Pending(questions, asyncio.get_running_loop().create_future())
         self._clock.reschedule(None)
         await self._coming.put(pending)
         try:
             answers = await pending.answers
-            return {key: answers[f"upstream-{key}"] for key in wire}
+            return {key: answers[keys[key]] for key in wire}
         finally:
             self._start_clock()
 

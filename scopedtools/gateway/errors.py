@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
 
-from scopedtools.exceptions import ProtocolError, ScopedToolsError
+from scopedtools.exceptions import MissingCapabilityError, ProtocolError, ScopedToolsError
 
 
 class ConfigError(ScopedToolsError, ValueError):
@@ -33,11 +34,29 @@ class RefusedError(UpstreamError):
         self.code = code
         self.data = data
 
-    def to_client(self) -> ProtocolError | None:
-        """Return the error as our client gets it; ``None`` for what concerns our connection alone."""
+    def to_client(self, declared: Mapping[str, Any] | None) -> ProtocolError | None:
+        """Return the error as our client gets it; ``None`` for what concerns our connection alone.
+
+        Args:
+            declared: What the client declared that it can do. What it did not is its own to declare.
+        """
+        if self.code == MissingCapabilityError.code and not _covers(declared or {}, self._required):
+            return MissingCapabilityError(str(self), data=self.data)
         if self.code in _OURS:
             return None
         return _of_code(self.code)(str(self), data=self.data)
+
+    @property
+    def _required(self) -> Mapping[str, Any]:
+        required = self.data.get("requiredCapabilities") if isinstance(self.data, dict) else None
+        return required if isinstance(required, dict) else {}
+
+
+def _covers(declared: Any, required: Any) -> bool:
+    if not isinstance(required, dict):
+        return True
+    given = declared if isinstance(declared, dict) else {}
+    return all(name in given and _covers(given[name], one) for name, one in required.items())
 
 
 _OURS: Final = frozenset({-32700, -32600, -32601, -32603, -32000, -32001, *range(-32029, -32019)})

@@ -45,7 +45,7 @@ def envelope(ctx: Context, forward: Forward, *, is_modern: bool, offers_context:
     headers = {name: ctx.headers[name] for name in forward.headers if name in ctx.headers}
     if forward.trace:
         said |= _trace(ctx.meta)
-    if is_modern and (level := ctx.meta.get(meta.LOG_LEVEL)) is not None:
+    if is_modern and (level := ctx.log_level) is not None:
         said[meta.LOG_LEVEL] = level
     name = upstream_id(ctx, forward)
     if name is not None:

@@ -1,0 +1,20 @@
+"""The server that a gateway's rows are served by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from scopedtools import ScopedServer
+from scopedtools.gateway import GatewayConfig, GatewayServer
+
+
+def fronting(servers: Mapping[str, Mapping[str, Any]], **options: Any) -> ScopedServer:
+    """Make a server in front of others, whose rows keep their names.
+
+    Args:
+        servers: Their configuration by name.
+        **options: Whatever `ScopedServer` takes.
+    """
+    described = {name: {**one, "prefix": ""} for name, one in servers.items()}
+    return GatewayServer(GatewayConfig.of({"mcpServers": described}, variables={}), **options)

@@ -1,0 +1,84 @@
+"""Processes that a benchmark talks to: over HTTP on a free port, and how much CPU they take."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+ROOT: Final = Path(__file__).parents[2]
+HOST: Final = "127.0.0.1"
+START_S: Final = 120
+END_S: Final = 20
+
+
+class Served(NamedTuple):
+    """A process that listens.
+
+    Attributes:
+        url: Its endpoint.
+        pid: Its ID.
+    """
+
+    url: str
+    pid: int
+
+
+@asynccontextmanager
+async def served(command: Sequence[str], log: Path) -> AsyncIterator[Served]:
+    """Start a command with a free port added to it; yield it once it listens.
+
+    Raises:
+        RuntimeError: It ended, or does not listen in time.
+    """
+    with socket.create_server((HOST, 0)) as free:
+        port: int = free.getsockname()[1]
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            *command, str(port), cwd=ROOT, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output
+        )
+    try:
+        async with asyncio.timeout(START_S):
+            while not await _listens(port):
+                if process.returncode is not None:
+                    raise RuntimeError(f"{command[0]} ended: {_end_of(log)}")
+                await asyncio.sleep(0.1)
+        yield Served(f"http://{HOST}:{port}/mcp", process.pid)
+    except TimeoutError as error:
+        raise RuntimeError(f"{command[0]} does not listen after {START_S} s") from error
+    finally:
+        await _end(process)
+
+
+def _end_of(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace")[-1000:]
+
+
+async def _listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(HOST, port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), END_S)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+def cpu_s(pid: int) -> float:
+    """Return the CPU seconds that a process has taken so far, in steps of a tick of the system."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
