@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scopedtools import ScopedServer
-from scopedtools.gateway import GatewayConfig, GatewayServer
+from scopedtools.gateway import Gateway, GatewayConfig
 
 
 def fronting(servers: Mapping[str, Mapping[str, Any]], **options: Any) -> ScopedServer:
@@ -17,4 +17,6 @@ def fronting(servers: Mapping[str, Mapping[str, Any]], **options: Any) -> Scoped
         **options: Whatever `ScopedServer` takes.
     """
     described = {name: {**one, "prefix": ""} for name, one in servers.items()}
-    return GatewayServer(GatewayConfig.of({"mcpServers": described}, variables={}), **options)
+    server = ScopedServer(**options)
+    server.mount(Gateway(GatewayConfig.of({"mcpServers": described}, variables={})))
+    return server

@@ -10,19 +10,20 @@ import sys
 import uvicorn
 
 from scopedtools import ScopedServer, ViewSettings
-from scopedtools.gateway import GatewayConfig, GatewayServer
+from scopedtools.gateway import Gateway, GatewayConfig
 
 
 def server(url: str) -> ScopedServer:
     """Make a server that fronts the one at a URL."""
     config = GatewayConfig.of({"mcpServers": {"fixture": {"url": url, "prefix": ""}}}, variables={})
-    return GatewayServer(
-        config,
+    server = ScopedServer(
         name="scopedtools-conformance-gateway",
         version="1.0",
         sessions=True,
         views=ViewSettings(whole_rows=100),
     )
+    server.mount(Gateway(config))
+    return server
 
 
 def main() -> None:
