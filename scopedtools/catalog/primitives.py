@@ -24,6 +24,12 @@ ReadResource: TypeAlias = Callable[
 ]
 """Takes the context, the URI, and the variables of its template, none for a plain resource."""
 
+Updated: TypeAlias = Callable[[str], Awaitable[None]]
+"""Takes the URI of a resource that holds something else now."""
+
+WatchResource: TypeAlias = Callable[[str, Updated], Awaitable[Callable[[], None]]]
+"""Takes the URI and what to tell of its changes; returns what ends that."""
+
 GetPrompt: TypeAlias = Callable[[Any, Mapping[str, str]], Awaitable[list[PromptMessage] | PromptResult]]
 """Takes the context and the arguments."""
 
@@ -121,13 +127,21 @@ class Tool(Primitive):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource(Primitive):
-    """Something to read, at a fixed URI."""
+    """Something to read, at a fixed URI.
+
+    Attributes:
+        uri: Where.
+        mime_type: Of what it holds.
+        read: Reads it; ``None`` for rows that only describe.
+        watch: Tells when it changes, where that is known elsewhere; besides ``resource_updated``.
+    """
 
     kind = "resource"
 
     uri: str
     mime_type: str | None = None
     read: ReadResource | None = None
+    watch: WatchResource | None = None
 
     @property
     def identity(self) -> str:
@@ -139,13 +153,21 @@ class Resource(Primitive):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceTemplate(Primitive):
-    """Things to read, at URIs that follow a template (RFC 6570, level 1 and ``{+name}``)."""
+    """Things to read, at URIs that follow a template (RFC 6570, level 1 and ``{+name}``).
+
+    Attributes:
+        uri_template: Which URIs.
+        mime_type: Of what they hold.
+        read: Reads one; ``None`` for rows that only describe.
+        watch: Tells when one changes, where that is known elsewhere; besides ``resource_updated``.
+    """
 
     kind = "template"
 
     uri_template: str
     mime_type: str | None = None
     read: ReadResource | None = None
+    watch: WatchResource | None = None
 
     @property
     def identity(self) -> str:

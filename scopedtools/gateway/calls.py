@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
 import msgspec
@@ -10,7 +10,7 @@ from mcp.shared.inbound import mcp_param_headers, x_mcp_header_map
 from msgspec import UNSET, Raw, UnsetType
 
 from scopedtools.catalog.convert import text_result
-from scopedtools.catalog.primitives import Kind
+from scopedtools.catalog.primitives import Kind, Updated
 from scopedtools.context.context import Context
 from scopedtools.exceptions import InternalError, InvalidParamsError
 from scopedtools.gateway.errors import RefusedError, UpstreamError
@@ -77,6 +77,10 @@ class Calls:
         return ReadResult(
             contents=cast("list[Any]", contents), ttl_ms=0, cache_scope="private", meta=_meta(result)
         )
+
+    async def watch(self, uri: str, updated: Updated) -> Callable[[], None]:
+        """Begin to tell of the changes of a resource; returns what ends it."""
+        return await self._upstream.interest.watch(uri, updated)
 
     async def get_prompt(self, ctx: Context, name: str, arguments: Mapping[str, str]) -> PromptResult:
         """Fill in a prompt."""

@@ -66,6 +66,7 @@ class Limits:
         max_description_chars: Longer descriptions are cut.
         max_definition_bytes: Rows whose definition is larger, as JSON, are left out.
         max_message_bytes: Larger messages are not read.
+        max_subscriptions: Most resources whose changes clients hear of at a time.
     """
 
     max_rows: int = 10_000
@@ -74,6 +75,7 @@ class Limits:
     max_description_chars: int = 16_384
     max_definition_bytes: int = 512 * 1024
     max_message_bytes: int = 16 * 2**20
+    max_subscriptions: int = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

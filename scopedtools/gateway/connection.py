@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 import anyio
 from anyio.abc import TaskStatus
@@ -59,6 +59,14 @@ class Asking(Protocol):
         ...
 
 
+Heard: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[None]]
+"""Takes a notification that belongs to no call: its method and parameters."""
+
+
+async def _unheard(_method: str, _params: Mapping[str, Any]) -> None:
+    return
+
+
 class Connection:
     """A connection that has shaken hands.
 
@@ -71,9 +79,10 @@ class Connection:
         closed: Set when nothing can be sent any more.
     """
 
-    def __init__(self, dispatcher: JSONRPCDispatcher[Any], changed: Callable[[], None]) -> None:
+    def __init__(self, dispatcher: JSONRPCDispatcher[Any], changed: Callable[[], None], heard: Heard) -> None:
         self._dispatcher = dispatcher
         self._changed = changed
+        self._heard = heard
         self._calls: dict[str, Asking] = {}
         self.version = ""
         self.is_modern = False
@@ -102,6 +111,7 @@ class Connection:
         capabilities: Mapping[str, Any] | None = None,
         progress: ProgressFnT | None = None,
         timeout_s: float | None = None,
+        request_id: str | None = None,
     ) -> dict[str, Any]:
         """Send a request and return its result as it came.
 
@@ -113,6 +123,7 @@ class Connection:
             capabilities: What the client can do, where each request says so.
             progress: Told how far it is.
             timeout_s: For the answer; by default the caller sees to it.
+            request_id: JSON-RPC ID, of a request whose notifications are told apart by it.
 
         Raises:
             RefusedError: The server answered with an error.
@@ -123,6 +134,8 @@ class Connection:
             options["on_progress"] = progress
         if timeout_s is not None:
             options["timeout"] = timeout_s
+        if request_id is not None:
+            options["request_id"] = request_id
         if method in ("initialize", "server/discover"):
             options["cancel_on_abandon"] = False
         sent = self._stamped(method, params, capabilities or {}, options["headers"])
@@ -203,6 +216,8 @@ class Connection:
             self._changed()
         elif method == "notifications/message" and (call := self._call()) is not None:
             await call.tell(method, params or {})
+        elif method in ("notifications/resources/updated", "notifications/subscriptions/acknowledged"):
+            await self._heard(method, params or {})
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Read what the server sends until the connection ends."""
@@ -268,6 +283,7 @@ async def connect(
     capabilities: Mapping[str, Any],
     legacy: bool = False,
     changed: Callable[[], None] = lambda: None,
+    heard: Heard = _unheard,
 ) -> AsyncIterator[Connection]:
     """Connect to an upstream.
 
@@ -276,6 +292,7 @@ async def connect(
         capabilities: What we declare to a server that keeps sessions.
         legacy: Do not try the newest revision.
         changed: Called when the server says that a list changed.
+        heard: Told of resources that changed, and of streams that began.
 
     Raises:
         DownError: It cannot be reached, or does not shake hands in time; perhaps in a group.
@@ -287,7 +304,7 @@ async def connect(
         else open_http(config, session_began=lambda: sessions.append(None))
     )
     async with transport as (read, write), anyio.create_task_group() as tasks:
-        connection = Connection(JSONRPCDispatcher(read, write), changed)
+        connection = Connection(JSONRPCDispatcher(read, write), changed, heard)
         await tasks.start(connection.run)
         try:
             async with asyncio.timeout(config.connect_timeout_ms / 1000):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Final, Protocol
@@ -16,6 +16,8 @@ from scopedtools.catalog.primitives import (
     Resource,
     ResourceTemplate,
     Tool,
+    Updated,
+    WatchResource,
 )
 from scopedtools.catalog.templates import UriTemplate
 from scopedtools.context.context import Context
@@ -35,6 +37,7 @@ class Caller(Protocol):
         self, ctx: Context, definition: Mapping[str, Any], arguments: bytes
     ) -> CallResult: ...
     async def read(self, ctx: Context, uri: str) -> ReadResult: ...
+    async def watch(self, uri: str, updated: Updated) -> Callable[[], None]: ...
     async def get_prompt(self, ctx: Context, name: str, arguments: Mapping[str, str]) -> PromptResult: ...
 
 
@@ -181,15 +184,19 @@ def _prompt(
 def _resource(
     definition: Mapping[str, Any], common: dict[str, Any], config: ServerConfig, names: Names, caller: Caller
 ) -> Primitive:
+    original = definition["uri"]
+    written = names.uri("resource", config.name, original)
+
     async def read(ctx: Any, _uri: str, _variables: Mapping[str, str]) -> Any:
-        return await caller.read(ctx, definition["uri"])
+        return await caller.read(ctx, original)
 
     return ForwardedResource(
         **common,
         name=definition["name"],
-        uri=names.uri("resource", config.name, definition["uri"]),
+        uri=written,
         mime_type=definition.get("mimeType"),
         read=read,
+        watch=_watch(caller, written.removesuffix(original)),
     )
 
 
@@ -213,7 +220,20 @@ def _template(
         uri_template=matching,
         mime_type=definition.get("mimeType"),
         read=read,
+        watch=_watch(caller, added),
     )
+
+
+def _watch(caller: Caller, added: str) -> WatchResource:
+    """Return what watches resources of an upstream, whose URIs have something before them here."""
+
+    async def watch(uri: str, updated: Updated) -> Callable[[], None]:
+        async def told(changed: str) -> None:
+            await updated(added + changed)
+
+        return await caller.watch(uri.removeprefix(added), told)
+
+    return watch
 
 
 def _matching(template: str) -> str | None:

@@ -20,6 +20,7 @@ from scopedtools.gateway.connection import Connection, connect
 from scopedtools.gateway.conversation import Conversation
 from scopedtools.gateway.errors import DownError, RefusedError, UpstreamError
 from scopedtools.gateway.forwarding import askable, envelope, upstream_id
+from scopedtools.gateway.interest import Interest
 from scopedtools.gateway.listing import Definitions, list_all
 from scopedtools.gateway.parked import Parked
 from scopedtools.protocol.inputs import InputRequired
@@ -58,6 +59,7 @@ class Upstream:
         state: Whether it is there.
         problem: Why it is not, or ``""``.
         settled: Set once it was listed, or could not be.
+        interest: Who wants to hear of its resources.
     """
 
     def __init__(self, config: ServerConfig, known: Definitions, changed: Callable[[Upstream], None]) -> None:
@@ -66,6 +68,7 @@ class Upstream:
         self.state: Literal["connecting", "up", "down"] = "connecting"
         self.problem = ""
         self.settled = asyncio.Event()
+        self.interest = Interest(config.name, max_resources=config.limits.max_subscriptions)
         self._changed = changed
         self._connection: Connection | None = None
         self._legacy = config.protocol == "legacy"
@@ -95,7 +98,11 @@ class Upstream:
         began, held = loop.time(), False
         try:
             async with connect(
-                self.config, capabilities=_SHARED, legacy=self._legacy, changed=self._relist.set
+                self.config,
+                capabilities=_SHARED,
+                legacy=self._legacy,
+                changed=self._relist.set,
+                heard=self.interest.heard,
             ) as connection:
                 self._legacy = not connection.is_modern
                 await self._list(connection)
@@ -128,6 +135,7 @@ class Upstream:
         """Return when the connection is of no more use."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._follow_changes, connection)
+            tasks.start_soon(self.interest.keep, connection)
             if connection.is_modern:
                 tasks.start_soon(self._listen, connection)
             await self._probe_until_lost(connection)
