@@ -14,11 +14,14 @@ from scopedtools.catalog.primitives import Kind, Updated
 from scopedtools.context.context import Context
 from scopedtools.exceptions import InternalError, InvalidParamsError
 from scopedtools.gateway.errors import RefusedError, UpstreamError
+from scopedtools.gateway.following import asked_for, offers_tasks
+from scopedtools.gateway.passing import More
 from scopedtools.gateway.upstream import Upstream
 from scopedtools.protocol import meta
 from scopedtools.protocol.results import CallResult, PromptResult, ReadResult
 
-_OF_A_HOP: Final = frozenset({meta.SERVER_INFO, meta.SUBSCRIPTION_ID})
+_RELATED_TASK: Final = "io.modelcontextprotocol/related-task"
+_OF_A_HOP: Final = frozenset({meta.SERVER_INFO, meta.SUBSCRIPTION_ID, _RELATED_TASK})
 
 
 class Calls:
@@ -41,8 +44,10 @@ class Calls:
                 ctx,
                 "tools/call",
                 params,
-                headers=lambda connection: (
-                    mcp_param_headers(marked, values) if connection.is_modern and marked else {}
+                more=lambda connection: More(
+                    headers=mcp_param_headers(marked, values) if connection.is_modern and marked else {},
+                    params=asked_for(connection, definition),
+                    tasks=offers_tasks(connection),
                 ),
             )
         except RefusedError as error:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from typing import Any, Final, Protocol, TypeAlias
 
 import anyio
@@ -84,6 +84,7 @@ class Connection:
         self._changed = changed
         self._heard = heard
         self._calls: dict[str, Asking] = {}
+        self._progress: dict[int, ProgressFnT] = {}
         self.version = ""
         self.is_modern = False
         self.is_stateful = False
@@ -111,7 +112,7 @@ class Connection:
         capabilities: Mapping[str, Any] | None = None,
         progress: ProgressFnT | None = None,
         timeout_s: float | None = None,
-        request_id: str | None = None,
+        request_id: int | str | None = None,
     ) -> dict[str, Any]:
         """Send a request and return its result as it came.
 
@@ -168,12 +169,16 @@ class Connection:
         if not self.is_modern:
             return dict(params)
         headers[MCP_METHOD_HEADER] = method
-        name = params.get(NAME_BEARING_METHODS.get(method, ""))
+        # The official table does not know of the tasks extension.
+        name = params.get("taskId" if method.startswith("tasks/") else NAME_BEARING_METHODS.get(method, ""))
         if isinstance(name, str):
             headers[MCP_NAME_HEADER] = encode_header_value(name)
         own = {meta.PROTOCOL_VERSION: self.version, meta.CLIENT_INFO: CLIENT_INFO}
         given = params.get("_meta") or {}
-        declared = {**capabilities, **(given.get(meta.CLIENT_CAPABILITIES) or {})}
+        more = given.get(meta.CLIENT_CAPABILITIES) or {}
+        declared = {**capabilities, **more}
+        if extensions := {**capabilities.get("extensions", {}), **more.get("extensions", {})}:
+            declared["extensions"] = extensions
         return {**params, "_meta": {**given, **own, meta.CLIENT_CAPABILITIES: declared}}
 
     def _problem(self, error: MCPError) -> Exception:
@@ -211,9 +216,31 @@ class Connection:
             return None  # the answer of one must not be asked of another
         return calls[-1]
 
+    @contextmanager
+    def hearing(self, request_id: int, progress: ProgressFnT) -> Iterator[None]:
+        """Take progress of a request that was answered with a task, for as long as this is held."""
+        self._progress[request_id] = progress
+        try:
+            yield
+        finally:
+            del self._progress[request_id]
+
+    async def _on_progress(self, said: Mapping[str, Any]) -> None:
+        token, progress = said.get("progressToken"), said.get("progress")
+        total, message = said.get("total"), said.get("message")
+        heard = self._progress.get(token) if isinstance(token, int) else None
+        if heard is not None and isinstance(progress, int | float):
+            await heard(
+                float(progress),
+                float(total) if isinstance(total, int | float) else None,
+                message if isinstance(message, str) else None,
+            )
+
     async def _on_notify(self, _: Any, method: str, params: Mapping[str, Any] | None) -> None:
         if method.endswith("/list_changed"):
             self._changed()
+        elif method == "notifications/progress":
+            await self._on_progress(params or {})
         elif method == "notifications/message" and (call := self._call()) is not None:
             await call.tell(method, params or {})
         elif method in ("notifications/resources/updated", "notifications/subscriptions/acknowledged"):

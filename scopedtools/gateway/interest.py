@@ -195,7 +195,8 @@ class Interest:
             stack.callback(tasks.cancel_scope.cancel)
             for number in itertools.count():
                 self._changed.clear()
-                before, wanted = self._stream, sorted(self._wanted)
+                before: _Stream | None = self._stream
+                wanted = sorted(self._wanted)
                 began = asyncio.get_running_loop().time()
                 if repr(wanted) != uris or (before is not None and before.over):
                     uris, self._stream = repr(wanted), None

@@ -52,7 +52,9 @@ class ForwardedTool(Tool):
     definition: Mapping[str, Any] = field(default_factory=dict)
 
     def wire(self) -> dict[str, Any]:
-        return {**self.definition, "name": self.name}
+        # Tasks are followed here: clients call it like any other tool.
+        kept = {key: value for key, value in self.definition.items() if key != "execution"}
+        return kept | {"name": self.name}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from scopedtools.gateway.forwarding import askable, envelope, upstream_id
 from scopedtools.gateway.interest import Interest
 from scopedtools.gateway.listing import Definitions, list_all
 from scopedtools.gateway.parked import Parked
+from scopedtools.gateway.passing import More, Passing
 from scopedtools.protocol.inputs import InputRequired
 
 _log: Final = logging.getLogger(__name__)
@@ -211,7 +212,7 @@ class Upstream:
         method: str,
         params: Mapping[str, Any],
         *,
-        headers: Callable[[Connection], Mapping[str, str]] = lambda _: {},
+        more: Callable[[Connection], More] = lambda _: More(),
     ) -> dict[str, Any]:
         """Pass a request on and return the result as it came.
 
@@ -219,7 +220,7 @@ class Upstream:
             ctx: Whose request it is.
             method: Such as ``tools/call``.
             params: Its parameters.
-            headers: Further HTTP headers for a connection.
+            more: Tells what else goes over a connection.
 
         Raises:
             UpstreamError: There is no result.
@@ -230,7 +231,7 @@ class Upstream:
         if call is None:
 
             async def run(conversation: Conversation) -> dict[str, Any]:
-                return await self._converse(conversation, ctx, method, params, headers)
+                return await self._converse(conversation, ctx, method, params, more)
 
             call = Conversation(run, asker=asker, timeout_s=self.config.timeout_ms / 1000)
         try:
@@ -252,7 +253,7 @@ class Upstream:
         ctx: Context,
         method: str,
         params: Mapping[str, Any],
-        headers: Callable[[Connection], Mapping[str, str]],
+        more: Callable[[Connection], More],
     ) -> dict[str, Any]:
         follows = ctx.meta.get("progressToken") is not None or ctx.follows_tasks
         async with self._use(ctx) as connection:
@@ -262,24 +263,8 @@ class Upstream:
                 is_modern=connection.is_modern,
                 offers_context=connection.offers_context,
             )
-            sent = {**params, "_meta": around.meta}
-            while True:
-                result = await connection.request(
-                    method,
-                    sent,
-                    call=conversation,
-                    headers={**headers(connection), **around.headers},
-                    capabilities=around.capabilities,
-                    progress=conversation.progress if follows else None,
-                )
-                if result.get("resultType") != "input_required":
-                    return result
-                asked = result.get("inputRequests") or {}
-                sent = {**params, "_meta": around.meta}
-                if asked:
-                    sent["inputResponses"] = await conversation.ask_all(asked)
-                if "requestState" in result:
-                    sent["requestState"] = result["requestState"]
+            passing = Passing(connection, conversation, around, more(connection), progress=follows)
+            return await passing.run(method, params)
 
     # Connections
 

@@ -48,17 +48,54 @@ def listed() -> list[Any]:  # noqa: PLR0911 - one for each case
         return [tool("fine", description="A\x00B\u202eC" + "d" * 10**5, inputSchema=schema)]
     if CASE == "five-thousand":
         return [tool(f"tool_{number}") for number in range(5000)]
+    if CASE == "tasks":
+        required = {"execution": {"taskSupport": "required"}}
+        return [tool("fine", **required), tool("other", **required), tool("count")]
     if CASE == "renames" and STATE is not None and STATE.exists():
         return [tool("renamed")]
     return [tool("fine"), tool("other")]
 
 
-def answer(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
+CANCELLED: list[str] = []
+LATER: list[dict[str, Any]] = []
+NOTHING: dict[str, Any] = {"no": "answer"}
+
+
+def tasks(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
+    """Answer as a server with tasks of 2025-11-25, one of which never ends."""
+    name = params.get("name")
+    if method == "tools/call" and name == "count":
+        return {"content": [{"type": "text", "text": f"{len(CANCELLED)} cancelled"}]}
+    if method == "tools/call" and "task" in params:
+        token = params["_meta"]["progressToken"]
+        LATER.append({"progressToken": token, "progress": 1, "total": 2, "message": "by token"})
+        return {"task": {"taskId": name, "status": "working", "ttl": None, "pollInterval": 20}}
+    if method == "tasks/get":
+        state = {"taskId": params["taskId"], "status": "working", "ttl": None, "pollInterval": 20}
+        return state if params["taskId"] == "fine" else state | {"statusMessage": "for ever"}
+    if method == "tasks/result" and params["taskId"] == "fine":
+        say({"jsonrpc": "2.0", "method": "notifications/progress", "params": LATER[0]})
+        return {"content": [{"type": "text", "text": "fine as a task"}]}
+    if method == "tasks/cancel":
+        CANCELLED.append(params["taskId"])
+        return {}
+    return NOTHING if method == "tasks/result" else None
+
+
+def answer(method: str, params: dict[str, Any]) -> dict[str, Any] | None:  # noqa: PLR0911
     if method == "initialize":
         info = {"name": "faulty", "version": "1"}
+        if CASE == "tasks":
+            offered: dict[str, Any] = {
+                "tools": {},
+                "tasks": {"requests": {"tools": {"call": {}}}, "cancel": {}},
+            }
+            return {"protocolVersion": "2025-11-25", "capabilities": offered, "serverInfo": info}
         return {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": info}
     if method == "tools/list":
         return {"tools": listed()}
+    if CASE == "tasks" and (result := tasks(method, params)) is not None:
+        return result
     if method == "tools/call":
         called = str(params["name"])
         if CASE == "dies":
@@ -94,6 +131,8 @@ def main() -> None:
         if "id" not in message or "method" not in message:
             continue
         result = answer(message["method"], message.get("params") or {})
+        if result is NOTHING:
+            continue
         reply: dict[str, Any] = {"jsonrpc": "2.0", "id": message["id"]}
         error = {"code": -32601, "message": "Method not found"}
         say(reply | ({"error": error} if result is None else {"result": result}))
