@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, contextmanager, nullcontext
 from typing import Any, Final, Protocol, TypeAlias
 
 import anyio
+import httpx2
 from anyio.abc import TaskStatus
 from mcp.shared.dispatcher import CallOptions, ProgressFnT
 from mcp.shared.exceptions import MCPError
@@ -309,6 +310,7 @@ async def connect(
     *,
     capabilities: Mapping[str, Any],
     legacy: bool = False,
+    auth: httpx2.Auth | None = None,
     changed: Callable[[], None] = lambda: None,
     heard: Heard = _unheard,
 ) -> AsyncIterator[Connection]:
@@ -318,6 +320,7 @@ async def connect(
         config: Which.
         capabilities: What we declare to a server that keeps sessions.
         legacy: Do not try the newest revision.
+        auth: Puts the gateway's credential on each HTTP request.
         changed: Called when the server says that a list changed.
         heard: Told of resources that changed, and of streams that began.
 
@@ -328,7 +331,7 @@ async def connect(
     transport = (
         run_process(config)
         if config.command is not None
-        else open_http(config, session_began=lambda: sessions.append(None))
+        else open_http(config, auth=auth, session_began=lambda: sessions.append(None))
     )
     async with transport as (read, write), anyio.create_task_group() as tasks:
         connection = Connection(JSONRPCDispatcher(read, write), changed, heard)

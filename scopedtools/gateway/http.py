@@ -10,6 +10,7 @@ import httpx2
 from mcp.client.streamable_http import streamable_http_client
 
 from scopedtools.gateway.config import ServerConfig
+from scopedtools.gateway.oauth import TokenError
 
 UNREACHABLE: Final = -31000
 """JSON-RPC code, outside the range of the protocol, of an answer that came from here: there was none."""
@@ -20,12 +21,13 @@ _SESSION: Final = "mcp-session-id"
 
 @asynccontextmanager
 async def open_http(
-    config: ServerConfig, *, session_began: Callable[[], None]
+    config: ServerConfig, *, auth: httpx2.Auth | None = None, session_began: Callable[[], None]
 ) -> AsyncIterator[tuple[Any, Any]]:
     """Open the official transport.
 
     Args:
         config: Of a server with a URL.
+        auth: Puts the gateway's credential on each request.
         session_began: Called when the server begins a session.
 
     Yields:
@@ -39,7 +41,7 @@ async def open_http(
     headers = {"accept-encoding": "identity", **config.headers}
     limit = config.limits.max_message_bytes
     async with (
-        _Client(limit, session_began, timeout=timeout, headers=headers) as client,
+        _Client(limit, session_began, auth=auth, timeout=timeout, headers=headers) as client,
         streamable_http_client(config.url, http_client=client, max_sse_event_size=limit) as streams,
     ):
         yield streams
@@ -58,6 +60,8 @@ class _Client(httpx2.AsyncClient):
             request.extensions["timeout"] = httpx2.Timeout(_END_S).as_dict()
         try:
             response = await super().send(request, **options)
+        except TokenError as error:
+            return _failure(request, str(error))
         except httpx2.TransportError as error:
             # Its message may have the URL, and that a credential.
             return _failure(request, f"cannot be reached ({type(error).__name__})")

@@ -22,6 +22,7 @@ from scopedtools.gateway.errors import DownError, RefusedError, UpstreamError
 from scopedtools.gateway.forwarding import askable, envelope, upstream_id
 from scopedtools.gateway.interest import Interest
 from scopedtools.gateway.listing import Definitions, list_all
+from scopedtools.gateway.oauth import ClientCredentials
 from scopedtools.gateway.parked import Parked
 from scopedtools.gateway.passing import More, Passing
 from scopedtools.protocol.inputs import InputRequired
@@ -78,6 +79,9 @@ class Upstream:
         self._doubt = asyncio.Event()
         self._relist = asyncio.Event()
         self._parked = Parked()
+        self._auth = None
+        if config.oauth is not None and config.url is not None:
+            self._auth = ClientCredentials(config.oauth, config.url)
         self._sessions: ContextLocal[Connection] = ContextLocal(
             self._open_session, ttl_s=config.context_idle_s, max_objects=config.max_contexts
         )
@@ -102,6 +106,7 @@ class Upstream:
                 self.config,
                 capabilities=_SHARED,
                 legacy=self._legacy,
+                auth=self._auth,
                 changed=self._relist.set,
                 heard=self.interest.heard,
             ) as connection:
@@ -313,7 +318,9 @@ class Upstream:
         config = replace(self.config, headers=headers)
         capabilities = askable(ctx)
         del ctx
-        async with connect(config, capabilities=capabilities, legacy=self._legacy) as connection:
+        async with connect(
+            config, capabilities=capabilities, legacy=self._legacy, auth=self._auth
+        ) as connection:
             yield connection
 
 

@@ -86,7 +86,8 @@ async def test_a_call_of_a_task_that_is_given_up_cancels_it_upstream() -> None:
     async with kitchen() as (upstream, url, _):
         began = asyncio.Event()
 
-        async def hear(_progress: float, _total: float | None, _message: str | None) -> None:
+        async def hear(progress: float, total: float | None, message: str | None) -> None:
+            assert (progress, total, message) == (1, None, "half done")
             began.set()
 
         async with OfficialClient(url) as client:
