@@ -70,6 +70,7 @@ class Limits:
         max_description_chars: Longer descriptions are cut.
         max_definition_bytes: Rows whose definition is larger, as JSON, are left out.
         max_message_bytes: Larger messages are not read.
+        max_values: Messages with more values, such as numbers and objects, are not read.
         max_subscriptions: Most resources whose changes clients hear of at a time.
     """
 
@@ -79,6 +80,7 @@ class Limits:
     max_description_chars: int = 16_384
     max_definition_bytes: int = 512 * 1024
     max_message_bytes: int = 16 * 2**20
+    max_values: int = 500_000
     max_subscriptions: int = 1000
 
 

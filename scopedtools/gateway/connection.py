@@ -25,7 +25,7 @@ from mcp.shared.inbound import (
     encode_header_value,
 )
 from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
-from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, METHOD_NOT_FOUND, REQUEST_TIMEOUT
+from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, METHOD_NOT_FOUND
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION
 
 from scopedtools.client.unit import UnitOfWork
@@ -134,11 +134,9 @@ class Connection:
         options: CallOptions = {"headers": dict(headers or {})}
         if progress is not None:
             options["on_progress"] = progress
-        if timeout_s is not None:
-            options["timeout"] = timeout_s
         if request_id is not None:
             options["request_id"] = request_id
-        if method in ("initialize", "server/discover"):
+        if method in ("initialize", "server/discover", "ping"):
             options["cancel_on_abandon"] = False
         sent = self._stamped(method, params, capabilities or {}, options["headers"])
         # Over HTTP a question comes in the stream of the request that it belongs to, and the official
@@ -147,11 +145,15 @@ class Connection:
         if call is not None:
             self._calls[unit.id] = call
         try:
+            # The dispatcher's own deadline begins when the request is sent, which may be never.
             with unit.active() if call is not None else nullcontext():
-                return await self._dispatcher.send_raw_request(method, sent, options)
+                async with asyncio.timeout(timeout_s):
+                    return await self._dispatcher.send_raw_request(method, sent, options)
         except MCPError as error:
             raise self._problem(error) from error
-        except (anyio.ClosedResourceError, anyio.BrokenResourceError, RuntimeError, TimeoutError) as error:
+        except TimeoutError as error:
+            raise DownError("did not answer in time") from error
+        except (anyio.ClosedResourceError, anyio.BrokenResourceError, RuntimeError) as error:
             raise DownError("the connection is closed") from error
         finally:
             self._calls.pop(unit.id, None)
@@ -184,8 +186,6 @@ class Connection:
 
     def _problem(self, error: MCPError) -> Exception:
         code, message = error.error.code, error.error.message
-        if code == REQUEST_TIMEOUT and "timed out" in message:
-            return DownError("did not answer in time")
         if code in (CONNECTION_CLOSED, UNREACHABLE) or (code, message) == _SESSION_OVER:
             if code != UNREACHABLE:
                 self.closed.set()
