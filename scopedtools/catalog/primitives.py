@@ -24,6 +24,9 @@ ReadResource: TypeAlias = Callable[
 ]
 """Takes the context, the URI, and the variables of its template, none for a plain resource."""
 
+ReadLink: TypeAlias = Callable[[Any, str], Awaitable[list[ResourceContents] | ReadResult]]
+"""Takes the context and a URI."""
+
 Updated: TypeAlias = Callable[[str], Awaitable[None]]
 """Takes the URI of a resource that holds something else now."""
 
@@ -97,6 +100,8 @@ class Tool(Primitive):
         annotations: Hints such as ``{"readOnlyHint": True}``.
         call: Runs it; ``None`` for rows that only describe.
         task: Whether a call may, or has to, become a task; it does when it calls ``ctx.detach()``.
+        read_link: Reads what its results linked to, for the context that got the link, where no row stands
+            for it; ``None`` where links are for rows only.
     """
 
     kind = "tool"
@@ -106,6 +111,7 @@ class Tool(Primitive):
     annotations: dict[str, Any] = field(default_factory=dict)
     call: CallTool | None = None
     task: TaskSupport = "never"
+    read_link: ReadLink | None = None
 
     def parameters(self) -> Iterable[Parameter]:
         properties = self.input_schema.get("properties")

@@ -37,6 +37,7 @@ class Caller(Protocol):
         self, ctx: Context, definition: Mapping[str, Any], arguments: bytes
     ) -> CallResult: ...
     async def read(self, ctx: Context, uri: str) -> ReadResult: ...
+    async def read_link(self, ctx: Context, uri: str) -> ReadResult: ...
     async def watch(self, uri: str, updated: Updated) -> Callable[[], None]: ...
     async def get_prompt(self, ctx: Context, name: str, arguments: Mapping[str, str]) -> PromptResult: ...
 
@@ -166,6 +167,7 @@ def _tool(
         output_schema=definition.get("outputSchema"),
         annotations=definition.get("annotations") or {},
         call=call,
+        read_link=caller.read_link,
     )
 
 
@@ -212,7 +214,7 @@ def _template(
     async def read(ctx: Any, uri: str, _variables: Mapping[str, str]) -> Any:
         return await caller.read(ctx, uri.removeprefix(added))
 
-    matching = _matching(written)
+    matching = matching_template(written)
     if matching is None:
         return None
     return ForwardedTemplate(
@@ -238,7 +240,7 @@ def _watch(caller: Caller, added: str) -> WatchResource:
     return watch
 
 
-def _matching(template: str) -> str | None:
+def matching_template(template: str) -> str | None:
     """Return a template that our catalog understands, for the same URIs or a few more; ``None`` for none."""
     places = iter(range(100))
     for candidate in (template, _EXPRESSION.sub(lambda _: f"{{+v{next(places, 0)}}}", template)):

@@ -13,7 +13,13 @@ from tests.gateway import faulty_server
 
 PORT, EVENTS = int(sys.argv[3]), sys.argv[4] == "events"
 told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-faulty_server.say = told.put_nowait
+
+
+def say(message: dict[str, Any]) -> None:
+    told.put_nowait(message)
+
+
+faulty_server.say = say
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
