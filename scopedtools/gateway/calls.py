@@ -109,7 +109,7 @@ class Calls:
         templates = (matching_template(one["uriTemplate"]) for one in has["template"])
         return any(UriTemplate(one).match(uri) is not None for one in templates if one is not None)
 
-    def _named(self, holder: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _named(self, holder: Any) -> Any:
         """Return an object with the URI that it has here."""
         uri = holder.get("uri")
         return {**holder, "uri": self._public_uri(uri)} if isinstance(uri, str) else holder

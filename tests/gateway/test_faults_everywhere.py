@@ -28,8 +28,8 @@ UPSTREAM: Final = str(Path(upstream_server.__file__))
 LONGEST_S: Final = 1.0
 """For which nothing else may run. The messages of these tests, read without bounds, take 1.4 to 3 seconds."""
 
-MOST_MIB: Final = 200
-"""Of memory that one message may cost; of 50 MB it would be more than 400, of many values 1,400."""
+MOST_MIB: Final = 100
+"""Of memory that one message may cost. Without bounds these take 130 to 1,500."""
 
 
 async def test_an_endpoint_that_is_killed_is_down_and_comes_back() -> None:
