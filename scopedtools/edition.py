@@ -16,6 +16,7 @@ from scopedtools.context.settings import ViewSettings
 from scopedtools.exceptions import ToolError
 from scopedtools.handlers.calls import Calls, Completes
 from scopedtools.handlers.connections import About, Connections
+from scopedtools.handlers.links import Links
 from scopedtools.handlers.lists import Hooks, Lists
 from scopedtools.handlers.scopes import Scopes
 from scopedtools.handlers.tasks import Tasks
@@ -51,6 +52,7 @@ class Ground:
         about: Says what the server is; takes ``catalog``, and ``tasks``, whether calls may become some.
         selector: Makes the first selector.
         whole: What contexts were shown of catalogs that were listed whole.
+        links: What tools linked to.
     """
 
     author: Author
@@ -65,6 +67,7 @@ class Ground:
     about: Callable[..., About]
     selector: Callable[[], Selector]
     whole: MutableMapping[bytes, View] = field(default_factory=whole_lists)
+    links: Links = field(default_factory=Links)
 
 
 class Edition:
@@ -121,6 +124,7 @@ class Edition:
             lists=self.lists,
             called=partial(_called, ground.author, self.policy, self.selection),
             tasks=tasks,
+            links=ground.links,
         )
         self._scopes = Scopes(
             self.catalog, lists=self.lists, resolver=ground.resolver, enforce=ground.settings.enforce

@@ -24,6 +24,15 @@ ReadResource: TypeAlias = Callable[
 ]
 """Takes the context, the URI, and the variables of its template, none for a plain resource."""
 
+ReadLink: TypeAlias = Callable[[Any, str], Awaitable[list[ResourceContents] | ReadResult]]
+"""Takes the context and a URI."""
+
+Updated: TypeAlias = Callable[[str], Awaitable[None]]
+"""Takes the URI of a resource that holds something else now."""
+
+WatchResource: TypeAlias = Callable[[str, Updated], Awaitable[Callable[[], None]]]
+"""Takes the URI and what to tell of its changes; returns what ends that."""
+
 GetPrompt: TypeAlias = Callable[[Any, Mapping[str, str]], Awaitable[list[PromptMessage] | PromptResult]]
 """Takes the context and the arguments."""
 
@@ -94,6 +103,8 @@ class Tool(Primitive):
         annotations: Hints such as ``{"readOnlyHint": True}``.
         call: Runs it; ``None`` for rows that only describe.
         task: Whether a call may, or has to, become a task; it does when it calls ``ctx.detach()``.
+        read_link: Reads what its results linked to, for the context that got the link, where no row stands
+            for it; ``None`` where links are for rows only.
     """
 
     kind = "tool"
@@ -103,6 +114,7 @@ class Tool(Primitive):
     annotations: dict[str, Any] = field(default_factory=dict)
     call: CallTool | None = None
     task: TaskSupport = "never"
+    read_link: ReadLink | None = None
 
     def parameters(self) -> Iterable[Parameter]:
         properties = self.input_schema.get("properties")
@@ -124,13 +136,21 @@ class Tool(Primitive):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource(Primitive):
-    """Something to read, at a fixed URI."""
+    """Something to read, at a fixed URI.
+
+    Attributes:
+        uri: Where.
+        mime_type: Of what it holds.
+        read: Reads it; ``None`` for rows that only describe.
+        watch: Tells when it changes, where that is known elsewhere; besides ``resource_updated``.
+    """
 
     kind = "resource"
 
     uri: str
     mime_type: str | None = None
     read: ReadResource | None = None
+    watch: WatchResource | None = None
 
     @property
     def identity(self) -> str:
@@ -142,7 +162,14 @@ class Resource(Primitive):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceTemplate(Primitive):
-    """Things to read, at URIs that follow a template (RFC 6570, level 1 and ``{+name}``)."""
+    """Things to read, at URIs that follow a template (RFC 6570, level 1 and ``{+name}``).
+
+    Attributes:
+        uri_template: Which URIs.
+        mime_type: Of what they hold.
+        read: Reads one; ``None`` for rows that only describe.
+        watch: Tells when one changes, where that is known elsewhere; besides ``resource_updated``.
+    """
 
     kind = "template"
 
@@ -150,6 +177,7 @@ class ResourceTemplate(Primitive):
     mime_type: str | None = None
     read: ReadResource | None = None
     complete: Complete | None = None
+    watch: WatchResource | None = None
 
     @property
     def identity(self) -> str:

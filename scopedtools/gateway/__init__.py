@@ -14,7 +14,7 @@ except ImportError as error:
         'a gateway needs mcp 2.3 or later; run pip install "scopedtools[gateway]"'
     ) from error
 
-from scopedtools.gateway.config import Approval, Forward, GatewayConfig, Limits, ServerConfig
+from scopedtools.gateway.config import Approval, Forward, GatewayConfig, Limits, OAuth, ServerConfig
 from scopedtools.gateway.errors import ConfigError
 from scopedtools.gateway.gateway import Gateway, Status
 
@@ -25,6 +25,7 @@ __all__ = [
     "Gateway",
     "GatewayConfig",
     "Limits",
+    "OAuth",
     "ServerConfig",
     "Status",
 ]

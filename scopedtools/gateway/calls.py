@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
-from typing import Any, Final, cast
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, TypeGuard, cast
 
 import msgspec
 from mcp.shared.inbound import mcp_param_headers, x_mcp_header_map
 from msgspec import UNSET, Raw, UnsetType
 
 from scopedtools.catalog.convert import text_result
-from scopedtools.catalog.primitives import Kind
+from scopedtools.catalog.primitives import Kind, Updated
+from scopedtools.catalog.templates import UriTemplate
 from scopedtools.context.context import Context
 from scopedtools.exceptions import InternalError, InvalidParamsError
 from scopedtools.gateway.errors import RefusedError, UpstreamError
+from scopedtools.gateway.following import asked_for, offers_tasks
+from scopedtools.gateway.names import scheme_of
+from scopedtools.gateway.passing import More
+from scopedtools.gateway.rows import matching_template
 from scopedtools.gateway.upstream import Upstream
 from scopedtools.protocol import meta
 from scopedtools.protocol.results import CallResult, PromptResult, ReadResult
 
-_OF_A_HOP: Final = frozenset({meta.SERVER_INFO, meta.SUBSCRIPTION_ID})
+_RELATED_TASK: Final = "io.modelcontextprotocol/related-task"
+_OF_A_HOP: Final = frozenset({meta.SERVER_INFO, meta.SUBSCRIPTION_ID, _RELATED_TASK})
 
 
 class Calls:
@@ -26,10 +32,12 @@ class Calls:
 
     Args:
         upstream: Which.
+        public_uri: Takes a URI of the upstream; returns what it is here.
     """
 
-    def __init__(self, upstream: Upstream) -> None:
+    def __init__(self, upstream: Upstream, *, public_uri: Callable[[str], str]) -> None:
         self._upstream = upstream
+        self._public_uri = public_uri
 
     async def call_tool(self, ctx: Context, definition: Mapping[str, Any], arguments: bytes) -> CallResult:
         """Call a tool; that there is no answer is a result, which the model reads."""
@@ -41,8 +49,10 @@ class Calls:
                 ctx,
                 "tools/call",
                 params,
-                headers=lambda connection: (
-                    mcp_param_headers(marked, values) if connection.is_modern and marked else {}
+                more=lambda connection: More(
+                    headers=mcp_param_headers(marked, values) if connection.is_modern and marked else {},
+                    params=asked_for(connection, definition),
+                    tasks=offers_tasks(connection),
                 ),
             )
         except RefusedError as error:
@@ -61,7 +71,7 @@ class Calls:
         if "structuredContent" in result:
             structured = Raw(msgspec.json.encode(result["structuredContent"]))
         return CallResult(
-            content=content,
+            content=[self._linked(block) for block in content],
             structured_content=structured,
             is_error=result.get("isError") is True,
             meta=_meta(result),
@@ -75,8 +85,49 @@ class Calls:
             raise InternalError(f"The server {self._name!r} sent no contents")
         # The upstream's promise of how long it is fresh is one to the gateway, whose headers may be others.
         return ReadResult(
-            contents=cast("list[Any]", contents), ttl_ms=0, cache_scope="private", meta=_meta(result)
+            contents=[self._named(one) for one in contents],
+            ttl_ms=0,
+            cache_scope="private",
+            meta=_meta(result),
         )
+
+    async def read_link(self, ctx: Context, uri: str) -> ReadResult:
+        """Read what a result of the upstream linked to and no row that the client may read stands for.
+
+        Raises:
+            InvalidParamsError: It is one of the upstream's rows, and is held back from this client.
+        """
+        original = uri.removeprefix(f"{scheme_of(self._name)}+")
+        if self._has_row(original):
+            raise InvalidParamsError(f"Resource not found: {uri[:200]!r}", data={"uri": uri})
+        return await self.read(ctx, original)
+
+    def _has_row(self, uri: str) -> bool:
+        has = self._upstream.definitions
+        if any(one["uri"] == uri for one in has["resource"]):
+            return True
+        templates = (matching_template(one["uriTemplate"]) for one in has["template"])
+        return any(UriTemplate(one).match(uri) is not None for one in templates if one is not None)
+
+    def _named(self, holder: Any) -> Any:
+        """Return an object with the URI that it has here."""
+        uri = holder.get("uri")
+        return {**holder, "uri": self._public_uri(uri)} if isinstance(uri, str) else holder
+
+    def _linked(self, block: Any) -> Any:
+        """Return a block of content with the URIs that resources have here."""
+        if block.get("type") == "resource_link":
+            return self._named(block)
+        held = block.get("resource")
+        return {**block, "resource": self._named(held)} if isinstance(held, dict) else block
+
+    def _linked_in(self, message: Any) -> Any:
+        content = message.get("content")
+        return {**message, "content": self._linked(content)} if isinstance(content, dict) else message
+
+    async def watch(self, uri: str, updated: Updated) -> Callable[[], None]:
+        """Begin to tell of the changes of a resource; returns what ends it."""
+        return await self._upstream.interest.watch(uri, updated)
 
     async def get_prompt(self, ctx: Context, name: str, arguments: Mapping[str, str]) -> PromptResult:
         """Fill in a prompt."""
@@ -86,7 +137,7 @@ class Calls:
         if not _are_objects(messages):
             raise InternalError(f"The server {self._name!r} sent no messages")
         return PromptResult(
-            messages=cast("list[Any]", messages),
+            messages=[self._linked_in(message) for message in messages],
             description=description if isinstance(description, str) else UNSET,
             meta=_meta(result),
         )
@@ -140,7 +191,7 @@ def _decoded(arguments: bytes) -> dict[str, Any]:
     return cast("dict[str, Any]", values)
 
 
-def _are_objects(value: Any) -> bool:
+def _are_objects(value: Any) -> TypeGuard[list[dict[str, Any]]]:
     return isinstance(value, list) and all(isinstance(one, dict) for one in value)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal, Self, TypeAlias, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -21,8 +23,10 @@ Reaction: TypeAlias = Literal["allow", "flag", "hold"]
 T = TypeVar("T")
 
 _SERVER_NAME_CHARACTERS: Final = 128
-_EXPANDED: Final = ("command", "args", "env", "cwd", "url", "headers")
+_EXPANDED: Final = ("command", "args", "env", "cwd", "url", "headers", "oauth")
 """Where variables are filled in, as hosts do."""
+
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _TRANSPORTS: Final[Mapping[str, str]] = {
     "stdio": "stdio",
@@ -66,6 +70,8 @@ class Limits:
         max_description_chars: Longer descriptions are cut.
         max_definition_bytes: Rows whose definition is larger, as JSON, are left out.
         max_message_bytes: Larger messages are not read.
+        max_values: Messages with more values, such as numbers and objects, are not read.
+        max_subscriptions: Most resources whose changes clients hear of at a time.
     """
 
     max_rows: int = 10_000
@@ -74,6 +80,50 @@ class Limits:
     max_description_chars: int = 16_384
     max_definition_bytes: int = 512 * 1024
     max_message_bytes: int = 16 * 2**20
+    max_values: int = 500_000
+    max_subscriptions: int = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OAuth:
+    """Who the gateway is to an authorization server: the client credentials grant, with nobody asked.
+
+    Keys may also be written as in ``clientId``. The secret goes to the token endpoint that is named here, or
+    that the issuer named here names, and nowhere else.
+
+    Attributes:
+        client_id: Of the gateway.
+        client_secret: What proves it.
+        token_url: The token endpoint; ``https``, unless it is on this machine.
+        issuer: Instead, the authorization server, whose metadata tell the endpoint.
+        scope: Scopes to ask for, with spaces between them.
+        resource: What the token is for (RFC 8707); the server's URL by default, ``""`` not to say it.
+        auth_method: How the secret is sent.
+    """
+
+    client_id: str
+    client_secret: str = field(repr=False)
+    token_url: str | None = None
+    issuer: str | None = None
+    scope: str | None = None
+    resource: str | None = None
+    auth_method: Literal["client_secret_basic", "client_secret_post"] = "client_secret_basic"
+
+    def __post_init__(self) -> None:
+        if (self.token_url is None) == (self.issuer is None):
+            raise ConfigError("oauth needs either 'token_url' or 'issuer'")
+        self.require_private(self.token_url or str(self.issuer))
+
+    @staticmethod
+    def require_private(url: str) -> None:
+        """Refuse an endpoint to which a secret would travel for all to read.
+
+        Raises:
+            ConfigError: It is not ``https``, and not on this machine.
+        """
+        parts = urlsplit(url)
+        if parts.scheme != "https" and (parts.scheme, parts.hostname in _LOOPBACK) != ("http", True):
+            raise ConfigError("the URL of an authorization server must begin with https://")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +138,7 @@ class ServerConfig:
         cwd: Where it runs.
         url: Endpoint of Streamable HTTP, or ``None``.
         headers: Sent with every HTTP request, such as a credential of the gateway.
+        oauth: How the gateway gets tokens for it.
         disabled: Leave it out.
         allow: Names or globs of the rows to serve; all if empty.
         deny: Names or globs of the rows to leave out, also of those allowed.
@@ -113,6 +164,7 @@ class ServerConfig:
     cwd: str | None = None
     url: str | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    oauth: OAuth | None = None
     disabled: bool = False
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
@@ -138,6 +190,8 @@ class ServerConfig:
             raise ConfigError(f"{where} needs either 'command' or 'url'")
         if self.url is not None and not self.url.startswith(("http://", "https://")):
             raise ConfigError(f"{where}.url must begin with http:// or https://")
+        if self.oauth is not None and (self.url is None or "authorization" in map(str.lower, self.headers)):
+            raise ConfigError(f"{where}.oauth needs a 'url', and no Authorization in 'headers'")
         for name in ("timeout_ms", "connect_timeout_ms", "max_contexts", "context_idle_s"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{where}.{name} must be > 0, got {getattr(self, name)}")
@@ -235,6 +289,14 @@ class GatewayConfig:
         )
 
 
+_INNER: Final[Mapping[str, type]] = {
+    "forward": Forward,
+    "limits": Limits,
+    "oauth": OAuth,
+    "approval": Approval,
+}
+
+
 def _server(name: str, value: Any, variables: Mapping[str, str], warnings: list[str]) -> ServerConfig:
     where = f"mcpServers.{name}"
     if not isinstance(value, dict):
@@ -250,6 +312,8 @@ def _server(name: str, value: Any, variables: Mapping[str, str], warnings: list[
         given |= {
             key: expand(given[key], variables, where=f"{where}.{key}") for key in _EXPANDED if key in given
         }
+    if isinstance(given.get("oauth"), dict):
+        given["oauth"] = {_snake(key): one for key, one in given["oauth"].items()}
     server = _convert(ServerConfig, given | {"name": name}, where, warnings, named=name)
     if transport is not None and _TRANSPORTS[transport] != ("stdio" if server.command else "http"):
         raise ConfigError(
@@ -276,8 +340,8 @@ def _convert(
         meant = f", did you mean {close[0]!r}?" if close else ""
         warnings.append(f"{where}.{key} is not known and has no effect{meant}")
     given = {key: one for key, one in value.items() if key in known}
-    for key, inner in (("forward", Forward), ("limits", Limits), ("approval", Approval)):
-        if key in given:
+    for key, inner in _INNER.items():
+        if given.get(key) is not None:
             given[key] = msgspec.to_builtins(
                 _convert(inner, given[key], f"{where}.{key}", warnings), enc_hook=str
             )
@@ -287,6 +351,10 @@ def _convert(
         # It says which types were expected and got, and no values.
         said = str(error).replace(" - at `$.", f" - at `{where}.").replace(" - at `$`", "")
         raise ConfigError(said if named is None or where in said else f"{where}: {said}") from error
+
+
+def _snake(key: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).lower()
 
 
 def _within(folder: Path | None, path: Path | None) -> Path | None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, nullcontext
-from typing import Any, Final, Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, nullcontext
+from typing import Any, Final, Protocol, TypeAlias
 
 import anyio
+import httpx2
 from anyio.abc import TaskStatus
 from mcp.shared.dispatcher import CallOptions, ProgressFnT
 from mcp.shared.exceptions import MCPError
@@ -24,7 +25,7 @@ from mcp.shared.inbound import (
     encode_header_value,
 )
 from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
-from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, METHOD_NOT_FOUND, REQUEST_TIMEOUT
+from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, METHOD_NOT_FOUND
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION
 
 from scopedtools.client.unit import UnitOfWork
@@ -62,6 +63,14 @@ class Asking(Protocol):
         ...
 
 
+Heard: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[None]]
+"""Takes a notification that belongs to no call: its method and parameters."""
+
+
+async def _unheard(_method: str, _params: Mapping[str, Any]) -> None:
+    return
+
+
 class Connection:
     """A connection that has shaken hands.
 
@@ -74,10 +83,12 @@ class Connection:
         closed: Set when nothing can be sent any more.
     """
 
-    def __init__(self, dispatcher: JSONRPCDispatcher[Any], changed: Callable[[], None]) -> None:
+    def __init__(self, dispatcher: JSONRPCDispatcher[Any], changed: Callable[[], None], heard: Heard) -> None:
         self._dispatcher = dispatcher
         self._changed = changed
+        self._heard = heard
         self._calls: dict[str, Asking] = {}
+        self._progress: dict[int, ProgressFnT] = {}
         self.version = ""
         self.is_modern = False
         self.is_stateful = False
@@ -105,6 +116,7 @@ class Connection:
         capabilities: Mapping[str, Any] | None = None,
         progress: ProgressFnT | None = None,
         timeout_s: float | None = None,
+        request_id: int | str | None = None,
     ) -> dict[str, Any]:
         """Send a request and return its result as it came.
 
@@ -116,6 +128,7 @@ class Connection:
             capabilities: What the client can do, where each request says so.
             progress: Told how far it is.
             timeout_s: For the answer; by default the caller sees to it.
+            request_id: JSON-RPC ID, of a request whose notifications are told apart by it.
 
         Raises:
             RefusedError: The server answered with an error.
@@ -124,9 +137,9 @@ class Connection:
         options: CallOptions = {"headers": dict(headers or {})}
         if progress is not None:
             options["on_progress"] = progress
-        if timeout_s is not None:
-            options["timeout"] = timeout_s
-        if method in ("initialize", "server/discover"):
+        if request_id is not None:
+            options["request_id"] = request_id
+        if method in ("initialize", "server/discover", "ping"):
             options["cancel_on_abandon"] = False
         sent = self._stamped(method, params, capabilities or {}, options["headers"])
         # Over HTTP a question comes in the stream of the request that it belongs to, and the official
@@ -135,11 +148,15 @@ class Connection:
         if call is not None:
             self._calls[unit.id] = call
         try:
+            # The dispatcher's own deadline begins when the request is sent, which may be never.
             with unit.active() if call is not None else nullcontext():
-                return await self._dispatcher.send_raw_request(method, sent, options)
+                async with asyncio.timeout(timeout_s):
+                    return await self._dispatcher.send_raw_request(method, sent, options)
         except MCPError as error:
             raise self._problem(error) from error
-        except (anyio.ClosedResourceError, anyio.BrokenResourceError, RuntimeError, TimeoutError) as error:
+        except TimeoutError as error:
+            raise DownError("did not answer in time") from error
+        except (anyio.ClosedResourceError, anyio.BrokenResourceError, RuntimeError) as error:
             raise DownError("the connection is closed") from error
         finally:
             self._calls.pop(unit.id, None)
@@ -158,18 +175,20 @@ class Connection:
         if not self.is_modern:
             return dict(params)
         headers[MCP_METHOD_HEADER] = method
-        name = params.get(NAME_BEARING_METHODS.get(method, ""))
+        # The official table does not know of the tasks extension.
+        name = params.get("taskId" if method.startswith("tasks/") else NAME_BEARING_METHODS.get(method, ""))
         if isinstance(name, str):
             headers[MCP_NAME_HEADER] = encode_header_value(name)
         own = {meta.PROTOCOL_VERSION: self.version, meta.CLIENT_INFO: CLIENT_INFO}
         given = params.get("_meta") or {}
-        declared = {**capabilities, **(given.get(meta.CLIENT_CAPABILITIES) or {})}
+        more = given.get(meta.CLIENT_CAPABILITIES) or {}
+        declared = {**capabilities, **more}
+        if extensions := {**capabilities.get("extensions", {}), **more.get("extensions", {})}:
+            declared["extensions"] = extensions
         return {**params, "_meta": {**given, **own, meta.CLIENT_CAPABILITIES: declared}}
 
     def _problem(self, error: MCPError) -> Exception:
         code, message = error.error.code, error.error.message
-        if code == REQUEST_TIMEOUT and "timed out" in message:
-            return DownError("did not answer in time")
         if (code, message) in _OVER:
             self.closed.set()
             return DownError(message)
@@ -202,11 +221,35 @@ class Connection:
             return None  # the answer of one must not be asked of another
         return calls[-1]
 
+    @contextmanager
+    def hearing(self, request_id: int, progress: ProgressFnT) -> Iterator[None]:
+        """Take progress of a request that was answered with a task, for as long as this is held."""
+        self._progress[request_id] = progress
+        try:
+            yield
+        finally:
+            del self._progress[request_id]
+
+    async def _on_progress(self, said: Mapping[str, Any]) -> None:
+        token, progress = said.get("progressToken"), said.get("progress")
+        total, message = said.get("total"), said.get("message")
+        heard = self._progress.get(token) if isinstance(token, int) else None
+        if heard is not None and isinstance(progress, int | float):
+            await heard(
+                float(progress),
+                float(total) if isinstance(total, int | float) else None,
+                message if isinstance(message, str) else None,
+            )
+
     async def _on_notify(self, _: Any, method: str, params: Mapping[str, Any] | None) -> None:
         if method.endswith("/list_changed"):
             self._changed()
+        elif method == "notifications/progress":
+            await self._on_progress(params or {})
         elif method == "notifications/message" and (call := self._call()) is not None:
             await call.tell(method, params or {})
+        elif method in ("notifications/resources/updated", "notifications/subscriptions/acknowledged"):
+            await self._heard(method, params or {})
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Read what the server sends until the connection ends."""
@@ -271,7 +314,9 @@ async def connect(
     *,
     capabilities: Mapping[str, Any],
     legacy: bool = False,
+    auth: httpx2.Auth | None = None,
     changed: Callable[[], None] = lambda: None,
+    heard: Heard = _unheard,
 ) -> AsyncIterator[Connection]:
     """Connect to an upstream.
 
@@ -279,7 +324,9 @@ async def connect(
         config: Which.
         capabilities: What we declare to a server that keeps sessions.
         legacy: Do not try the newest revision.
+        auth: Puts the gateway's credential on each HTTP request.
         changed: Called when the server says that a list changed.
+        heard: Told of resources that changed, and of streams that began.
 
     Raises:
         DownError: It cannot be reached, or does not shake hands in time; perhaps in a group.
@@ -288,10 +335,10 @@ async def connect(
     transport = (
         run_process(config)
         if config.command is not None
-        else open_http(config, session_began=lambda: sessions.append(None))
+        else open_http(config, auth=auth, session_began=lambda: sessions.append(None))
     )
     async with transport as (read, write), anyio.create_task_group() as tasks:
-        connection = Connection(JSONRPCDispatcher(read, write), changed)
+        connection = Connection(JSONRPCDispatcher(read, write), changed, heard)
         await tasks.start(connection.run)
         try:
             async with asyncio.timeout(config.connect_timeout_ms / 1000):

@@ -51,6 +51,7 @@ class Conversation:
         self._pending: _Pending | None = None
         self._ctx: Context | None = None
         self._asked = 0
+        self._progressed = False
         self._task = asyncio.create_task(self._run(run))
         self._task.add_done_callback(lambda task: task.cancelled() or task.exception())
 
@@ -105,10 +106,25 @@ class Conversation:
 
     async def progress(self, progress: float, total: float | None, message: str | None) -> None:
         """Tell the client how far the call is."""
-        if self._pending is None and not self._clock.expired():
-            self._start_clock()
+        self.keep_alive()
+        self._progressed = True
         if self._ctx is not None:
             await self._ctx.report_progress(progress, total, message)
+
+    async def report(self, message: str, *, times: int) -> None:
+        """Tell the client what the upstream says of how it goes, where it gives no numbers.
+
+        Args:
+            message: What it says.
+            times: How often it has said something.
+        """
+        if self._ctx is not None and not self._progressed:
+            await self._ctx.report_progress(times, None, message)
+
+    def keep_alive(self) -> None:
+        """Take it that the upstream is at work: its time for an answer begins anew."""
+        if self._pending is None and self._coming.empty() and not self._clock.expired():
+            self._start_clock()
 
     async def tell(self, method: str, params: Mapping[str, Any]) -> None:  # noqa: ARG002 - messages alone so far
         """Pass a log message on."""

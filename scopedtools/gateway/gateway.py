@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple, TypeAlias
@@ -18,7 +19,7 @@ from scopedtools.gateway.approval import Approvals
 from scopedtools.gateway.calls import Calls
 from scopedtools.gateway.config import GatewayConfig, ServerConfig
 from scopedtools.gateway.listing import Definitions
-from scopedtools.gateway.names import Names
+from scopedtools.gateway.names import Names, scheme_of
 from scopedtools.gateway.rows import rows_of
 from scopedtools.gateway.snapshot import Snapshots
 from scopedtools.gateway.upstream import Upstream
@@ -80,7 +81,10 @@ class Gateway:
             one.name: Upstream(one, known.get(one.name) or self._snapshots.read(one), self._changed)
             for one in self.config.servers
         }
-        self._calls = {name: Calls(one) for name, one in self._upstreams.items()}
+        self._calls = {
+            name: Calls(one, public_uri=partial(self._public_uri, name))
+            for name, one in self._upstreams.items()
+        }
         self._catalog = self._assemble()
 
     @property
@@ -152,6 +156,14 @@ class Gateway:
             await changed(catalog)
         except Exception:  # noqa: BLE001 - the upstreams go on, and the next change is told again
             _log.exception("a changed catalog was not taken")
+
+    def _public_uri(self, name: str, uri: str) -> str:
+        """Return what a URI of a server is here, where reading it must come to no other server."""
+        if (given := self._names.known_uri(name, uri)) is not None:
+            return given
+        rows = self._catalog.rows
+        free = all(rows[ordinal].group == name for ordinal, _ in self._catalog.resources_at(uri))
+        return uri if free else f"{scheme_of(name)}+{uri}"
 
     def _assemble(self) -> Catalog:
         return Catalog(row for name in self._upstreams for row in self._rows(name))

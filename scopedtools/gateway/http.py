@@ -7,9 +7,12 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import httpx2
+import msgspec
 from mcp.client.streamable_http import streamable_http_client
 
-from scopedtools.gateway.config import ServerConfig
+from scopedtools.gateway.config import Limits, ServerConfig
+from scopedtools.gateway.oauth import TokenError
+from scopedtools.gateway.values import Values
 
 UNREACHABLE: Final = -31000
 """JSON-RPC code, outside the range of the protocol, of an answer that came from here: there was none."""
@@ -20,12 +23,13 @@ _SESSION: Final = "mcp-session-id"
 
 @asynccontextmanager
 async def open_http(
-    config: ServerConfig, *, session_began: Callable[[], None]
+    config: ServerConfig, *, auth: httpx2.Auth | None = None, session_began: Callable[[], None]
 ) -> AsyncIterator[tuple[Any, Any]]:
     """Open the official transport.
 
     Args:
         config: Of a server with a URL.
+        auth: Puts the gateway's credential on each request.
         session_began: Called when the server begins a session.
 
     Yields:
@@ -39,7 +43,7 @@ async def open_http(
     headers = {"accept-encoding": "identity", **config.headers}
     limit = config.limits.max_message_bytes
     async with (
-        _Client(limit, session_began, timeout=timeout, headers=headers) as client,
+        _Client(config.limits, session_began, auth=auth, timeout=timeout, headers=headers) as client,
         streamable_http_client(config.url, http_client=client, max_sse_event_size=limit) as streams,
     ):
         yield streams
@@ -48,16 +52,19 @@ async def open_http(
 class _Client(httpx2.AsyncClient):
     """An HTTP client whose failures are answers: in the official transport one would end all requests."""
 
-    def __init__(self, max_bytes: int, session_began: Callable[[], None], **options: Any) -> None:
+    def __init__(self, limits: Limits, session_began: Callable[[], None], **options: Any) -> None:
         super().__init__(**options)
-        self._max_bytes = max_bytes
+        self._limits = limits
         self._session_began = session_began
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
-        if request.method == "DELETE":  # the end of a session must not wait for a server that is stuck
+        if request.method == "DELETE" or (request.method == "POST" and not _asks(request.content)):
+            # What has no answer must not wait for a server that is stuck; all that comes after would.
             request.extensions["timeout"] = httpx2.Timeout(_END_S).as_dict()
         try:
             response = await super().send(request, **options)
+        except TokenError as error:
+            return _failure(request, str(error))
         except httpx2.TransportError as error:
             # Its message may have the URL, and that a credential.
             return _failure(request, f"cannot be reached ({type(error).__name__})")
@@ -70,25 +77,48 @@ class _Client(httpx2.AsyncClient):
         if _SESSION in response.headers and request.method == "POST":
             self._session_began()
         is_events = response.headers.get("content-type", "").startswith("text/event-stream")
-        if not is_events and not response.is_closed:
-            response.stream = _Bounded(response.stream, self._max_bytes)
+        if not response.is_closed:
+            response.stream = _Bounded(response.stream, self._limits, is_events=is_events)
         return response
 
 
-class _Bounded(httpx2.AsyncByteStream):
-    """A body of so many bytes at most; whatever goes wrong in it, the official transport expects."""
+class _Message(msgspec.Struct):
+    id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    method: str | None = None
 
-    def __init__(self, inner: Any, max_bytes: int) -> None:
+
+def _asks(body: bytes) -> bool:
+    """Tell whether a message is a request."""
+    try:
+        message = msgspec.json.decode(body, type=_Message)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return True
+    return message.id is not msgspec.UNSET and message.method is not None
+
+
+class _Bounded(httpx2.AsyncByteStream):
+    """A body within limits; whatever goes wrong in it, the official transport expects.
+
+    The bytes of an event are counted there.
+    """
+
+    def __init__(self, inner: Any, limits: Limits, *, is_events: bool) -> None:
         self._inner = inner
-        self._max_bytes = max_bytes
+        self._limits = limits
+        self._is_events = is_events
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        size = 0
+        size, values = 0, Values(events=self._is_events)
         try:
             async for chunk in self._inner:
                 size += len(chunk)
-                if size > self._max_bytes:
-                    raise httpx2.StreamError(f"the answer has more than {self._max_bytes} bytes")
+                if size > self._limits.max_message_bytes and not self._is_events:
+                    raise httpx2.StreamError(
+                        f"the answer has more than {self._limits.max_message_bytes} bytes"
+                    )
+                values.feed(chunk)
+                if values.most > self._limits.max_values:
+                    raise httpx2.StreamError(f"the answer has more than {self._limits.max_values} values")
                 yield chunk
         except httpx2.TransportError as error:
             raise httpx2.StreamError(f"the answer broke off ({type(error).__name__})") from error

@@ -36,9 +36,13 @@ class Names:
 
     def uri(self, kind: Kind, server: str, original: str) -> str:
         """Return the URI of a resource, or the URI template: its own, unless another server has the same."""
-        scheme = re.sub(r"[^a-z0-9.-]", "-", server.lower())
-        others = (f"x-{scheme}+{original}", f"x-{scheme}-{mark(server, original)}+{original}")
+        scheme = scheme_of(server)
+        others = (f"{scheme}+{original}", f"{scheme}-{mark(server, original)}+{original}")
         return self._give(kind, server, original, (original, *others))
+
+    def known_uri(self, server: str, original: str) -> str | None:
+        """Return the URI that a resource has here, if it ever had one."""
+        return self._given.get(("resource", server, original))
 
     def _give(self, kind: Kind, server: str, original: str, wanted: Iterable[str]) -> str:
         if (given := self._given.get((kind, server, original))) is not None:
@@ -47,3 +51,8 @@ class Names:
         self._owners[kind, free] = (server, original)
         self._given[kind, server, original] = free
         return free
+
+
+def scheme_of(server: str) -> str:
+    """Return what stands before ``+`` in URIs of a server that are not free here."""
+    return "x-" + re.sub(r"[^a-z0-9.-]", "-", server.lower())

@@ -28,6 +28,7 @@ from mcp_types import INTERNAL_ERROR, ErrorData, JSONRPCError, JSONRPCMessage, j
 from scopedtools.gateway.config import ServerConfig
 from scopedtools.gateway.errors import DownError
 from scopedtools.gateway.lines import ENDS, Lines, TooLong
+from scopedtools.gateway.values import has_more_values
 
 _log: Final = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ async def _read(process: Process, config: ServerConfig, coming: _Sent) -> None:
     async with coming:
         async for chunk in _chunks(process.stdout):
             for line in lines.feed(chunk):
-                message = _message(line, config.name)
+                message = _message(line, config)
                 if message is None:
                     continue
                 try:
@@ -113,12 +114,16 @@ async def _chunks(stream: ByteReceiveStream | None) -> AsyncIterator[bytes]:
             yield await stream.receive()
 
 
-def _message(line: bytes | TooLong, name: str) -> SessionMessage | None:
+def _message(line: bytes | TooLong, config: ServerConfig) -> SessionMessage | None:
+    name = config.name
     if isinstance(line, TooLong):
         _log.warning("%s sent a message of %d bytes, which was not read", name, line.size)
         return _unreadable(line.head, line.tail, f"the answer had {line.size} bytes, which is too large")
     if not line.strip():
         return None
+    if has_more_values(line, config.limits.max_values):
+        _log.warning("%s sent a message of more than %d values", name, config.limits.max_values)
+        return _unreadable(line[:ENDS], line[-ENDS:], "the answer has too many values")
     try:
         return SessionMessage(_parsed(line))
     except (ValueError, RecursionError):

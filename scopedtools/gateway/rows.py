@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Final, Protocol
@@ -17,6 +17,8 @@ from scopedtools.catalog.primitives import (
     Resource,
     ResourceTemplate,
     Tool,
+    Updated,
+    WatchResource,
 )
 from scopedtools.catalog.templates import UriTemplate
 from scopedtools.context.context import Context
@@ -36,6 +38,8 @@ class Caller(Protocol):
         self, ctx: Context, definition: Mapping[str, Any], arguments: bytes
     ) -> CallResult: ...
     async def read(self, ctx: Context, uri: str) -> ReadResult: ...
+    async def read_link(self, ctx: Context, uri: str) -> ReadResult: ...
+    async def watch(self, uri: str, updated: Updated) -> Callable[[], None]: ...
     async def get_prompt(self, ctx: Context, name: str, arguments: Mapping[str, str]) -> PromptResult: ...
     async def complete(
         self, ctx: Context, ref: tuple[Kind, str], argument: str, value: str, filled: Mapping[str, str]
@@ -53,7 +57,9 @@ class ForwardedTool(Tool):
     definition: Mapping[str, Any] = field(default_factory=dict)
 
     def wire(self) -> dict[str, Any]:
-        return {**self.definition, "name": self.name}
+        # Tasks are followed here: clients call it like any other tool.
+        kept = {key: value for key, value in self.definition.items() if key != "execution"}
+        return kept | {"name": self.name}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +171,7 @@ def _tool(
         output_schema=definition.get("outputSchema"),
         annotations=definition.get("annotations") or {},
         call=call,
+        read_link=caller.read_link,
     )
 
 
@@ -187,15 +194,19 @@ def _prompt(
 def _resource(
     definition: Mapping[str, Any], common: dict[str, Any], config: ServerConfig, names: Names, caller: Caller
 ) -> Primitive:
+    original = definition["uri"]
+    written = names.uri("resource", config.name, original)
+
     async def read(ctx: Any, _uri: str, _variables: Mapping[str, str]) -> Any:
-        return await caller.read(ctx, definition["uri"])
+        return await caller.read(ctx, original)
 
     return ForwardedResource(
         **common,
         name=definition["name"],
-        uri=names.uri("resource", config.name, definition["uri"]),
+        uri=written,
         mime_type=definition.get("mimeType"),
         read=read,
+        watch=_watch(caller, written.removesuffix(original)),
     )
 
 
@@ -209,7 +220,7 @@ def _template(
     async def read(ctx: Any, uri: str, _variables: Mapping[str, str]) -> Any:
         return await caller.read(ctx, uri.removeprefix(added))
 
-    matching = _matching(written)
+    matching = matching_template(written)
     if matching is None:
         return None
     return ForwardedTemplate(
@@ -219,6 +230,7 @@ def _template(
         uri_template=matching,
         mime_type=definition.get("mimeType"),
         read=read,
+        watch=_watch(caller, added),
         complete=_completing(caller, "template", definition),
     )
 
@@ -230,7 +242,19 @@ def _completing(caller: Caller, kind: Kind, definition: Mapping[str, Any]) -> Co
     return complete
 
 
-def _matching(template: str) -> str | None:
+def _watch(caller: Caller, added: str) -> WatchResource:
+    """Return what watches resources of an upstream, whose URIs have something before them here."""
+
+    async def watch(uri: str, updated: Updated) -> Callable[[], None]:
+        async def told(changed: str) -> None:
+            await updated(added + changed)
+
+        return await caller.watch(uri.removeprefix(added), told)
+
+    return watch
+
+
+def matching_template(template: str) -> str | None:
     """Return a template that our catalog understands, for the same URIs or a few more; ``None`` for none."""
     places = iter(range(100))
     for candidate in (template, _EXPRESSION.sub(lambda _: f"{{+v{next(places, 0)}}}", template)):

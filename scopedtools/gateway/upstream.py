@@ -20,8 +20,11 @@ from scopedtools.gateway.connection import Connection, connect
 from scopedtools.gateway.conversation import Conversation
 from scopedtools.gateway.errors import DownError, RefusedError, UpstreamError
 from scopedtools.gateway.forwarding import askable, envelope, upstream_id
+from scopedtools.gateway.interest import Interest
 from scopedtools.gateway.listing import Definitions, list_all
+from scopedtools.gateway.oauth import ClientCredentials
 from scopedtools.gateway.parked import Parked
+from scopedtools.gateway.passing import More, Passing
 from scopedtools.protocol.inputs import InputRequired
 
 _log: Final = logging.getLogger(__name__)
@@ -58,6 +61,7 @@ class Upstream:
         state: Whether it is there.
         problem: Why it is not, or ``""``.
         settled: Set once it was listed, or could not be.
+        interest: Who wants to hear of its resources.
     """
 
     def __init__(self, config: ServerConfig, known: Definitions, changed: Callable[[Upstream], None]) -> None:
@@ -66,6 +70,7 @@ class Upstream:
         self.state: Literal["connecting", "up", "down"] = "connecting"
         self.problem = ""
         self.settled = asyncio.Event()
+        self.interest = Interest(config.name, max_resources=config.limits.max_subscriptions)
         self._changed = changed
         self._connection: Connection | None = None
         self._legacy = config.protocol == "legacy"
@@ -74,6 +79,9 @@ class Upstream:
         self._doubt = asyncio.Event()
         self._relist = asyncio.Event()
         self._parked = Parked()
+        self._auth = None
+        if config.oauth is not None and config.url is not None:
+            self._auth = ClientCredentials(config.oauth, config.url)
         self._sessions: ContextLocal[Connection] = ContextLocal(
             self._open_session, ttl_s=config.context_idle_s, max_objects=config.max_contexts
         )
@@ -95,7 +103,12 @@ class Upstream:
         began, held = loop.time(), False
         try:
             async with connect(
-                self.config, capabilities=_SHARED, legacy=self._legacy, changed=self._relist.set
+                self.config,
+                capabilities=_SHARED,
+                legacy=self._legacy,
+                auth=self._auth,
+                changed=self._relist.set,
+                heard=self.interest.heard,
             ) as connection:
                 self._legacy = not connection.is_modern
                 await self._list(connection)
@@ -128,6 +141,7 @@ class Upstream:
         """Return when the connection is of no more use."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._follow_changes, connection)
+            tasks.start_soon(self.interest.keep, connection)
             if connection.is_modern:
                 tasks.start_soon(self._listen, connection)
             await self._probe_until_lost(connection)
@@ -203,7 +217,7 @@ class Upstream:
         method: str,
         params: Mapping[str, Any],
         *,
-        headers: Callable[[Connection], Mapping[str, str]] = lambda _: {},
+        more: Callable[[Connection], More] = lambda _: More(),
     ) -> dict[str, Any]:
         """Pass a request on and return the result as it came.
 
@@ -211,7 +225,7 @@ class Upstream:
             ctx: Whose request it is.
             method: Such as ``tools/call``.
             params: Its parameters.
-            headers: Further HTTP headers for a connection.
+            more: Tells what else goes over a connection.
 
         Raises:
             UpstreamError: There is no result.
@@ -222,7 +236,7 @@ class Upstream:
         if call is None:
 
             async def run(conversation: Conversation) -> dict[str, Any]:
-                return await self._converse(conversation, ctx, method, params, headers)
+                return await self._converse(conversation, ctx, method, params, more)
 
             call = Conversation(run, asker=asker, timeout_s=self.config.timeout_ms / 1000)
         try:
@@ -244,7 +258,7 @@ class Upstream:
         ctx: Context,
         method: str,
         params: Mapping[str, Any],
-        headers: Callable[[Connection], Mapping[str, str]],
+        more: Callable[[Connection], More],
     ) -> dict[str, Any]:
         follows = ctx.meta.get("progressToken") is not None or ctx.follows_tasks
         async with self._use(ctx) as connection:
@@ -254,24 +268,8 @@ class Upstream:
                 is_modern=connection.is_modern,
                 offers_context=connection.offers_context,
             )
-            sent = {**params, "_meta": around.meta}
-            while True:
-                result = await connection.request(
-                    method,
-                    sent,
-                    call=conversation,
-                    headers={**headers(connection), **around.headers},
-                    capabilities=around.capabilities,
-                    progress=conversation.progress if follows else None,
-                )
-                if result.get("resultType") != "input_required":
-                    return result
-                asked = result.get("inputRequests") or {}
-                sent = {**params, "_meta": around.meta}
-                if asked:
-                    sent["inputResponses"] = await conversation.ask_all(asked)
-                if "requestState" in result:
-                    sent["requestState"] = result["requestState"]
+            passing = Passing(connection, conversation, around, more(connection), progress=follows)
+            return await passing.run(method, params)
 
     # Connections
 
@@ -320,7 +318,9 @@ class Upstream:
         config = replace(self.config, headers=headers)
         capabilities = askable(ctx)
         del ctx
-        async with connect(config, capabilities=capabilities, legacy=self._legacy) as connection:
+        async with connect(
+            config, capabilities=capabilities, legacy=self._legacy, auth=self._auth
+        ) as connection:
             yield connection
 
 

@@ -13,8 +13,10 @@ from scopedtools.catalog.convert import text_result
 from scopedtools.catalog.primitives import Prompt, Resource, ResourceTemplate, Tool
 from scopedtools.context.context import Context
 from scopedtools.exceptions import InvalidParamsError, ProtocolError
+from scopedtools.handlers.links import Links
 from scopedtools.handlers.lists import Lists
 from scopedtools.handlers.tasks import Tasks
+from scopedtools.protocol.content import ResourceContents
 from scopedtools.protocol.dispatch import Handler, log_unexpected
 from scopedtools.protocol.methods import CallParams, CompleteParams, GetPromptParams, ReadParams
 from scopedtools.protocol.mirrors import check_parameters, joined, mirrored_parameters
@@ -49,6 +51,7 @@ class Calls:
         lists: Tells what a context may use.
         called: Told about each tool that was called without an error.
         tasks: Runs calls that may become tasks, or ``None`` where none may.
+        links: Remembers what tools linked to.
     """
 
     def __init__(
@@ -59,12 +62,14 @@ class Calls:
         lists: Lists,
         called: Callable[[Context, int], Awaitable[None]],
         tasks: Tasks | None,
+        links: Links,
     ) -> None:
         self._hooks = hooks
         self._catalog = catalog
         self._lists = lists
         self._called = called
         self._tasks = tasks
+        self._links = links
         self._mirrored = {
             row.name: mirrored_parameters(row.input_schema, where=row.name)
             for row in catalog.rows
@@ -109,16 +114,24 @@ class Calls:
         for ordinal, variables in self._catalog.resources_at(uri):
             if ordinal in permitted:
                 return await self._read_row(ctx, ordinal, uri, variables)
+        if (giver := await self._giver(ctx, uri)) is not None and giver.read_link is not None:
+            return _read_result(await giver.read_link(ctx, uri))
         raise InvalidParamsError(f"Resource not found: {uri[:200]!r}", data={"uri": uri[:MAX_URI_CHARACTERS]})
 
     async def _read_row(self, ctx: Context, ordinal: int, uri: str, variables: Mapping[str, str]) -> Result:
         row = cast("Resource | ResourceTemplate", self._catalog.rows[ordinal])
         if row.read is None:
             raise InvalidParamsError(f"{uri!r} is described here and cannot be read", data={"uri": uri})
-        contents = await row.read(ctx, uri, variables)
-        if isinstance(contents, ReadResult):
-            return contents
-        return ReadResult(contents=contents, ttl_ms=0, cache_scope="private")
+        return _read_result(await row.read(ctx, uri, variables))
+
+    async def _giver(self, ctx: Context, uri: str) -> Tool | None:
+        """Return a tool that gave this context a link and may be called, if all such are of one group."""
+        givers: list[Tool] = []
+        for name in self._links.givers(ctx, uri):
+            ordinal = self._catalog.find("tool", name)
+            if ordinal is not None and await self._lists.may_call(ctx, ordinal):
+                givers.append(cast("Tool", self._catalog.rows[ordinal]))
+        return givers[0] if len({giver.group for giver in givers}) == 1 else None
 
     async def _get_prompt(self, request: Request, ctx: Context) -> Result:
         params = cast("GetPromptParams", request.params)
@@ -161,6 +174,8 @@ class Calls:
             return text_result(f"{name} failed, reference {log_unexpected(error)}", is_error=True)
         if not result.is_error:
             await self._called(ctx, ordinal)
+            if tool.read_link is not None:
+                self._links.remember(ctx, name, cast("list[dict[str, Any]]", result.content))
         return result
 
     async def _complete(self, request: Request, ctx: Context) -> Result:
@@ -173,6 +188,12 @@ class Calls:
         values = await self._hooks.complete(ctx, ref, argument.name, argument.value, filled)
         first = list(values[:_COMPLETIONS])
         return CompleteResult(completion=Completion(first, len(values), len(values) > len(first)))
+
+
+def _read_result(contents: list[ResourceContents] | ReadResult) -> ReadResult:
+    if isinstance(contents, ReadResult):
+        return contents
+    return ReadResult(contents=contents, ttl_ms=0, cache_scope="private")
 
 
 def reference(ref: Mapping[str, Any]) -> tuple[Any, str]:

@@ -14,6 +14,7 @@ from scopedtools.context.context import Context, ContextResolver
 from scopedtools.exceptions import InvalidParamsError
 from scopedtools.handlers.lists import Cache, Lists
 from scopedtools.handlers.tasks import Tasks
+from scopedtools.handlers.watching import watch, watching
 from scopedtools.listeners import LISTS, Listener, Listeners, News, named
 from scopedtools.protocol import meta
 from scopedtools.protocol.dispatch import Handler
@@ -141,16 +142,19 @@ class Connections:
 
     async def _subscribe(self, request: Request, ctx: Context) -> Result:
         uri = cast("ReadParams", request.params).uri
-        subscriptions = self._session(request).subscriptions
-        if not await _edition(request).lists.readable(ctx, [uri]):
+        session = self._session(request)
+        rows = await _edition(request).lists.readable(ctx, [uri])
+        if not rows:
             raise InvalidParamsError(f"Resource not found: {uri!r}", data={"uri": uri})
-        if uri not in subscriptions and len(subscriptions) >= _SUBSCRIPTIONS:
+        if uri in session.subscriptions:
+            return Result()
+        if len(session.subscriptions) >= _SUBSCRIPTIONS:
             raise InvalidParamsError(f"There are {_SUBSCRIPTIONS} subscriptions already; end one of them")
-        subscriptions.add(uri)
+        session.subscribe(uri, await watch(rows[uri], uri, session.push))
         return Result()
 
     async def _unsubscribe(self, request: Request, _: Context) -> Result:
-        self._session(request).subscriptions.discard(cast("ReadParams", request.params).uri)
+        self._session(request).unsubscribe(cast("ReadParams", request.params).uri)
         return Result()
 
     async def _listen(self, request: Request, ctx: Context) -> Result:
@@ -159,15 +163,20 @@ class Connections:
         push = named(request.ingress.exchange.notify, request.id)
         if wanted.task_ids and not request.follows_tasks:
             raise tasks_required()
-        honoured = await self._honoured(request, ctx, wanted)
+        honoured = _honoured(request, wanted)
         tasks = await self._tasks.known(request.ingress.principal, wanted.task_ids)
         honoured.task_ids = list(tasks.values())
         lists = tuple(name for name in LISTS if getattr(honoured, f"{name}_list_changed"))
-        uris = frozenset(honoured.resource_subscriptions)
+        asked = tuple(dict.fromkeys(wanted.resource_subscriptions))[:_SUBSCRIPTIONS]
+        rows = await _edition(request).lists.readable(ctx, asked)
         news = News()
         if request.pin is not None:
             request.pin.edition = None  # nothing is asked of it any more, and the stream may last for days
-        async with self._listeners.listening(Listener(ctx, lists, uris, news.put)):
+        async with (
+            watching(rows, news.put) as uris,
+            self._listeners.listening(Listener(ctx, lists, frozenset(uris), news.put)),
+        ):
+            honoured.resource_subscriptions = uris
             await push("notifications/subscriptions/acknowledged", {"notifications": honoured})
             async with self._tasks.telling(tasks, push), asyncio.TaskGroup() as group:
                 forwarding = group.create_task(news.forward(push))
@@ -184,22 +193,19 @@ class Connections:
         end = await self._listeners.add(Listener(ctx, lists, session.subscriptions, session.push))
         session.at_close(end)
 
-    async def _honoured(
-        self, request: Request, ctx: Context, wanted: SubscriptionFilter
-    ) -> SubscriptionFilter:
-        offered = _capabilities(request, notifies=True)
-        asked = tuple(dict.fromkeys(wanted.resource_subscriptions))[:_SUBSCRIPTIONS]
-        return SubscriptionFilter(
-            tools_list_changed=wanted.tools_list_changed and "tools" in offered,
-            prompts_list_changed=wanted.prompts_list_changed and "prompts" in offered,
-            resources_list_changed=wanted.resources_list_changed and "resources" in offered,
-            resource_subscriptions=await _edition(request).lists.readable(ctx, asked),
-        )
-
     def _session(self, request: Request) -> Session:
         if request.ingress.session is None:
             raise InvalidParamsError("This server keeps no sessions, so it cannot keep subscriptions")
         return request.ingress.session
+
+
+def _honoured(request: Request, wanted: SubscriptionFilter) -> SubscriptionFilter:
+    offered = _capabilities(request, notifies=True)
+    return SubscriptionFilter(
+        tools_list_changed=wanted.tools_list_changed and "tools" in offered,
+        prompts_list_changed=wanted.prompts_list_changed and "prompts" in offered,
+        resources_list_changed=wanted.resources_list_changed and "resources" in offered,
+    )
 
 
 def _edition(request: Request) -> Answering:

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol, cast
 from msgspec import Raw
 
 from scopedtools.catalog.catalog import Catalog
-from scopedtools.catalog.primitives import Kind
+from scopedtools.catalog.primitives import Kind, Primitive
 from scopedtools.catalog.view import View
 from scopedtools.context.context import Context
 from scopedtools.context.settings import ViewSettings
@@ -120,10 +120,15 @@ class Lists:
             return ordinal in permitted & await self._hooks.listed(ctx, permitted)
         return ordinal in permitted
 
-    async def readable(self, ctx: Context, uris: Iterable[str]) -> list[str]:
-        """Return those of the URIs at which there is something that a context may read."""
+    async def readable(self, ctx: Context, uris: Iterable[str]) -> dict[str, Primitive]:
+        """Return those of the URIs at which there is something that a context may read, with what is read."""
         permitted = await self.permitted(ctx)
-        return [uri for uri in uris if any(row in permitted for row, _ in self._catalog.resources_at(uri))]
+        rows: dict[str, Primitive] = {}
+        for uri in uris:
+            for ordinal, _ in self._catalog.resources_at(uri):
+                if ordinal in permitted:
+                    rows.setdefault(uri, self._catalog.rows[ordinal])
+        return rows
 
     async def revision(self, ctx: Context, kind: Kind) -> str:
         """Return the revision of the list that a context would get now."""

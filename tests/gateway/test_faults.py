@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
 import uvicorn
@@ -24,16 +24,11 @@ from scopedtools.catalog.catalog import Catalog
 from scopedtools.gateway import Gateway
 from scopedtools.testing import Client
 from tests.gateway import upstream_server
+from tests.gateway.faulty import FAULTY, faulty
 from tests.gateway.fronted import asking, configured, serving, stdio, text, until
 from tests.hosting import hosted
 
 pytestmark = pytest.mark.anyio
-
-FAULTY: Final = str(Path(__file__).with_name("faulty_server.py"))
-
-
-def faulty(case: str, *arguments: str, **options: Any) -> dict[str, Any]:
-    return {"command": sys.executable, "args": [FAULTY, case, *arguments], "protocol": "legacy"} | options
 
 
 def state(gateway: Gateway, name: str) -> str:
