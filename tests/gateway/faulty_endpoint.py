@@ -37,6 +37,8 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         if not part.get("more_body"):
             break
     message = json.loads(body)
+    if faulty_server.CASE == "deaf" and "id" not in message:
+        await asyncio.Event().wait()
     reply = faulty_server.reply_to(message) if "id" in message else None
     if reply is None:
         await start(send, 202, b"text/plain")

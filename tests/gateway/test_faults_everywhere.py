@@ -65,6 +65,11 @@ async def test_an_endpoint_that_is_frozen_answers_errors_in_time(monkeypatch: py
             assert (await client.call_tool("bad__add", a=1, b=2))["structuredContent"] == {"result": 3}
 
 
+async def test_an_endpoint_that_takes_no_notifications_is_used_all_the_same() -> None:
+    async with faulty_over("json", "deaf") as bad, Gateway(configured({"bad": bad})).running() as gateway:
+        assert names(gateway) == {"bad__fine", "bad__other"}
+
+
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_server_that_is_slow_holds_up_its_own_callers_alone(way: str) -> None:
     async with faulty_over(way, "slow") as bad:
