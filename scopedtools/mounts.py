@@ -221,6 +221,7 @@ class _Holder:
                 self.entered.set_exception(error)
 
     async def end(self) -> None:
-        if not self.entered.done():
+        # Cancelled, where whoever waited was: it may be entering all the same.
+        if self.entered.cancelled() or not self.entered.done():
             self._task.cancel()
         await asyncio.wait([self._task])

@@ -23,7 +23,16 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, Unpack
 
 import msgspec
-from fastmcp.apps.config import is_model_visible
+
+from scopedtools.exceptions import MissingDependencyError
+
+try:
+    from fastmcp.apps.config import is_model_visible
+except ImportError as error:
+    raise MissingDependencyError(
+        'this adapter needs FastMCP 4.1 or later; run pip install "fastmcp>=4.1"'
+    ) from error
+
 from fastmcp.exceptions import ToolError as HostToolError
 from fastmcp.server.dependencies import get_context
 from fastmcp.server.transforms.catalog import CatalogTransform

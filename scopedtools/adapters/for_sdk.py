@@ -18,7 +18,16 @@ from dataclasses import replace
 from typing import Any, Final, NamedTuple, TypeAlias, Unpack
 
 import msgspec
-from mcp.server.context import CallNext, ServerRequestContext
+
+from scopedtools.exceptions import MissingDependencyError
+
+try:
+    from mcp.server.context import CallNext, ServerRequestContext
+except ImportError as error:
+    raise MissingDependencyError(
+        'this adapter needs mcp 2.3 or later; run pip install "scopedtools[client]"'
+    ) from error
+
 from mcp.shared.exceptions import MCPError
 from msgspec import Raw
 from pydantic import BaseModel

@@ -54,6 +54,7 @@ class Hosted(NamedTuple):
         """Write the logs of this process as `log_config` says, until an author's module says otherwise."""
         for name in ("httpx2", "mcp"):  # they write down URLs and session IDs, which may be credentials
             logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger("mcp.client").setLevel(logging.ERROR)  # we tell what it warns of
         config = self.log_config()
         if config is not None:
             logging.config.dictConfig(config)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import secrets
 import signal
+import socket
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, Final
@@ -80,6 +84,8 @@ def serve(
     api = None if openapi is None else ApiOptions(openapi, base_url or "", *settings)
     hosted = Hosted(Origin(target, _several(config), api, index_dir), audit, metrics_port, log_format)
     hosted.configure_logs()
+    if not stdio:
+        _require_free(host, port)
     with contextlib.redirect_stdout(sys.stderr):
         server = hosted.origin.load()
     if not stdio and workers > 1:
@@ -140,20 +146,79 @@ def _require_shareable(server: ScopedServer, hosted: Hosted) -> None:
 
 
 class _Hosting(uvicorn.Server):
-    """Ends streams when it is told to stop; it would wait for them otherwise, and they for it."""
+    """Ends streams when it is told to stop; it would wait for them otherwise, and they for it.
+
+    It holds the server itself: where uvicorn does, a start cannot be broken off.
+    """
 
     def __init__(self, server: ScopedServer, hosted: Hosted, host: str, port: int) -> None:
         logs = _logs(hosted.log_config())
         # Logs of this process are configured, perhaps by the author's module since then.
         logs |= {"log_config": None} if logs else {}
         super().__init__(
-            uvicorn.Config(server, host=host, port=port, timeout_graceful_shutdown=_GRACE_S, **logs)
+            uvicorn.Config(
+                server, host=host, port=port, lifespan="off", timeout_graceful_shutdown=_GRACE_S, **logs
+            )
         )
         self._server = server
+        self._up, self._leave = asyncio.Event(), asyncio.Event()
+        self._holding: asyncio.Task[None] | None = None
+        self._break_off: Callable[[], object] = lambda: None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._server.end_streams()
         super().handle_exit(sig, frame)
+        if self.force_exit or not self._up.is_set():
+            self._break_off()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.should_exit:
+            return
+        self._holding = asyncio.create_task(self._hold())
+        # Handlers of signals do not wake the loop.
+        loop = asyncio.get_running_loop()
+        self._break_off = partial(loop.call_soon_threadsafe, self._holding.cancel)
+        up = asyncio.create_task(self._up.wait())
+        await asyncio.wait([up, self._holding], return_when=asyncio.FIRST_COMPLETED)
+        up.cancel()
+        try:
+            if self._up.is_set():
+                await super().startup(sockets=sockets)
+        finally:
+            if not self.started:
+                await self._end()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets=sockets)
+        await self._end()
+
+    async def _hold(self) -> None:
+        async with self._server:
+            self._up.set()
+            await self._leave.wait()
+
+    async def _end(self) -> None:
+        if self._holding is None:
+            return
+        self._leave.set()
+        await asyncio.wait([self._holding])
+        if not self._holding.cancelled():
+            self._holding.result()  # or why it did not start or end
+
+
+def _require_free(host: str, port: int) -> None:
+    """Refuse a port where another server listens, before anything is started.
+
+    Raises:
+        TargetError: It cannot be listened to.
+    """
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        hint = "; --port chooses another" if error.errno == errno.EADDRINUSE else ""
+        reason = str(error.strerror).partition(" (while")[0]  # it goes on to repeat the address
+        raise TargetError(f"cannot listen on port {port} of {host}: {reason}{hint}") from error
 
 
 async def _until_interrupted(server: ScopedServer) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -15,6 +14,7 @@ import msgspec
 
 from scopedtools.gateway.errors import ConfigError
 from scopedtools.gateway.expand import expand
+from scopedtools.gateway.written import decoded, listed, meant, misplaced, shape
 from scopedtools.protocol.meta import ID_HEADER
 
 NameContext: TypeAlias = Literal["auto", "id", "digest", "never"]
@@ -255,17 +255,16 @@ class GatewayConfig:
             variables: What ``${NAME}`` stands for; the environment by default.
 
         Raises:
-            ConfigError: It cannot be read, or something in it is wrong. Messages have no values of
-                ``env`` and ``headers``.
+            ConfigError: It cannot be read, or something in it is wrong. Messages name the file and have no
+                values of ``env`` and ``headers``.
         """
         path = Path(path)
         try:
-            value = msgspec.json.decode(path.read_bytes())
+            return cls.of(decoded(path.read_bytes()), variables=variables, folder=path.parent)
         except OSError as error:
             raise ConfigError(f"cannot read {str(path)!r}: {error.strerror}") from error
-        except msgspec.DecodeError as error:
-            raise ConfigError(f"{str(path)!r} is not JSON: {error}") from error
-        return cls.of(value, variables=variables, folder=path.parent)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from error
 
     @classmethod
     def of(
@@ -274,10 +273,12 @@ class GatewayConfig:
         """Read a configuration that is JSON already; see `read`."""
         described = value.get("mcpServers") if isinstance(value, dict) else None
         if not isinstance(described, dict):
-            raise ConfigError('the configuration must be an object with "mcpServers": {name: {...}}')
+            raise ConfigError(f'it needs "mcpServers": {{name: {{...}}, ...}}, got {shape(value)}')
         filled_in = os.environ if variables is None else variables
-        warnings: list[str] = []
+        warnings = misplaced(value, {one.name for one in fields(cls)} - {"servers", "warnings"})
         servers = [_server(name, one, filled_in, warnings) for name, one in described.items()]
+        if all(server.disabled for server in servers):
+            warnings.append("mcpServers has no server, or none that is not disabled")
         own = value.get("gateway", {})
         config = _convert(cls, own, "gateway", warnings, closed=("servers", "warnings"))
         return replace(
@@ -308,6 +309,12 @@ def _server(name: str, value: Any, variables: Mapping[str, str], warnings: list[
             f"{where}.type must be 'stdio' or 'http', got {str(transport)[:40]!r}; "
             "servers that only speak HTTP with SSE cannot be fronted"
         )
+    if not given.keys() & {"command", "url"}:
+        raise ConfigError(f"{where} needs either 'command' or 'url', got {listed(given)}")
+    for key in ("env", "headers"):
+        for variable, one in given[key].items() if isinstance(given.get(key), dict) else ():
+            if not isinstance(one, str):
+                raise ConfigError(f"{where}.{key}.{variable} must be in quotes, got {type(one).__name__}")
     if given.get("disabled") is not True:  # what is not started needs no variables
         given |= {
             key: expand(given[key], variables, where=f"{where}.{key}") for key in _EXPANDED if key in given
@@ -335,10 +342,8 @@ def _convert(
     if not isinstance(value, dict):
         raise ConfigError(f"{where} must be an object, got {type(value).__name__}")
     known = {one.name for one in fields(kind)} - set(closed)  # type: ignore[arg-type] # all are dataclasses
-    for key in value.keys() - known:
-        close = difflib.get_close_matches(key, known, n=1)
-        meant = f", did you mean {close[0]!r}?" if close else ""
-        warnings.append(f"{where}.{key} is not known and has no effect{meant}")
+    unknown = [key for key in value if key not in known]
+    warnings.extend(f"{where}.{key} is not known and has no effect{meant(key, known)}" for key in unknown)
     given = {key: one for key, one in value.items() if key in known}
     for key, inner in _INNER.items():
         if given.get(key) is not None:

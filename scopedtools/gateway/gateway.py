@@ -122,9 +122,7 @@ class Gateway:
         # Tasks of their own: what goes wrong in one is its own, and so is what goes wrong in the block.
         tasks = [asyncio.create_task(upstream.run()) for upstream in self._upstreams.values()]
         try:
-            with anyio.move_on_after(self.config.startup_timeout_ms / 1000):
-                for upstream in self._upstreams.values():
-                    await upstream.settled.wait()
+            await self._wait_for_start()
             if self._news.is_set():
                 await self._tell(changed)
             tasks.append(asyncio.create_task(self._follow(changed)))
@@ -134,6 +132,16 @@ class Gateway:
                 task.cancel()
             if tasks:
                 await asyncio.wait(tasks)
+
+    async def _wait_for_start(self) -> None:
+        longest_s = self.config.startup_timeout_ms / 1000
+        _log.info("starting %d servers, waiting %g s for them at most", len(self._upstreams), longest_s)
+        with anyio.move_on_after(longest_s) as waiting:
+            for upstream in self._upstreams.values():
+                await upstream.settled.wait()
+        if waiting.cancelled_caught:
+            late = [name for name, one in self._upstreams.items() if not one.settled.is_set()]
+            _log.warning("%s did not answer so far; what it has comes when it does", ", ".join(late))
 
     def _changed(self, upstream: Upstream) -> None:
         self._snapshots.write(upstream.config, upstream.definitions)

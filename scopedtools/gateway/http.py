@@ -73,7 +73,10 @@ class _Client(httpx2.AsyncClient):
             return _failure(request, "packs its answers, though it was asked not to")
         if response.status_code in (401, 403):
             await response.aclose()
-            return _failure(request, f"refused the gateway's credentials (HTTP {response.status_code})")
+            return _failure(request, _unauthorized(request, response.status_code))
+        if (problem := _no_endpoint(request, response)) is not None:
+            await response.aclose()
+            return _failure(request, problem)
         if _SESSION in response.headers and request.method == "POST":
             self._session_began()
         is_events = response.headers.get("content-type", "").startswith("text/event-stream")
@@ -82,17 +85,45 @@ class _Client(httpx2.AsyncClient):
         return response
 
 
+def _unauthorized(request: httpx2.Request, status: int) -> str:
+    if "authorization" in request.headers:
+        return f"refused the gateway's credentials (HTTP {status})"
+    return f"wants credentials (HTTP {status}): give it 'headers' with them, or 'oauth'"
+
+
+def _no_endpoint(request: httpx2.Request, response: httpx2.Response) -> str | None:
+    """Say why what answered a first request is no MCP endpoint, where it is none."""
+    answered = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    status = response.status_code
+    if answered in ("application/json", "text/event-stream") or response.is_redirect or status == 202:
+        return None
+    if _decoded(request.content).method not in ("initialize", "server/discover"):
+        return None
+    if status >= 500:
+        return f"answered with HTTP {status}"
+    what = f"HTTP {status}" if response.is_error else answered[:40] or "nothing"
+    return f"answered with {what}; 'url' has to be its MCP endpoint, which often ends in /mcp"
+
+
 class _Message(msgspec.Struct):
     id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     method: str | None = None
 
 
+_UNKNOWN: Final = _Message(id=msgspec.Raw(b"null"), method="")
+
+
+def _decoded(body: bytes) -> _Message:
+    """Return a message; what cannot be read may be a request."""
+    try:
+        return msgspec.json.decode(body, type=_Message)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _UNKNOWN
+
+
 def _asks(body: bytes) -> bool:
     """Tell whether a message is a request."""
-    try:
-        message = msgspec.json.decode(body, type=_Message)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return True
+    message = _decoded(body)
     return message.id is not msgspec.UNSET and message.method is not None
 
 

@@ -14,6 +14,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any, Final
 
 import anyio
@@ -34,6 +35,9 @@ _log: Final = logging.getLogger(__name__)
 
 _EXIT_S: Final = 2.0
 """Seconds that a server has to end after its input ends, and again after SIGTERM."""
+
+_REAP_S: Final = 0.2
+"""Seconds until the exit of a server is known whose output has ended."""
 
 _POLL_S: Final = 0.01
 _STDERR_CHARACTERS: Final = 2000
@@ -67,6 +71,10 @@ async def run_process(config: ServerConfig) -> AsyncIterator[tuple[Any, Any]]:
             tasks.start_soon(_log_stderr, process, config.name)
             try:
                 yield read, write
+            except Exception as error:
+                if await _exited(process, within_s=_REAP_S):
+                    raise DownError(f"it ended by itself, with exit status {process.returncode}") from error
+                raise
             finally:
                 with anyio.CancelScope(shield=True):
                     await _stop(process)
@@ -90,8 +98,18 @@ async def _start(config: ServerConfig) -> Process:
             start_new_session=True,  # a group of its own, which is ended as a whole
         )
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "its arguments are malformed"
-        raise DownError(f"cannot start {config.command!r}: {reason}") from error
+        raise DownError(f"cannot start {config.command!r}: {_why(error, config)}") from error
+
+
+def _why(error: OSError | ValueError, config: ServerConfig) -> str:
+    if not isinstance(error, OSError):
+        return "its arguments are malformed"
+    if config.cwd is not None and not Path(config.cwd).is_dir():
+        return f"its cwd {config.cwd!r} is no folder"
+    if isinstance(error, FileNotFoundError):
+        hint = "; arguments belong in 'args'" if " " in str(config.command) else ""
+        return f"there is no such program{hint}"
+    return str(error.strerror)
 
 
 async def _read(process: Process, config: ServerConfig, coming: _Sent) -> None:
@@ -196,9 +214,9 @@ async def _stop(process: Process) -> None:
         await anyio.lowlevel.checkpoint()
 
 
-async def _exited(process: Process) -> bool:
+async def _exited(process: Process, *, within_s: float = _EXIT_S) -> bool:
     # Not `process.wait`, which waits for pipes that a child of the server may hold open.
-    with anyio.move_on_after(_EXIT_S):
+    with anyio.move_on_after(within_s):
         while process.returncode is None:  # noqa: ASYNC110 - nothing tells of an exit alone
             await anyio.sleep(_POLL_S)
     return process.returncode is not None

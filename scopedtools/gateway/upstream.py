@@ -123,10 +123,14 @@ class Upstream:
             problem = "the connection ended"
         except Exception as error:  # noqa: BLE001 - whatever it is, the others go on and this one is tried again
             problem = reason(error)
+        is_new, told = problem != self.problem, f"{self.config.name} is down: {problem}"
         self._failures = 1 if held and loop.time() - began > _STEADY_S else self._failures + 1
         self._connection, self.state, self.problem = None, "down", problem
         self.settled.set()
-        _log.warning("%s is down: %s", self.config.name, problem)
+        if is_new:
+            _log.warning("%s; trying again, with growing pauses", told)
+        else:
+            _log.debug("%s", told)
 
     async def _pause(self) -> None:
         longest = min(_MAX_BACKOFF_S, _BACKOFF_S * 2 ** min(self._failures - 1, 10))

@@ -70,11 +70,11 @@ class Process:
         lines: What it wrote to standard error so far.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], *, by_workers: bool) -> None:
         self._process = process
         self.lines: list[bytes] = []
         self.url = f"{self._until(AT).decode()}/mcp"
-        if not any(STARTED.search(line) for line in self.lines):
+        if by_workers and not any(STARTED.search(line) for line in self.lines):
             self._until(STARTED)  # of a worker, which begins to listen after that was said
 
     def _until(self, wanted: re.Pattern[bytes]) -> bytes:
@@ -105,7 +105,7 @@ def hosted(folder: Path, *options: str, target: str = "counter:app") -> Iterator
     command: list[str | Path] = [COMMAND, "serve", target, "--port", "0", *options]
     with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
         try:
-            yield Process(process)
+            yield Process(process, by_workers="--workers" in options)
         finally:
             process.kill()
 
