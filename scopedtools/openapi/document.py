@@ -190,7 +190,7 @@ def _read(path: Path) -> bytes:
             raise CatalogError(f"{path} must hold at most {MAX_DOCUMENT_BYTES} bytes; split it")
         return path.read_bytes()
     except OSError as error:
-        raise CatalogError(f"cannot read {path}: {error}") from error
+        raise CatalogError(f"cannot read {path}: {error.strerror}") from error
 
 
 def _fetched(url: str) -> bytes:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import numpy as np
 from anyio import to_thread
 
-from scopedtools.exceptions import IndexMismatchError
+from scopedtools.exceptions import IndexMismatchError, MissingDependencyError
 from scopedtools.retrieval.encoders import SentenceTransformerEncoder
 from scopedtools.retrieval.evidence import Judge, plain_requests
 from scopedtools.retrieval.heard import Heard, hear
@@ -228,9 +228,12 @@ class HybridSelector:
             if self._learning is not None:
                 self._learning.begin(index)
             self._judge = Judge(index, self._plain)
+        except MissingDependencyError as error:
+            if not given_up.is_set():
+                _log.warning("no vectors; words alone answer: %s", error)
         except Exception:  # noqa: BLE001 - logged with its traceback
-            # A missing package, missing weights, a broken model: words answer, and the log says why. A
-            # server that stops meanwhile takes the encoder's thread away, which is nobody's fault.
+            # A broken model: words answer, and the log says why. A server that stops meanwhile takes the
+            # encoder's thread away, which is nobody's fault.
             if not given_up.is_set():
                 _log.exception("no vectors; words alone answer")
 

@@ -182,10 +182,15 @@ async def test_an_encoder_that_fails_on_a_request_leaves_words_to_answer(
 
 
 @pytest.mark.parametrize(
-    "error", [MissingDependencyError("run pip install"), OSError("disk"), RuntimeError("bug")]
+    ("error", "told"),
+    [
+        (MissingDependencyError("run pip install"), ": run pip install"),
+        (OSError("disk"), ""),
+        (RuntimeError("bug"), ""),
+    ],
 )
 async def test_an_encoder_that_does_not_load_leaves_words_to_answer(
-    error: Exception, caplog: pytest.LogCaptureFixture
+    error: Exception, told: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Missing(HashingEncoder):
         def load(self) -> None:
@@ -194,7 +199,9 @@ async def test_an_encoder_that_does_not_load_leaves_words_to_answer(
     selector = await ready(Missing())
 
     assert names((await selector.search("send an email", within=ALL, limit=1)).hits) == ["send_email"]
-    assert [record.message for record in caplog.records] == ["no vectors; words alone answer"]
+    assert [record.message for record in caplog.records] == [f"no vectors; words alone answer{told}"]
+    # What is merely not installed is no fault to be traced.
+    assert [record.exc_info is None for record in caplog.records] == [bool(told)]
 
 
 async def test_a_description_whose_vector_is_not_finite_leaves_words_to_answer(
