@@ -212,7 +212,7 @@ def starting(tmp_path: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]
         yield process
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 @pytest.mark.slow
