@@ -196,18 +196,21 @@ async def held(managers: Iterable[AbstractAsyncContextManager[object]]) -> Async
     leave = asyncio.Event()
     holders = [_Holder(manager, leave) for manager in managers]
     try:
-        await asyncio.gather(*(one.entered for one in holders))
+        # Shielded: where the start is called off, none is entered, and none has failed.
+        await asyncio.gather(*(asyncio.shield(one.entered) for one in holders))
         yield
     finally:
         leave.set()
         for one in holders:
-            await one.end()
+            one.end()
+        if holders:
+            await asyncio.wait([one.task for one in holders])
 
 
 class _Holder:
     def __init__(self, manager: AbstractAsyncContextManager[object], leave: asyncio.Event) -> None:
         self.entered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._task = asyncio.create_task(self._hold(manager, leave))
+        self.task = asyncio.create_task(self._hold(manager, leave))
 
     async def _hold(self, manager: AbstractAsyncContextManager[object], leave: asyncio.Event) -> None:
         try:
@@ -219,8 +222,8 @@ class _Holder:
                 _log.exception("a mounted source did not end well")
             else:
                 self.entered.set_exception(error)
+                self.entered.exception()  # seen, where the start was called off meanwhile
 
-    async def end(self) -> None:
+    def end(self) -> None:
         if not self.entered.done():
-            self._task.cancel()
-        await asyncio.wait([self._task])
+            self.task.cancel()

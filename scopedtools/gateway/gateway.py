@@ -146,14 +146,13 @@ class Gateway:
 
     async def _tell(self, changed: Changed | None) -> None:
         self._news.clear()
-        catalog = self._assemble()
-        if catalog.version == self._catalog.version:
-            return
-        self._catalog = catalog
-        if changed is None:
-            return
         try:
-            await changed(catalog)
+            catalog = self._assemble()
+            if catalog.version == self._catalog.version:
+                return
+            self._catalog = catalog
+            if changed is not None:
+                await changed(catalog)
         except Exception:  # noqa: BLE001 - the upstreams go on, and the next change is told again
             _log.exception("a changed catalog was not taken")
 

@@ -9,7 +9,9 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any, Final
 
+import mcp_types
 import msgspec
+from pydantic import BaseModel, ValidationError
 
 from scopedtools.catalog.primitives import Kind
 from scopedtools.exceptions import DefinitionError
@@ -23,6 +25,12 @@ IDENTITY: Final[Mapping[Kind, str]] = {
     "prompt": "name",
 }
 
+_MODELS: Final[Mapping[Kind, type[BaseModel]]] = {
+    "tool": mcp_types.Tool,
+    "resource": mcp_types.Resource,
+    "template": mcp_types.ResourceTemplate,
+    "prompt": mcp_types.Prompt,
+}
 _URI_CHARACTERS: Final = 2048
 _TITLE_CHARACTERS: Final = 1000
 _DEPTH: Final = 64
@@ -67,11 +75,21 @@ def clean(kind: Kind, definition: Any, limits: Limits) -> dict[str, Any]:
         _clean_schemas(cleaned, limits)
     if kind == "prompt":
         cleaned["arguments"] = _arguments(definition.get("arguments"), limits)
-    for key in ("annotations", "_meta"):
-        if key in cleaned and not isinstance(cleaned[key], dict):
-            del cleaned[key]
-    if not isinstance(cleaned.get("icons", []), list):
-        del cleaned["icons"]
+    hints = cleaned.get("annotations")
+    if isinstance(hints, dict) and isinstance(hints.get("title"), str):
+        cleaned["annotations"] = hints | {"title": _text(hints["title"], _TITLE_CHARACTERS)}
+    return _acceptable(kind, cleaned)
+
+
+def _acceptable(kind: Kind, cleaned: dict[str, Any]) -> dict[str, Any]:
+    """Return a definition without fields that clients refuse; one row that they refuse fails a whole list."""
+    try:
+        _MODELS[kind].model_validate_json(msgspec.json.encode(cleaned), strict=True, by_name=False)
+    except ValidationError as error:
+        refused = {str(problem["loc"][0]) for problem in error.errors(include_input=False) if problem["loc"]}
+        if refused & {"name", IDENTITY[kind], "inputSchema"} or not refused & cleaned.keys():
+            raise UnusableError("is not what the protocol has") from error
+        return _acceptable(kind, {key: value for key, value in cleaned.items() if key not in refused})
     return cleaned
 
 

@@ -216,6 +216,32 @@ async def test_a_source_that_cannot_begin_stops_the_start_and_the_others_end() -
     assert server.told == ["lifespan begins", "source begins", "source ends"]
 
 
+async def test_a_start_that_is_called_off_ends_what_is_beginning_at_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Slow(Depot):
+        @asynccontextmanager
+        async def running(self, _changed: Changed) -> AsyncIterator[None]:
+            try:
+                beginning.set()
+                await asyncio.Event().wait()
+                yield
+            finally:
+                self.told.append("called off")
+
+    beginning, server = asyncio.Event(), Own()
+    server.mount(Slow("open_garden", told=server.told))
+    server.mount(Depot("water_garden", told=server.told))
+    start = asyncio.create_task(server.__aenter__())
+    await beginning.wait()
+    start.cancel()
+    done, _ = await asyncio.wait([start], timeout=10)
+    assert start in done
+    assert start.cancelled()
+    assert "called off" in server.told
+    assert not caplog.records
+
+
 async def test_a_mounted_row_completes_its_own_arguments() -> None:
     async def complete(_ctx: Any, argument: str, value: str, _filled: Mapping[str, str]) -> Sequence[str]:
         return [f"{argument} {value}"]
