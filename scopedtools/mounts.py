@@ -37,6 +37,10 @@ class Source(Protocol):
     def is_bound_to_process(self) -> bool:
         """Whether requests that belong together must come to the same process."""
 
+    @property
+    def may_change(self) -> bool:
+        """Whether `catalog` is what was known last: a name in it that is taken is left out, and no error."""
+
     def running(self, changed: Changed, /) -> AbstractAsyncContextManager[object]:
         """Hold what calls need, such as connections, while the server runs.
 
@@ -61,6 +65,7 @@ def as_source(what: Source | Catalog) -> Source:
 
 class _Fixed:
     is_bound_to_process = False
+    may_change = False
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
@@ -121,11 +126,14 @@ class Composition:
         """Return the rows with those of one more source.
 
         Raises:
-            DefinitionError: One of them has a name that is taken.
+            DefinitionError: One of them has a name that is taken, and the source does not change.
         """
         mounted = (*self.mounted, Mounted(source, prefix, source.catalog))
         after = replace(self, mounted=mounted, before=self.owners)
-        if (lost := after.left_out(len(self.mounted))) is not None:
+        lost = after.left_out(len(self.mounted))
+        if lost is not None and source.may_change:
+            _tell_left_out(lost)
+        elif lost is not None:
             raise DefinitionError(
                 f"the {lost.kind} {lost.identity!r} is there already; mount the other with another prefix=, "
                 "or leave the row out"
@@ -138,11 +146,7 @@ class Composition:
         mounted = (*self.mounted[:place], one, *self.mounted[place + 1 :])
         after = replace(self, mounted=mounted, before=self.owners)
         if (lost := after.left_out(place)) is not None:
-            _log.warning(
-                "mounted rows are left out, another has the name, the first is the %s %r",
-                lost.kind,
-                lost.identity[:_TOLD_CHARACTERS],
-            )
+            _tell_left_out(lost)
         return after
 
     @cached_property
@@ -173,6 +177,14 @@ class Composition:
         """Return the first row of a mount whose name another has, or ``None``."""
         owners = self.owners
         return next((row for row in self.mounted[place].rows if owners[_key(row)] != place), None)
+
+
+def _tell_left_out(first: Primitive) -> None:
+    _log.warning(
+        "mounted rows are left out, another has the name, the first is the %s %r",
+        first.kind,
+        first.identity[:_TOLD_CHARACTERS],
+    )
 
 
 def _key(row: Primitive) -> _Key:

@@ -101,6 +101,11 @@ class Gateway:
         return True
 
     @property
+    def may_change(self) -> bool:
+        """True: its servers may have something else whenever they are asked."""
+        return True
+
+    @property
     def definitions(self) -> Mapping[str, Definitions]:
         """What each server has, as last known, cleaned."""
         return {name: one.definitions for name, one in self._upstreams.items()}

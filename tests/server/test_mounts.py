@@ -45,6 +45,7 @@ class Depot:
     """A source whose rows the tests change."""
 
     is_bound_to_process = False
+    may_change = False
 
     def __init__(self, *names: str, told: list[str] | None = None, note: str = "") -> None:
         self.catalog = goods(names, note)
@@ -117,6 +118,16 @@ def test_a_name_that_is_taken_cannot_be_mounted_and_nothing_has_changed() -> Non
     assert server.catalog.version == before
     server.mount(goods(["help"]), prefix="other")
     assert server.catalog.find("tool", "other__help") is not None
+
+
+def test_a_name_that_is_taken_does_not_stop_the_start_where_rows_may_change(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server, depot = Own(), Depot("help", "open_garden")
+    depot.may_change = True
+    server.mount(depot)
+    assert [row.name for row in server.catalog.of("tool")][-2:] == ["help", "open_garden"]
+    assert "another has the name, the first is the tool 'help'" in caplog.text
 
 
 def test_what_is_no_source_is_refused() -> None:
