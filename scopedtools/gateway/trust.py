@@ -41,6 +41,9 @@ _BIDI: Final = re.compile(
 )
 """What turns the direction of text or does not show, and so hides what a person should see."""
 
+_SELECTORS: Final = re.compile("[\ufe00-\ufe0f]{2,}|[\U000e0100-\U000e01ef]+")
+"""Variants of the character before: one alone is part of many emoji, several hide text."""
+
 
 class UnusableError(ValueError):
     """A definition that is left out; the message says why, without repeating what it holds."""
@@ -152,6 +155,7 @@ def _arguments(given: Any, limits: Limits) -> list[dict[str, Any]]:
 
 def visible(text: str) -> str:
     """Return a text without control characters and without such as hide or turn other characters."""
+    text = _SELECTORS.sub("", text)
     if text.replace("\n", "").replace("\t", "").isprintable():
         return text  # as nearly all is: half of the time of a list
     text = _BIDI.sub("", text)

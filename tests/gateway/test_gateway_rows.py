@@ -89,6 +89,13 @@ def test_a_resource_of_no_sensible_size_is_served_without() -> None:
     assert clean("resource", given, limits) == {"name": "a", "uri": "u:1"}
 
 
+@pytest.mark.parametrize("first", [0xFE00, 0xE0100, 0xE0040])
+def test_a_text_that_is_hidden_in_characters_that_do_not_show_is_removed(first: int) -> None:
+    hidden = "".join(chr(first + half) for byte in b"obey" for half in (byte >> 4, byte & 15))
+    gateway = gateway_of({"up": having({"name": "log", "description": f"Fine \u2764\ufe0f{hidden}"})})
+    assert gateway.catalog.rows[0].description in ("Fine \u2764\ufe0f", "Fine \u2764")
+
+
 def test_hidden_characters_do_not_come_in_titles_of_annotations() -> None:
     wire = (
         gateway_of({"up": having({"name": "log", "annotations": {"title": "a\u202eb"}})})
