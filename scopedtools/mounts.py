@@ -37,6 +37,10 @@ class Source(Protocol):
     def is_bound_to_process(self) -> bool:
         """Whether requests that belong together must come to the same process."""
 
+    @property
+    def may_change(self) -> bool:
+        """Whether `catalog` is what was known last: a name in it that is taken is left out, and no error."""
+
     def running(self, changed: Changed, /) -> AbstractAsyncContextManager[object]:
         """Hold what calls need, such as connections, while the server runs.
 
@@ -61,6 +65,7 @@ def as_source(what: Source | Catalog) -> Source:
 
 class _Fixed:
     is_bound_to_process = False
+    may_change = False
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
@@ -121,11 +126,14 @@ class Composition:
         """Return the rows with those of one more source.
 
         Raises:
-            DefinitionError: One of them has a name that is taken.
+            DefinitionError: One of them has a name that is taken, and the source does not change.
         """
         mounted = (*self.mounted, Mounted(source, prefix, source.catalog))
         after = replace(self, mounted=mounted, before=self.owners)
-        if (lost := after.left_out(len(self.mounted))) is not None:
+        lost = after.left_out(len(self.mounted))
+        if lost is not None and source.may_change:
+            _tell_left_out(lost)
+        elif lost is not None:
             raise DefinitionError(
                 f"the {lost.kind} {lost.identity!r} is there already; mount the other with another prefix=, "
                 "or leave the row out"
@@ -138,11 +146,7 @@ class Composition:
         mounted = (*self.mounted[:place], one, *self.mounted[place + 1 :])
         after = replace(self, mounted=mounted, before=self.owners)
         if (lost := after.left_out(place)) is not None:
-            _log.warning(
-                "mounted rows are left out, another has the name, the first is the %s %r",
-                lost.kind,
-                lost.identity[:_TOLD_CHARACTERS],
-            )
+            _tell_left_out(lost)
         return after
 
     @cached_property
@@ -175,6 +179,14 @@ class Composition:
         return next((row for row in self.mounted[place].rows if owners[_key(row)] != place), None)
 
 
+def _tell_left_out(first: Primitive) -> None:
+    _log.warning(
+        "mounted rows are left out, another has the name, the first is the %s %r",
+        first.kind,
+        first.identity[:_TOLD_CHARACTERS],
+    )
+
+
 def _key(row: Primitive) -> _Key:
     return row.kind, row.identity
 
@@ -196,18 +208,21 @@ async def held(managers: Iterable[AbstractAsyncContextManager[object]]) -> Async
     leave = asyncio.Event()
     holders = [_Holder(manager, leave) for manager in managers]
     try:
-        await asyncio.gather(*(one.entered for one in holders))
+        # Shielded: where the start is called off, none is entered, and none has failed.
+        await asyncio.gather(*(asyncio.shield(one.entered) for one in holders))
         yield
     finally:
         leave.set()
         for one in holders:
-            await one.end()
+            one.end()
+        if holders:
+            await asyncio.wait([one.task for one in holders])
 
 
 class _Holder:
     def __init__(self, manager: AbstractAsyncContextManager[object], leave: asyncio.Event) -> None:
         self.entered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._task = asyncio.create_task(self._hold(manager, leave))
+        self.task = asyncio.create_task(self._hold(manager, leave))
 
     async def _hold(self, manager: AbstractAsyncContextManager[object], leave: asyncio.Event) -> None:
         try:
@@ -219,9 +234,8 @@ class _Holder:
                 _log.exception("a mounted source did not end well")
             else:
                 self.entered.set_exception(error)
+                self.entered.exception()  # seen, where the start was called off meanwhile
 
-    async def end(self) -> None:
-        # Cancelled, where whoever waited was: it may be entering all the same.
-        if self.entered.cancelled() or not self.entered.done():
-            self._task.cancel()
-        await asyncio.wait([self._task])
+    def end(self) -> None:
+        if not self.entered.done():
+            self.task.cancel()

@@ -223,7 +223,7 @@ class ScopedServer(Searchable):
             prefix: What the names of its tools and prompts begin with: ``crm`` makes ``crm__find``.
 
         Raises:
-            DefinitionError: A row of it has a name that is taken.
+            DefinitionError: A row of it has a name that is taken; where rows may change, it is left out.
             RuntimeError: The server runs already, and the source would never be started.
         """
         self._require_stopped("mount sources")

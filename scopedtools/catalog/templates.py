@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from scopedtools.exceptions import DefinitionError
 
 _EXPRESSION: Final = re.compile(r"\{(?P<reserved>\+?)(?P<name>[A-Za-z_][A-Za-z0-9_]*)\}")
+_MOST_VARIABLES: Final = 32
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
@@ -33,16 +34,65 @@ class UriTemplate:
             raise DefinitionError(
                 f"URI template {template!r} has an expression that is not {{name}} or {{+name}}"
             )
-        pattern = re.escape(literals[0])
-        for expression, literal in zip(expressions, literals[1:], strict=True):
-            one = ".+" if expression["reserved"] else "[^/]+"
-            pattern += f"(?P<{expression['name']}>{one}){re.escape(literal)}"
-        self._pattern = re.compile(pattern)
+        if len(expressions) > _MOST_VARIABLES:
+            raise DefinitionError(
+                f"URI template {template[:200]!r} has {len(expressions)} variables, "
+                f"{_MOST_VARIABLES} may be; match the rest with {{+name}}"
+            )
+        self._head, *self._literals = literals
+        self._takes_slashes = [expression["reserved"] != "" for expression in expressions]
 
     def match(self, uri: str) -> dict[str, str] | None:
-        """Return the variables of a URI that follows the template, or ``None``."""
-        found = self._pattern.fullmatch(uri)
-        return None if found is None else {name: unquote(value) for name, value in found.groupdict().items()}
+        """Return the variables of a URI that follows the template, or ``None``; the first are the longest.
+
+        Not by a regular expression, which with some variables looks for hours at a URI that almost follows:
+        templates may be somebody else's.
+        """
+        if not uri.startswith(self._head) or not uri.endswith((self._literals or [self._head])[-1]):
+            return None
+        ends = self._ends(uri)
+        values, at = [], len(self._head)
+        for takes_slashes, possible, literal in zip(self._takes_slashes, ends, self._literals, strict=True):
+            slash = -1 if takes_slashes else uri.find("/", at)
+            reach = slash if slash >= 0 else len(uri)
+            end = (possible & ((2 << reach) - 1)).bit_length() - 1
+            if end <= at:
+                return None
+            values.append(unquote(uri[at:end]))
+            at = end + len(literal)
+        return dict(zip(self.names, values, strict=True)) if at == len(uri) else None
+
+    def _ends(self, uri: str) -> list[int]:
+        """Return where each variable may end so that the rest follows the template; a bit is a place."""
+        possible = 1 << len(uri)
+        ends: list[int] = []
+        for takes_slashes, literal in zip(self._takes_slashes[::-1], self._literals[::-1], strict=True):
+            ends.append(_places(uri, literal) & (possible >> len(literal)))
+            possible = _before(uri, ends[-1], takes_slashes=takes_slashes)
+        return ends[::-1]
+
+
+def _places(uri: str, literal: str) -> int:
+    """Return where a text stands, or every place for none."""
+    if not literal:
+        return (2 << len(uri)) - 1
+    places, at = 0, uri.find(literal)
+    while at >= 0:
+        places |= 1 << at
+        at = uri.find(literal, at + 1)
+    return places
+
+
+def _before(uri: str, ends: int, *, takes_slashes: bool) -> int:
+    """Return where a variable may begin that ends at one of some places."""
+    if takes_slashes:
+        return (1 << max(ends.bit_length() - 1, 0)) - 1
+    begins, at = 0, 0
+    for segment in uri.split("/"):
+        inside = (ends >> (at + 1)) & ((1 << len(segment)) - 1)
+        begins |= ((1 << inside.bit_length()) - 1) << at
+        at += len(segment) + 1
+    return begins
 
 
 def is_template(uri: str) -> bool:

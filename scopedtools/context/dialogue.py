@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar, overload
 
 import msgspec
@@ -195,6 +195,10 @@ class Dialogue:
     async def ask(self, **questions: Question) -> dict[str, dict[str, Any]]:
         """Ask several things at once; returns the client's answers by key."""
         return await self._questions().ask(questions)
+
+    def has_answers(self, keys: Iterable[str]) -> bool:
+        """Tell whether the request itself brings the answers to some questions, so that nobody is asked."""
+        return self._questions().has(keys)
 
     @property
     def follows_tasks(self) -> bool:

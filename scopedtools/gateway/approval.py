@@ -67,16 +67,28 @@ class Approvals:
         """Approve definitions as they are now, and keep that."""
         if self._policy.file is None:
             return
-        known = self._digests.setdefault(server, {})
-        known |= {_key(kind, one): digest(one) for one in definitions}
+        approved = {server: {_key(kind, one): digest(one) for one in definitions}}
+        self._digests = _joined(self._digests, approved)
         try:
+            # Somebody else may have approved something since, such as another gateway with the same file.
+            self._digests = _joined(self._digests, _read(self._policy.file), approved)
             write_whole(self._policy.file, {"approved": self._digests})
         except OSError as error:
             _log.warning("what is approved cannot be saved: %s", error.strerror)
+        except ConfigError as error:
+            _log.warning("what is approved cannot be saved: %s", error)
 
 
 def _key(kind: Kind, definition: Mapping[str, Any]) -> str:
     return f"{kind}:{definition[IDENTITY[kind]]}"
+
+
+def _joined(*all_digests: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
+    joined: dict[str, dict[str, str]] = {}
+    for digests in all_digests:
+        for server, of_server in digests.items():
+            joined.setdefault(server, {}).update(of_server)
+    return joined
 
 
 def _read(file: Path | None) -> dict[str, dict[str, str]]:

@@ -47,8 +47,8 @@ class Forward:
         extension: Name it in the settings of our extension too, with intent and parent, to an upstream that
             offers the extension.
         trace: Pass on ``traceparent``, ``tracestate`` and ``baggage``.
-        headers: Names of HTTP headers that are passed on as the client sent them, lower case. Credentials
-            are among them only if they are named here.
+        headers: Names of HTTP headers that are passed on as the client sent them. Credentials are among
+            them only if they are named here.
     """
 
     context: NameContext = "auto"

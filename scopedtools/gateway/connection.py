@@ -331,11 +331,11 @@ async def connect(
     Raises:
         DownError: It cannot be reached, or does not shake hands in time; perhaps in a group.
     """
-    sessions: list[None] = []
+    session_began = asyncio.Event()
     transport = (
         run_process(config)
         if config.command is not None
-        else open_http(config, auth=auth, session_began=lambda: sessions.append(None))
+        else open_http(config, auth=auth, session_began=session_began.set)
     )
     async with transport as (read, write), anyio.create_task_group() as tasks:
         connection = Connection(JSONRPCDispatcher(read, write), changed, heard)
@@ -345,7 +345,7 @@ async def connect(
                 await connection.shake_hands(capabilities, legacy=legacy)
         except TimeoutError as error:
             raise DownError("did not shake hands in time") from error
-        connection.is_stateful = bool(sessions) and not connection.is_modern
+        connection.is_stateful = session_began.is_set() and not connection.is_modern
         try:
             yield connection
         finally:

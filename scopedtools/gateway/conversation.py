@@ -75,8 +75,8 @@ class Conversation:
     # The upstream's side
 
     async def ask(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Ask the client one thing, under a key that nobody guesses."""
-        key = f"{method.partition('/')[0]}-{secrets.token_hex(8)}"
+        """Ask the client one thing."""
+        key = method.partition("/")[0]
         question = {"method": method, "params": params}
         return (await self.ask_all({key: question}))[key]
 
@@ -92,8 +92,10 @@ class Conversation:
         self._asked += 1
         if self._asked > _ROUNDS:
             raise UpstreamError(f"asked more than {_ROUNDS} times")
-        # Prefixed, so that no key is one of our own; and by round: what is asked again is not answered yet.
-        keys = {key: f"upstream-{self._asked}-{key}" for key in wire}
+        # By round, since what is asked again is not answered yet; and so that nobody else guesses a key, who
+        # would answer in the place of the client.
+        round_name = secrets.token_hex(8)
+        keys = {key: f"upstream-{round_name}-{key}" for key in wire}
         questions = {keys[key]: one for key, one in _questions(wire).items()}
         pending = _Pending(questions, asyncio.get_running_loop().create_future())
         self._clock.reschedule(None)
@@ -165,15 +167,9 @@ class Conversation:
         finally:
             self._ctx = None
 
-    async def is_answered_by(self, ctx: Context) -> bool:
+    def is_answered_by(self, ctx: Context) -> bool:
         """Tell whether a request brings the answers that this call waits for."""
-        if self._pending is None:
-            return False
-        try:
-            await ctx.ask(**self._pending.questions)
-        except InputRequired:
-            return False
-        return True
+        return self._pending is not None and ctx.has_answers(self._pending.questions)
 
     async def _next(self) -> bool:
         """Wait for a question; false where the call has ended instead."""

@@ -42,7 +42,8 @@ def envelope(ctx: Context, forward: Forward, *, is_modern: bool, offers_context:
         offers_context: The upstream knows our extension.
     """
     said: dict[str, Any] = {}
-    headers = {name: ctx.headers[name] for name in forward.headers if name in ctx.headers}
+    given = ctx.headers
+    headers = {name: given[name] for name in map(str.lower, forward.headers) if name in given}
     if forward.trace:
         said |= _trace(ctx.meta)
     if is_modern and (level := ctx.log_level) is not None:

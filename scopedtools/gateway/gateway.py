@@ -26,6 +26,9 @@ from scopedtools.gateway.upstream import Upstream
 
 _log: Final = logging.getLogger(__name__)
 
+_AGAIN_S: Final = 30.0
+"""Seconds after which a catalog is told again that was not taken, such as by a selector that failed."""
+
 Changed: TypeAlias = Callable[[Catalog], Awaitable[None]]
 
 
@@ -98,6 +101,11 @@ class Gateway:
         return True
 
     @property
+    def may_change(self) -> bool:
+        """True: its servers may have something else whenever they are asked."""
+        return True
+
+    @property
     def definitions(self) -> Mapping[str, Definitions]:
         """What each server has, as last known, cleaned."""
         return {name: one.definitions for name, one in self._upstreams.items()}
@@ -154,16 +162,18 @@ class Gateway:
 
     async def _tell(self, changed: Changed | None) -> None:
         self._news.clear()
-        catalog = self._assemble()
-        if catalog.version == self._catalog.version:
-            return
-        self._catalog = catalog
-        if changed is None:
-            return
+        before = self._catalog
         try:
-            await changed(catalog)
-        except Exception:  # noqa: BLE001 - the upstreams go on, and the next change is told again
-            _log.exception("a changed catalog was not taken")
+            catalog = self._assemble()
+            if catalog.version == before.version:
+                return
+            self._catalog = catalog
+            if changed is not None:
+                await changed(catalog)
+        except Exception:  # noqa: BLE001 - the upstreams go on, and so does what is served
+            _log.exception("a changed catalog was not taken; it is told again in %g s", _AGAIN_S)
+            self._catalog = before
+            asyncio.get_running_loop().call_later(_AGAIN_S, self._news.set)
 
     def _public_uri(self, name: str, uri: str) -> str:
         """Return what a URI of a server is here, where reading it must come to no other server."""

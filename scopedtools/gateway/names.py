@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from scopedtools.assembly import SEARCH_TOOLS
 from scopedtools.catalog.names import fitting, mark, marked, prefixed
@@ -32,13 +33,14 @@ class Names:
             prefix: What its name begins with, or ``""``.
         """
         plain = fitting(prefixed(prefix, original), of=(server, original))
-        return self._give(kind, server, original, (plain, marked(plain, of=(server, original))))
+        others = (marked(plain, of=(server, of)) for of in _variants(original))
+        return self._give(kind, server, original, itertools.chain((plain,), others))
 
     def uri(self, kind: Kind, server: str, original: str) -> str:
         """Return the URI of a resource, or the URI template: its own, unless another server has the same."""
         scheme = scheme_of(server)
-        others = (f"{scheme}+{original}", f"{scheme}-{mark(server, original)}+{original}")
-        return self._give(kind, server, original, (original, *others))
+        others = (f"{scheme}-{mark(server, of)}+{original}" for of in _variants(original))
+        return self._give(kind, server, original, itertools.chain((original, f"{scheme}+{original}"), others))
 
     def known_uri(self, server: str, original: str) -> str | None:
         """Return the URI that a resource has here, if it ever had one."""
@@ -51,6 +53,12 @@ class Names:
         self._owners[kind, free] = (server, original)
         self._given[kind, server, original] = free
         return free
+
+
+def _variants(original: str) -> Iterator[str]:
+    """Yield what marks are made of, without end: a server may know them, and take the names itself."""
+    yield original
+    yield from (f"{original} {number}" for number in itertools.count(2))
 
 
 def scheme_of(server: str) -> str:

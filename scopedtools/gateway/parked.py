@@ -27,13 +27,13 @@ class Parked:
         while len(self._calls) > _MOST:
             self._end(next(iter(self._calls)))
 
-    async def take(self, key: Hashable, ctx: Context) -> Conversation | None:
+    def take(self, key: Hashable, ctx: Context) -> Conversation | None:
         """Return the call that a request has the answers for, or ``None``."""
-        for call, (kept, _) in list(self._calls.items()):
-            if kept == key and not call.is_over and await call.is_answered_by(ctx) and call in self._calls:
-                self._calls.pop(call)[1].cancel()
-                return call
-        return None
+        same = (call for call, (kept, _) in self._calls.items() if kept == key and not call.is_over)
+        call = next((call for call in same if call.is_answered_by(ctx)), None)
+        if call is not None:
+            self._calls.pop(call)[1].cancel()
+        return call
 
     def end(self) -> None:
         """Call all off."""

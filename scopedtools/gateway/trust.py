@@ -9,7 +9,9 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any, Final
 
+import mcp_types
 import msgspec
+from pydantic import BaseModel, ValidationError
 
 from scopedtools.catalog.primitives import Kind
 from scopedtools.exceptions import DefinitionError
@@ -23,6 +25,12 @@ IDENTITY: Final[Mapping[Kind, str]] = {
     "prompt": "name",
 }
 
+_MODELS: Final[Mapping[Kind, type[BaseModel]]] = {
+    "tool": mcp_types.Tool,
+    "resource": mcp_types.Resource,
+    "template": mcp_types.ResourceTemplate,
+    "prompt": mcp_types.Prompt,
+}
 _URI_CHARACTERS: Final = 2048
 _TITLE_CHARACTERS: Final = 1000
 _DEPTH: Final = 64
@@ -32,6 +40,9 @@ _BIDI: Final = re.compile(
     "[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\U000e0000-\U000e007f]"
 )
 """What turns the direction of text or does not show, and so hides what a person should see."""
+
+_SELECTORS: Final = re.compile("[\ufe00-\ufe0f]{2,}|[\U000e0100-\U000e01ef]+")
+"""Variants of the character before: one alone is part of many emoji, several hide text."""
 
 
 class UnusableError(ValueError):
@@ -67,11 +78,21 @@ def clean(kind: Kind, definition: Any, limits: Limits) -> dict[str, Any]:
         _clean_schemas(cleaned, limits)
     if kind == "prompt":
         cleaned["arguments"] = _arguments(definition.get("arguments"), limits)
-    for key in ("annotations", "_meta"):
-        if key in cleaned and not isinstance(cleaned[key], dict):
-            del cleaned[key]
-    if not isinstance(cleaned.get("icons", []), list):
-        del cleaned["icons"]
+    hints = cleaned.get("annotations")
+    if isinstance(hints, dict) and isinstance(hints.get("title"), str):
+        cleaned["annotations"] = hints | {"title": _text(hints["title"], _TITLE_CHARACTERS)}
+    return _acceptable(kind, cleaned)
+
+
+def _acceptable(kind: Kind, cleaned: dict[str, Any]) -> dict[str, Any]:
+    """Return a definition without fields that clients refuse; one row that they refuse fails a whole list."""
+    try:
+        _MODELS[kind].model_validate_json(msgspec.json.encode(cleaned), strict=True, by_name=False)
+    except ValidationError as error:
+        refused = {str(problem["loc"][0]) for problem in error.errors(include_input=False) if problem["loc"]}
+        if refused & {"name", IDENTITY[kind], "inputSchema"} or not refused & cleaned.keys():
+            raise UnusableError("is not what the protocol has") from error
+        return _acceptable(kind, {key: value for key, value in cleaned.items() if key not in refused})
     return cleaned
 
 
@@ -134,6 +155,7 @@ def _arguments(given: Any, limits: Limits) -> list[dict[str, Any]]:
 
 def visible(text: str) -> str:
     """Return a text without control characters and without such as hide or turn other characters."""
+    text = _SELECTORS.sub("", text)
     if text.replace("\n", "").replace("\t", "").isprintable():
         return text  # as nearly all is: half of the time of a list
     text = _BIDI.sub("", text)

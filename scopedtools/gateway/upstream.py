@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any, Final, Literal
 
@@ -75,7 +75,6 @@ class Upstream:
         self._connection: Connection | None = None
         self._legacy = config.protocol == "legacy"
         self._failures = 0
-        self._wake = asyncio.Event()
         self._doubt = asyncio.Event()
         self._relist = asyncio.Event()
         self._parked = Parked()
@@ -90,13 +89,13 @@ class Upstream:
 
     async def run(self) -> None:
         """Keep it connected, until cancelled."""
-        try:
-            async with self._sessions:
+        async with self._sessions:
+            try:
                 while True:
                     await self._live_once()
                     await self._pause()
-        finally:
-            self._parked.end()
+            finally:
+                self._parked.end()  # before the sessions, which wait for the calls that use them
 
     async def _live_once(self) -> None:
         loop = asyncio.get_running_loop()
@@ -134,12 +133,7 @@ class Upstream:
 
     async def _pause(self) -> None:
         longest = min(_MAX_BACKOFF_S, _BACKOFF_S * 2 ** min(self._failures - 1, 10))
-        self._wake.clear()
-        try:
-            async with asyncio.timeout(longest * random.uniform(0.5, 1)):  # noqa: S311 - spreads load
-                await self._wake.wait()
-        except TimeoutError:
-            return
+        await asyncio.sleep(longest * random.uniform(0.5, 1))  # noqa: S311 - spreads load
 
     async def _watch(self, connection: Connection) -> None:
         """Return when the connection is of no more use."""
@@ -236,7 +230,7 @@ class Upstream:
         """
         asker = (ctx.principal.name, ctx.key or object())
         same = (ctx.principal.name, ctx.key, method, repr(sorted(params.items())))
-        call = await self._parked.take(same, ctx)
+        call = self._parked.take(same, ctx)
         if call is None:
 
             async def run(conversation: Conversation) -> dict[str, Any]:
@@ -300,17 +294,17 @@ class Upstream:
         if own is False or (own is None and not shared.is_stateful):
             yield shared
             return
-        try:
-            async with self._sessions.use(ctx) as connection:
-                lost = connection.closed.is_set()
-                if not lost:
-                    yield connection
-                    lost = connection.closed.is_set()
-            if not lost:
-                return
-        except ToolError as error:
-            raise UpstreamError(str(error)) from error
-        raise DownError("the session ended")
+        async with AsyncExitStack() as use:
+            try:
+                connection = await use.enter_async_context(self._sessions.use(ctx))
+                if connection.closed.is_set():
+                    # Nothing waits in between, so that it is this one that goes.
+                    await self._sessions.discard(ctx)
+                    await use.aclose()
+                    connection = await use.enter_async_context(self._sessions.use(ctx))
+            except ToolError as error:
+                raise UpstreamError(str(error)) from error
+            yield connection
 
     @asynccontextmanager
     async def _open_session(self, ctx: Context) -> AsyncIterator[Connection]:

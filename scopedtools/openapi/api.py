@@ -118,6 +118,11 @@ class OpenApi:
         return cls(Document.load(source), **settings)
 
     @property
+    def may_change(self) -> bool:
+        """False: the description was read."""
+        return False
+
+    @property
     def is_bound_to_process(self) -> bool:
         """False: requests know nothing of each other."""
         return False

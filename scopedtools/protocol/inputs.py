@@ -10,7 +10,7 @@ Source: the multi round-trip page of the specification at 2026-07-28.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
@@ -98,6 +98,10 @@ class Inputs:
         """Name a question by its place in the call: the same in each round."""
         self._asked += 1
         return f"{kind}-{self._asked}"
+
+    def has(self, keys: Iterable[str]) -> bool:
+        """Tell whether there are answers already."""
+        return all(key in self._answers for key in keys)
 
     async def ask(self, questions: Mapping[str, Question]) -> dict[str, dict[str, Any]]:
         """Return the client's answers by key.

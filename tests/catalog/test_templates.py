@@ -1,3 +1,4 @@
+import time
 from urllib.parse import quote
 
 import pytest
@@ -57,3 +58,16 @@ def test_any_text_survives_its_encoding(room: str, book: str) -> None:
 def test_what_is_no_template_is_refused(template: str) -> None:
     with pytest.raises(DefinitionError, match=r"shelf|room"):
         UriTemplate(template)
+
+
+@pytest.mark.parametrize("places", ["{+v%d}", "{v%d}", "{+v%d}a", "{v%d}a"])
+def test_a_uri_that_almost_follows_a_template_is_told_at_once(places: str) -> None:
+    template = UriTemplate("shelf://" + "".join(places % number for number in range(20)) + "z")
+    began = time.process_time()
+    assert template.match(f"shelf://{'a' * 2000}") is None
+    assert time.process_time() - began < 1
+
+
+def test_a_template_has_so_many_variables_at_most() -> None:
+    with pytest.raises(DefinitionError, match="has 33 variables, 32 may be"):
+        UriTemplate("shelf://" + "".join(f"{{v{number}}}" for number in range(33)))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mcp_types import Tool as OfficialTool
 
+from scopedtools.catalog.names import mark
 from scopedtools.catalog.primitives import KINDS
 from scopedtools.gateway import ConfigError, Gateway, GatewayConfig
 from scopedtools.gateway.listing import Definitions
@@ -51,6 +54,55 @@ def test_names_that_would_meet_are_told_apart_the_same_way_at_every_start() -> N
     assert len(set(first)) == 6
     assert "a__b__c" in first
     assert "search_tools" not in first
+
+
+def test_a_server_that_takes_the_names_that_would_be_left_harms_nobody() -> None:
+    plain = names(gateway_of({"evil": having("a.b")}))[0].removeprefix("evil__")
+    taken = (plain, f"{plain}_{plain.rpartition('_')[2]}")
+    first, second = (
+        names(gateway_of({"evil": having(*taken, "a.b"), "good": having("find")})) for _ in range(2)
+    )
+    assert first == second
+    assert len(set(first)) == 4
+    uris = ("u:1", "x-two+u:1", f"x-two-{mark('two', 'u:1')}+u:1")
+    gateway = gateway_of({"one": having(resources=uris), "two": having(resources=("u:1",))})
+    assert len({row.identity for row in gateway.catalog.rows}) == 4
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        {"annotations": {"readOnlyHint": "perhaps"}},
+        {"icons": [7, {"src": 5}]},
+        {"title": 5, "_meta": [], "outputSchema": {"type": "object", "$ref": 7}},
+    ],
+)
+def test_what_clients_would_refuse_a_whole_list_for_is_left_out(junk: dict[str, Any]) -> None:
+    wire = gateway_of({"up": having({"name": "log"} | junk)}).catalog.rows[0].wire()
+    OfficialTool.model_validate_json(json.dumps(wire), strict=True, by_name=False)
+    assert wire["name"] == "up__log"
+
+
+def test_a_resource_of_no_sensible_size_is_served_without() -> None:
+    limits = configured({"any": SERVER}).servers[0].limits
+    given = {"name": "a", "uri": "u:1", "size": "big", "mimeType": 5, "annotations": {"audience": "me"}}
+    assert clean("resource", given, limits) == {"name": "a", "uri": "u:1"}
+
+
+@pytest.mark.parametrize("first", [0xFE00, 0xE0100, 0xE0040])
+def test_a_text_that_is_hidden_in_characters_that_do_not_show_is_removed(first: int) -> None:
+    hidden = "".join(chr(first + half) for byte in b"obey" for half in (byte >> 4, byte & 15))
+    gateway = gateway_of({"up": having({"name": "log", "description": f"Fine \u2764\ufe0f{hidden}"})})
+    assert gateway.catalog.rows[0].description in ("Fine \u2764\ufe0f", "Fine \u2764")
+
+
+def test_hidden_characters_do_not_come_in_titles_of_annotations() -> None:
+    wire = (
+        gateway_of({"up": having({"name": "log", "annotations": {"title": "a\u202eb"}})})
+        .catalog.rows[0]
+        .wire()
+    )
+    assert wire["annotations"] == {"title": "ab"}
 
 
 def test_uris_stay_as_they_are_unless_two_servers_have_one() -> None:
@@ -113,3 +165,12 @@ def test_a_damaged_file_of_approvals_approves_nothing(tmp_path: Path) -> None:
     config = GatewayConfig.of({"mcpServers": {}, "gateway": {"approval": {"file": str(path)}}})
     with pytest.raises(ConfigError, match="cannot be read"):
         Gateway(config)
+
+
+def test_gateways_that_share_a_file_keep_what_the_other_approved(tmp_path: Path) -> None:
+    approval = {"file": str(tmp_path / "approved.json")}
+    one = gateway_of({"git": having("log")}, approval=approval)
+    gateway_of({"crm": having({"name": "find", "description": "Find."})}, approval=approval)
+    one._approvals.approve("git", "tool", list(having("diff")["tool"]))
+    again = gateway_of({"crm": having({"name": "find", "description": "Delete."})}, approval=approval)
+    assert names(again) == []

@@ -12,8 +12,9 @@ from mcp_types import CreateMessageResult, ElicitResult, TextContent
 from scopedtools import Context, ScopedServer, tool
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.gateway import Gateway
+from scopedtools.gateway import gateway as gateway_module
 from scopedtools.testing import Client, WireError
-from tests.gateway.fronted import WAYS, configured, described, fronted, serving, until
+from tests.gateway.fronted import WAYS, configured, described, fronted, serving, stdio, until
 from tests.hosting import hosted
 
 pytestmark = [
@@ -156,6 +157,24 @@ async def test_a_tool_that_the_server_adds_is_told_as_a_changed_catalog(way: str
             await client.call_tool("up__grow")
             await until(lambda: len(gateway.catalog) == before + 1)
     assert told[-1].find("tool", "up__add_8") is not None
+
+
+async def test_a_changed_catalog_that_was_not_taken_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway_module, "_AGAIN_S", 0.1)
+    told: list[int] = []
+
+    async def changed(catalog: Catalog) -> None:
+        told.append(len(catalog))
+        if len(told) == 2:
+            raise OSError("no selector just now")
+
+    async with Gateway(configured({"up": stdio()})).running(changed) as gateway:
+        before = len(gateway.catalog)
+        async with serving(gateway) as server, Client(server) as client:
+            await client.call_tool("up__grow")
+            await until(lambda: len(told) == 3)
+            assert told == [before, before + 1, before + 1]
+            await until(lambda: len(gateway.catalog) == before + 1)
 
 
 @pytest.mark.parametrize("way", ["stdio", "http-legacy"])

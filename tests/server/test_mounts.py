@@ -45,6 +45,7 @@ class Depot:
     """A source whose rows the tests change."""
 
     is_bound_to_process = False
+    may_change = False
 
     def __init__(self, *names: str, told: list[str] | None = None, note: str = "") -> None:
         self.catalog = goods(names, note)
@@ -117,6 +118,16 @@ def test_a_name_that_is_taken_cannot_be_mounted_and_nothing_has_changed() -> Non
     assert server.catalog.version == before
     server.mount(goods(["help"]), prefix="other")
     assert server.catalog.find("tool", "other__help") is not None
+
+
+def test_a_name_that_is_taken_does_not_stop_the_start_where_rows_may_change(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server, depot = Own(), Depot("help", "open_garden")
+    depot.may_change = True
+    server.mount(depot)
+    assert [row.name for row in server.catalog.of("tool")][-2:] == ["help", "open_garden"]
+    assert "another has the name, the first is the tool 'help'" in caplog.text
 
 
 def test_what_is_no_source_is_refused() -> None:
@@ -214,6 +225,32 @@ async def test_a_source_that_cannot_begin_stops_the_start_and_the_others_end() -
         async with server:
             pytest.fail("it has started")
     assert server.told == ["lifespan begins", "source begins", "source ends"]
+
+
+async def test_a_start_that_is_called_off_ends_what_is_beginning_at_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Slow(Depot):
+        @asynccontextmanager
+        async def running(self, _changed: Changed) -> AsyncIterator[None]:
+            try:
+                beginning.set()
+                await asyncio.Event().wait()
+                yield
+            finally:
+                self.told.append("called off")
+
+    beginning, server = asyncio.Event(), Own()
+    server.mount(Slow("open_garden", told=server.told))
+    server.mount(Depot("water_garden", told=server.told))
+    start = asyncio.create_task(server.__aenter__())
+    await beginning.wait()
+    start.cancel()
+    done, _ = await asyncio.wait([start], timeout=10)
+    assert start in done
+    assert start.cancelled()
+    assert "called off" in server.told
+    assert not caplog.records
 
 
 async def test_a_mounted_row_completes_its_own_arguments() -> None:
