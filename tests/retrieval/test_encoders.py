@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from scopedtools.exceptions import IndexMismatchError, MissingDependencyError
-from scopedtools.retrieval import HybridSelector, SentenceTransformerEncoder, encoders
+from scopedtools.retrieval import HybridSelector, SentenceTransformerEncoder, weights
 from tests.retrieval.rows import ALL, SHOP
 
 
@@ -75,9 +75,9 @@ async def test_the_default_selector_finds_by_meaning() -> None:
 
 @pytest.mark.slow
 def test_another_model_may_be_given_by_its_folder() -> None:
-    folder = encoders._packaged()
+    folder = weights.packaged()
     assert folder is not None
     encoder = SentenceTransformerEncoder("our-model", path=folder)
 
-    assert encoder.revision == encoders.DEFAULT_SHA256
+    assert encoder.revision == weights.DEFAULT_SHA256
     assert np.array_equal(encoder.encode_queries(["a"]), SentenceTransformerEncoder().encode_queries(["a"]))
