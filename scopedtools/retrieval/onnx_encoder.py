@@ -11,11 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from scopedtools.exceptions import DefinitionError, MissingDependencyError
+from scopedtools.exceptions import MissingDependencyError
 from scopedtools.retrieval import onnx_settings, weights
 from scopedtools.retrieval.onnx_graph import bert
 
@@ -33,9 +32,9 @@ _log = logging.getLogger(__name__)
 class OnnxEncoder:
     """Runs a BERT with mean pooling in ONNX Runtime, by default all-MiniLM-L6-v2 with known weights.
 
-    Models are found as `SentenceTransformerEncoder` finds them, and the vectors are the same up to rounding, so
-    either may read what the other built. Nothing is exported or kept: the graph is made from the weights
-    at each load, which takes less time than checking their hash. The embeddings of words stay in the mapped
+    Models are found as `SentenceTransformerEncoder` finds them, and the vectors are the same up to rounding,
+    so either may read what the other built. Nothing is exported or kept: the graph is made from the weights
+    at each load, in about the time that checking their hash takes. The embeddings of words stay in the mapped
     file, where processes share them. Calls may overlap.
 
     Args:
@@ -147,8 +146,8 @@ class _Model(NamedTuple):
     session: Any
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        encodings = self.tokenizer.encode_batch_fast(list(texts))
-        return [encoding.ids for encoding in encodings]
+        # One by one: batches start a thread on each core, and forking is trouble after that.
+        return [self.tokenizer.encode(text).ids for text in texts]
 
     def run(self, tokens: Sequence[Sequence[int]]) -> Vectors:
         longest = max(map(len, tokens))

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from scopedtools.exceptions import DefinitionError
+
 if TYPE_CHECKING:
     from scopedtools.retrieval.weights import Tensors
 
@@ -47,8 +49,8 @@ class Graph(NamedTuple):
     """A model and its weights apart, so that weights need not be copied into the model.
 
     It takes, for ``n`` texts of at most ``length`` tokens, float32 ``embeddings`` of words and positions,
-    ``(n, length, dimensions)``, int32 ``mask``, ``(n, length)``, and float32 ``counted``, ``(n, 1, length)``, both
-    1 for tokens and 0 for padding; it gives float32 ``vectors``, ``(n, 1, dimensions)``, of unit length.
+    ``(n, length, dimensions)``, int32 ``mask``, ``(n, length)``, and float32 ``counted``, ``(n, 1, length)``,
+    both 1 for tokens and 0 for padding. It gives float32 ``vectors``, ``(n, 1, dimensions)``, of unit length.
 
     Attributes:
         model: The ``ModelProto``.
@@ -68,17 +70,20 @@ def bert(tensors: Tensors, shape: Shape, *, int8: bool = False) -> Graph:
         int8: Multiply in 8 bits: weights with a scale for each column, inputs with a scale for each batch.
 
     Raises:
-        ValueError: The weights are not those of such a model.
+        DefinitionError: The weights are not those of such a model.
     """
     builder = _Builder(tensors, shape, int8=int8)
     try:
         hidden = builder.embeddings()
         for layer in range(shape.layers):
             hidden = builder.layer(f"encoder.layer.{layer}.", hidden)
+        builder.pooled(hidden)
+        return Graph(builder.model(), builder.weights)
     except KeyError as error:
-        raise ValueError(f"the weights of a BERT must have {error}, got {len(tensors)} others") from error
-    builder.pooled(hidden)
-    return Graph(builder.model(), builder.weights)
+        raise DefinitionError(
+            f"the weights of a BERT must have {error} in float32, got {len(tensors)} others; "
+            "use SentenceTransformerEncoder for them"
+        ) from error
 
 
 class _Builder:
@@ -92,7 +97,8 @@ class _Builder:
         self._nodes: list[bytes] = []
 
     def embeddings(self) -> str:
-        return self._node("LayerNormalization", ["embeddings", *self._norm("embeddings.")], epsilon=self._shape.epsilon)
+        inputs = ["embeddings", *self._norm("embeddings.")]
+        return self._node("LayerNormalization", inputs, epsilon=self._shape.epsilon)
 
     def layer(self, part: str, hidden: str) -> str:
         attended = self._attention(part + "attention.self.", hidden)
@@ -133,9 +139,7 @@ class _Builder:
         weight, scale = self._quantised(part + "weight", weights)
         rounded, step, zero = (f"{part}input.{name}" for name in ("rounded", "step", "zero"))
         self._nodes.append(_node("DynamicQuantizeLinear", [hidden], [rounded, step, zero]))
-        return self._fused(
-            "QAttention", [rounded, weight, bias, step, scale, "mask", zero], **settings
-        )
+        return self._fused("QAttention", [rounded, weight, bias, step, scale, "mask", zero], **settings)
 
     def _added(self, part: str, result: str, hidden: str) -> str:
         result = self._multiplied(part + "dense.weight", result)

@@ -70,9 +70,9 @@ def _check_parts(folder: Path) -> None:
     _check("modules", [module["type"].rpartition(".")[2] for module in modules], list(_PARTS))
     pooling = _json(folder / modules[1]["path"] / "config.json")
     # Later versions name the mode, earlier ones have a flag for each.
-    flags = [key.removeprefix("pooling_mode_") for key, value in pooling.items() if value is True]
-    modes = [mode.removesuffix("_tokens") for mode in flags if mode != "include_prompt"]
-    _check("pooling", pooling.get("pooling_mode", modes), "mean" if "pooling_mode" in pooling else ["mean"])
+    flags = [key for key, value in pooling.items() if key.startswith("pooling_mode_") and value is True]
+    named = pooling.get("pooling_mode") or ",".join(flags)
+    _check("pooling", named, "mean" if "pooling_mode" in pooling else "pooling_mode_mean_tokens")
     prompts = _json(folder / "config_sentence_transformers.json").get("prompts") or {}
     _check("prompts", [prompt for prompt in prompts.values() if prompt], [])
 

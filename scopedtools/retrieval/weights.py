@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from scopedtools.exceptions import IndexMismatchError, MissingDependencyError
+from scopedtools.exceptions import DefinitionError, IndexMismatchError, MissingDependencyError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,10 +92,10 @@ def read(path: Path) -> Tensors:
     """Map the float32 tensors of a safetensors file into memory, by name; others are left out.
 
     Raises:
-        ValueError: It is not a safetensors file.
+        DefinitionError: It is not a safetensors file.
     """
-    mapped = np.memmap(path, dtype=np.uint8, mode="r")
     try:
+        mapped = np.memmap(path, dtype=np.uint8, mode="r")
         header = int(mapped[:8].view("<u8")[0])
         entries = msgspec.json.decode(mapped[8 : 8 + header].tobytes(), type=dict[str, msgspec.Raw])
         entries.pop("__metadata__", None)
@@ -106,7 +106,7 @@ def read(path: Path) -> Tensors:
             if (entry := msgspec.json.decode(raw, type=_Entry)).dtype == "F32"
         }
     except (IndexError, ValueError, msgspec.DecodeError) as error:
-        raise ValueError(f"{path} must be a safetensors file, got: {error}") from error
+        raise DefinitionError(f"{path} must be a safetensors file, got: {error}") from error
 
 
 def _tensor(data: npt.NDArray[np.uint8], entry: _Entry) -> npt.NDArray[np.float32]:
