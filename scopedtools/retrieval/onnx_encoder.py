@@ -81,7 +81,7 @@ class OnnxEncoder:
     @property
     def dimensions(self) -> int:
         """Length of a vector. Loads the model."""
-        return self._loaded().words.shape[1]
+        return self._loaded().dimensions
 
     def load(self) -> None:
         """Load the model, which takes a quarter of a second. Later calls do nothing.
@@ -99,7 +99,7 @@ class OnnxEncoder:
         Each by itself: the vector of a text does not depend on what is encoded with it.
         """
         model = self._loaded()
-        vectors = np.empty((len(texts), model.words.shape[1]), np.float32)
+        vectors = np.empty((len(texts), model.dimensions), np.float32)
         for row, ids in enumerate(model.tokenize(texts)):
             vectors[row] = model.run([ids])[0]
         return vectors
@@ -108,7 +108,7 @@ class OnnxEncoder:
         """Encode descriptions; float32, shape ``(len(texts), dimensions)``, unit rows."""
         model = self._loaded()
         tokens = model.tokenize(texts)
-        vectors = np.empty((len(texts), model.words.shape[1]), np.float32)
+        vectors = np.empty((len(texts), model.dimensions), np.float32)
 
         def fill(rows: Sequence[int]) -> None:
             vectors[rows] = model.run([tokens[row] for row in rows])
@@ -144,6 +144,10 @@ class _Model(NamedTuple):
     words: npt.NDArray[np.float32]
     positions: npt.NDArray[np.float32]
     session: Any
+
+    @property
+    def dimensions(self) -> int:
+        return int(self.words.shape[1])
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         # One by one: batches start a thread on each core, and forking is trouble after that.

@@ -13,8 +13,9 @@ from typing import Final
 import msgspec
 
 from scopedtools.exceptions import CatalogError, DefinitionError, IndexMismatchError
-from scopedtools.retrieval.encoders import DEFAULT_MODEL, SentenceTransformerEncoder, default_encoder
+from scopedtools.retrieval.encoders import SentenceTransformerEncoder, default_encoder
 from scopedtools.retrieval.hashing import HashingEncoder
+from scopedtools.retrieval.weights import DEFAULT_MODEL
 from scopedtools.types import Encoder
 
 _APP: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
