@@ -1,7 +1,7 @@
 """The few messages of the ONNX format that a graph needs, as bytes.
 
-The format is protobuf, of which this takes so little that a library for it is not worth installing. Numbers of
-fields and types: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3.
+The format is protobuf, of which this takes so little that a library for it is not worth installing. Numbers
+of fields and types: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3.
 """
 
 from __future__ import annotations
