@@ -41,8 +41,8 @@ class OnnxEncoder:
         model: Name on the hub; without an owner, of the ``sentence-transformers`` organisation.
         path: Folder that holds the model.
         commit: Commit on the hub; the default model has a fixed one.
-        int8: Multiply in 8 bits: about twice as fast, with vectors of another revision that are near those
-            of the model (cosine about 0.99) but not the same.
+        int8: Multiply in 8 bits: two to three times as fast, with vectors of another revision, near those of
+            the model (cosine about 0.99) but not the same.
         threads: Most threads that descriptions are encoded on; the cores of this process by default, or
             what ``OMP_NUM_THREADS`` says. Requests take one.
 
@@ -115,7 +115,7 @@ class OnnxEncoder:
 
         # In 8 bits all texts of a batch share one scale, so the vector of each would depend on the others.
         batches = _batches([len(ids) for ids in tokens], most=1 if self._int8 else _TOKENS)
-        # A batch on each thread is faster than one batch on all of them.
+        # One session of one thread serves both: requests do not wait for threads, batches take one each.
         with ThreadPoolExecutor(self._threads, thread_name_prefix="scopedtools-onnx") as pool:
             list(pool.map(fill, batches))
         return vectors
