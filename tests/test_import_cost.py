@@ -7,7 +7,18 @@ import sys
 
 import pytest
 
-HEAVY = {"torch", "faiss", "sentence_transformers", "numpy", "bm25s", "httpx2", "uvicorn", "typer", "mcp"}
+HEAVY = {
+    "torch",
+    "faiss",
+    "onnxruntime",
+    "sentence_transformers",
+    "numpy",
+    "bm25s",
+    "httpx2",
+    "uvicorn",
+    "typer",
+    "mcp",
+}
 
 SMALL_SERVER = """
 import asyncio

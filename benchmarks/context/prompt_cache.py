@@ -31,7 +31,7 @@ from scopedtools.evaluation.data import Ask, Query
 from scopedtools.protocol.meta import INTENT
 from scopedtools.protocol.revisions import LATEST
 from scopedtools.retrieval import HybridSelector
-from scopedtools.retrieval.encoders import SentenceTransformerEncoder
+from scopedtools.retrieval.encoders import default_encoder
 from scopedtools.testing import Client
 from scopedtools.types import Selector
 
@@ -249,7 +249,7 @@ def main() -> None:
             bench.queries,
             contexts=options.contexts,
             turns=options.turns,
-            selector=HybridSelector(CachingEncoder(SentenceTransformerEncoder())),
+            selector=HybridSelector(CachingEncoder(default_encoder())),
         )
     )
     report = (

@@ -18,7 +18,7 @@ from benchmarks.selection.sets import GROUPS, SPECS
 from benchmarks.selection.systems import SYSTEMS
 from benchmarks.selection.vectors import CACHE, CachingEncoder
 from scopedtools.exceptions import MissingDependencyError
-from scopedtools.retrieval import HashingEncoder, SentenceTransformerEncoder
+from scopedtools.retrieval import HashingEncoder, default_encoder
 from scopedtools.types import Encoder
 
 OUT: Final = Path(__file__).parent / "results"
@@ -61,7 +61,7 @@ def _conclude(results: Results, out: Path) -> None:
 
 
 def _encoder(name: str) -> Encoder:
-    return HashingEncoder() if name == "hashing" else SentenceTransformerEncoder()
+    return HashingEncoder() if name == "hashing" else default_encoder()
 
 
 def _options(arguments: Sequence[str]) -> Options:

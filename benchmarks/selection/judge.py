@@ -41,7 +41,7 @@ from benchmarks.selection.sample import Request, Sample, take_sample
 from scopedtools.catalog.primitives import Tool
 from scopedtools.evaluation.measures import complete
 from scopedtools.exceptions import ScopedToolsError
-from scopedtools.retrieval import HybridSelector, SentenceTransformerEncoder
+from scopedtools.retrieval import HybridSelector, default_encoder
 from scopedtools.types import Encoder
 
 _DESCRIPTION: Final = 1024
@@ -220,7 +220,7 @@ def main(
 
 async def _report(sample: Sample, settings: Settings, endpoint: Endpoint, out: Path) -> int:
     """Ask, print, and return how many got no answer."""
-    judge = Judge(sample, settings, SentenceTransformerEncoder())
+    judge = Judge(sample, settings, default_encoder())
     lists = await judge.lists()
     for one in lists:
         print(f"{one.name}: {one.about}")

@@ -31,7 +31,7 @@ from scopedtools.evaluation.measures import complete, hit, mean, recall
 from scopedtools.evaluation.run import view_policy
 from scopedtools.exceptions import ScopedToolsError
 from scopedtools.retrieval import HybridSelector
-from scopedtools.retrieval.encoders import DEFAULT_MODEL
+from scopedtools.retrieval.weights import DEFAULT_MODEL
 from scopedtools.testing import Client
 
 _CACHE: Final = Path(__file__).parent / ".cache" / "live"

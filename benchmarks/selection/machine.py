@@ -22,6 +22,7 @@ _LIBRARIES: Final = (
     "numpy",
     "faiss-cpu",
     "bm25s",
+    "onnxruntime",
     "sentence-transformers",
     "torch",
     "matplotlib",

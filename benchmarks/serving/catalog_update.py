@@ -29,7 +29,7 @@ from benchmarks.serving.warm_list import NOUNS, VERBS, catalog
 from scopedtools import Catalog, ScopedServer
 from scopedtools.catalog.primitives import Primitive
 from scopedtools.retrieval import HashingEncoder, HybridSelector
-from scopedtools.retrieval.encoders import SentenceTransformerEncoder
+from scopedtools.retrieval.encoders import default_encoder
 from scopedtools.testing import Client
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def main() -> None:
     parser.add_argument("--index", action="store_true", help="save the index at each update")
     parser.add_argument("--json", type=Path, help="where to write the figures; they are also printed")
     arguments = parser.parse_args()
-    inner: Encoder = SentenceTransformerEncoder() if arguments.encoder == "minilm" else HashingEncoder(384)
+    inner: Encoder = default_encoder() if arguments.encoder == "minilm" else HashingEncoder(384)
     print("   rows  change     update ms  encoded  pause ms  slowest list  list alone")
     lines: list[Line] = []
     with tempfile.TemporaryDirectory() as folder:

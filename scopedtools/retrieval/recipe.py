@@ -13,8 +13,9 @@ from typing import Final
 import msgspec
 
 from scopedtools.exceptions import CatalogError, DefinitionError, IndexMismatchError
-from scopedtools.retrieval.encoders import DEFAULT_MODEL, SentenceTransformerEncoder
+from scopedtools.retrieval.encoders import SentenceTransformerEncoder, default_encoder
 from scopedtools.retrieval.hashing import HashingEncoder
+from scopedtools.retrieval.weights import DEFAULT_MODEL
 from scopedtools.types import Encoder
 
 _APP: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -41,15 +42,18 @@ class EncoderRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             IndexMismatchError: The encoder has another revision.
             MissingDependencyError: The revision is to be checked and the model is nowhere.
         """
-        encoder: Encoder = (
-            HashingEncoder() if self.model == "hashing" else SentenceTransformerEncoder(self.model)
-        )
+        encoder = self._encoder()
         if self.revision not in (None, encoder.revision):
             raise IndexMismatchError(
                 f"encoder {self.model} must have revision {self.revision}, got {encoder.revision}; "
                 "correct the recipe or install the other weights"
             )
         return encoder
+
+    def _encoder(self) -> Encoder:
+        if self.model == "hashing":
+            return HashingEncoder()
+        return default_encoder() if self.model == DEFAULT_MODEL else SentenceTransformerEncoder(self.model)
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

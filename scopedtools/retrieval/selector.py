@@ -15,7 +15,7 @@ import numpy as np
 from anyio import to_thread
 
 from scopedtools.exceptions import IndexMismatchError, MissingDependencyError
-from scopedtools.retrieval.encoders import SentenceTransformerEncoder
+from scopedtools.retrieval.encoders import default_encoder
 from scopedtools.retrieval.evidence import Judge, plain_requests
 from scopedtools.retrieval.heard import Heard, hear
 from scopedtools.retrieval.index import Index, known_vectors
@@ -66,7 +66,7 @@ class HybridSelector:
     ) -> None:
         if not 0.0 <= dense_weight <= 1.0:
             raise ValueError(f"dense_weight must be in 0..1, got {dense_weight}")
-        self._encoder = EncoderThread(encoder or SentenceTransformerEncoder(), cached=cached_queries)
+        self._encoder = EncoderThread(encoder or default_encoder(), cached=cached_queries)
         self._folder = None if index_dir is None else Path(index_dir)
         self._dense_weight = dense_weight
         self._learning = learning

