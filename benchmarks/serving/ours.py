@@ -72,9 +72,7 @@ def main() -> None:
     parser.add_argument("port", type=int)
     given = parser.parse_args()
     app = Ours(read(given.tools), given.index)
-    uvicorn.run(
-        app, port=given.port, log_level="error", access_log=False, timeout_keep_alive=KEEP_ALIVE_S
-    )
+    uvicorn.run(app, port=given.port, log_level="error", access_log=False, timeout_keep_alive=KEEP_ALIVE_S)
 
 
 if __name__ == "__main__":

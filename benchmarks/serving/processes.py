@@ -34,8 +34,13 @@ class Served(NamedTuple):
 
 
 @asynccontextmanager
-async def served(command: Sequence[str], log: Path) -> AsyncIterator[Served]:
+async def served(command: Sequence[str], log: Path, *, poll_s: float = 0.1) -> AsyncIterator[Served]:
     """Start a command with a free port added to it; yield it once it listens.
+
+    Args:
+        command: What is run.
+        log: Where its output goes.
+        poll_s: Seconds between two looks whether it listens.
 
     Raises:
         RuntimeError: It ended, or does not listen in time.
@@ -51,7 +56,7 @@ async def served(command: Sequence[str], log: Path) -> AsyncIterator[Served]:
             while not await _listens(port):
                 if process.returncode is not None:
                     raise RuntimeError(f"{command[0]} ended: {_end_of(log)}")
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(poll_s)
         yield Served(f"http://{HOST}:{port}/mcp", process.pid, port)
     except TimeoutError as error:
         raise RuntimeError(f"{command[0]} does not listen after {START_S} s") from error

@@ -93,7 +93,9 @@ def _envelope(context: str | None) -> dict[str, Any]:
     }
 
 
-def post(path: str, message: Mapping[str, Any], headers: Mapping[str, str], *, verb: str = "POST") -> Template:
+def post(
+    path: str, message: Mapping[str, Any], headers: Mapping[str, str], *, verb: str = "POST"
+) -> Template:
     """Write a JSON message as an HTTP request."""
     body = msgspec.json.encode(message)
     lines = {

@@ -35,9 +35,7 @@ def lowlevel(rows: list[dict[str, Any]]) -> Any:
         )
 
     async def read(_: Any, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
-        text = types.TextResourceContents(
-            uri=params.uri, text="Nothing is on today.", mime_type="text/plain"
-        )
+        text = types.TextResourceContents(uri=params.uri, text="Nothing is on today.", mime_type="text/plain")
         return types.ReadResourceResult(contents=[text])
 
     async def get_prompt(_: Any, params: types.GetPromptRequestParams) -> types.GetPromptResult:
