@@ -64,7 +64,7 @@ class Measured:
         cpu_us: CPU microseconds of the server for a request, by round.
         requests_s: Requests a second, by round.
         latencies_ms: Of all requests.
-        client_share: Greatest share of a turn in which this process was busy.
+        client_share: Share of the time in which this process was busy, by round.
     """
 
     system: str
@@ -72,7 +72,7 @@ class Measured:
     cpu_us: list[float] = field(default_factory=list)
     requests_s: list[float] = field(default_factory=list)
     latencies_ms: list[float] = field(default_factory=list)
-    client_share: float = 0.0
+    client_share: list[float] = field(default_factory=list)
 
     def ratio(self, floor: Measured) -> float:
         """Return the median over rounds of the CPU time of a request by that of the floor."""
@@ -114,7 +114,7 @@ class _Entrant:
         found.cpu_us.append((cpu_s(self._side.pid) - server) / self._times * 1e6)
         found.requests_s.append(self._times / taken.wall_s)
         found.latencies_ms.extend(taken.latencies_ms)
-        found.client_share = max(found.client_share, own / taken.wall_s)
+        found.client_share.append(own / taken.wall_s)
         self.spent_s += taken.wall_s
 
     async def _ask(self, times: int) -> Taken:

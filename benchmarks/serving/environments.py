@@ -51,8 +51,9 @@ def _sdk(folder: Path) -> Path:
     python, made = folder / "bin" / "python", folder / "mcp.version"
     if made.is_file() and made.read_text() == SDK:
         return python
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    for command in ([sys.executable, "-m", "venv", "--clear", folder], [*pip, f"mcp=={SDK}", _UVICORN]):
+    pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    make: list[str | Path] = [sys.executable, "-m", "venv", "--clear", folder]
+    for command in (make, [*pip, f"mcp=={SDK}", _UVICORN]):
         subprocess.run(command, check=True, capture_output=True, timeout=_INSTALL_S)  # noqa: S603 - ours
     made.write_text(SDK)
     return python

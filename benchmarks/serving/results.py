@@ -30,6 +30,8 @@ class Line(msgspec.Struct, frozen=True):
         bytes: Of the answer's body.
         requests: How many were measured.
         rounds: In how many rounds.
+        client_share: Share of the time in which the client was busy, median; near 1 it, not the server, bounds
+            requests a second.
     """
 
     operation: Operation
@@ -45,6 +47,7 @@ class Line(msgspec.Struct, frozen=True):
     bytes: int
     requests: int
     rounds: int
+    client_share: float
 
 
 class MemoryLine(msgspec.Struct, frozen=True):
@@ -83,8 +86,6 @@ class Results(msgspec.Struct):
         memory: Of the servers.
         starts: Of the servers.
         imports: Of packages.
-        client_share: Greatest share of the wall time of a round in which the client was busy; near 1 it, not
-            the server, was measured.
         notes: What was left out, and why.
     """
 
@@ -94,7 +95,6 @@ class Results(msgspec.Struct):
     memory: list[MemoryLine] = []
     starts: list[StartLine] = []
     imports: list[ImportLine] = []
-    client_share: float = 0.0
     notes: list[str] = []
 
     def write(self, path: Path) -> None:

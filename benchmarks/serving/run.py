@@ -118,8 +118,6 @@ class _Run:
         floor = measured[0]
         found = [_line(one, floor, where) for one in measured]
         self._results.lines += found
-        share = max(one.client_share for one in measured)
-        self._results.client_share = round(max(self._results.client_share, share), 2)
         said = ", ".join(f"{line.system} {line.ratio:.4g}" for line in found[1:])
         self._say(f"{named}: floor {floor_us(found):.0f} us; {said}")
 
@@ -163,4 +161,5 @@ def _line(one: Measured, floor: Measured, where: tuple[Operation, Era, int, int]
         bytes=one.bytes,
         requests=len(one.latencies_ms),
         rounds=len(one.cpu_us),
+        client_share=round(statistics.median(one.client_share), 3),
     )

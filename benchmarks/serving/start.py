@@ -45,7 +45,7 @@ async def measure_starts(plan: Plan, results: Results) -> None:
         folder = Path(created)
         for size in plan.starts:
             tools = write(rows(size), folder / f"{size}.jsonl")
-            commands = {}
+            commands: dict[str, tuple[str, ...]] = {}
             for name in names:
                 try:
                     commands[name] = command(name, tools)
@@ -90,7 +90,8 @@ async def measure_imports(plan: Plan, results: Results) -> None:
             results.notes.append(f"import of {package}: {error}")
     for name, (package, code) in _IMPORTS.items():
         if package in pythons:
-            took = [_above_nothing(pythons[package], code) for _ in range(plan.times + 1)][1:]
+            python = pythons[package]
+            took = [_above_nothing(python, code) for _ in range(plan.times + 1)][1:]  # the first reads files
             wall, cpu = (statistics.median(column) for column in zip(*took, strict=True))
             results.imports.append(ImportLine(name, round(wall * 1000, 1), round(cpu * 1000, 1)))
 

@@ -108,7 +108,7 @@ async def start(
 
 
 async def _shake_hands(port: int, numbers: Iterator[int]) -> dict[str, str]:
-    """Begin as a client of an earlier revision does; returns what it sends with every request from then on."""
+    """Begin as a client of an earlier revision does; returns the headers of all its later requests."""
     params = {
         "protocolVersion": ERAS[1],
         "capabilities": {},

@@ -93,9 +93,7 @@ def _envelope(context: str | None) -> dict[str, Any]:
     }
 
 
-def post(
-    path: str, message: Mapping[str, Any], headers: Mapping[str, str], *, verb: str = "POST"
-) -> Template:
+def post(path: str, message: Mapping[str, Any], headers: Mapping[str, str]) -> Template:
     """Write a JSON message as an HTTP request."""
     body = msgspec.json.encode(message)
     lines = {
@@ -106,5 +104,5 @@ def post(
         **headers,
     }
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-    whole = f"{verb} {path} HTTP/1.1\r\n{head}\r\n".encode() + body
+    whole = f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + body
     return Template(tuple(whole.split(b"%d" % _NUMBER)))
