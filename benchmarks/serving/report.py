@@ -35,8 +35,8 @@ def _report(results: Results, plots: Sequence[str]) -> Iterator[str]:
     yield (
         "Figures are CPU time of the server for a request, as a multiple of a bare ASGI app that returns the"
         " same bytes as ours, measured in turns beside it. `-16`: a server of the 16 rows that ours shows."
-        " *Client* is the share of the time in which the client was busy: near 100 % it, not the server, bounds"
-        " requests a second.\n"
+        " *Client* is the share of the time in which the client was busy: near 100 % it, not the server,"
+        " bounds requests a second.\n"
     )
     yield "## Targets\n"
     yield from target_table(results)

@@ -30,8 +30,8 @@ class Line(msgspec.Struct, frozen=True):
         bytes: Of the answer's body.
         requests: How many were measured.
         rounds: In how many rounds.
-        client_share: Share of the time in which the client was busy, median; near 1 it, not the server, bounds
-            requests a second.
+        client_share: Share of the time in which the client was busy, median; near 1 it, not the server,
+            bounds requests a second.
     """
 
     operation: Operation

@@ -25,8 +25,8 @@ from benchmarks.serving.wire import MODERN, template
 SAVED: Final = "ours, saved index"
 _LISTEN_POLL_S: Final = 0.005
 _IMPORTS: Final = {
-    "import scopedtools": (None, "import scopedtools"),
-    "scopedtools.ScopedServer": (None, "from scopedtools import ScopedServer"),
+    "import scopedtools": ("", "import scopedtools"),
+    "scopedtools.ScopedServer": ("", "from scopedtools import ScopedServer"),
     "mcp.server.lowlevel.Server": ("mcp", "from mcp.server.lowlevel import Server"),
     "mcp.server.mcpserver.MCPServer": ("mcp", "from mcp.server.mcpserver import MCPServer"),
     "fastmcp.FastMCP": ("fastmcp", "from fastmcp import FastMCP"),
@@ -82,7 +82,7 @@ async def _first_answer(command: Sequence[str], folder: Path) -> _Took:
 
 async def measure_imports(plan: Plan, results: Results) -> None:
     """Import every package in new processes, in turns with one that imports nothing."""
-    pythons: dict[str | None, str] = {None: sys.executable}
+    pythons = {"": sys.executable}
     for package in ("mcp", "fastmcp"):
         try:
             pythons[package] = str(await asyncio.to_thread(python_of, package))
@@ -90,8 +90,9 @@ async def measure_imports(plan: Plan, results: Results) -> None:
             results.notes.append(f"import of {package}: {error}")
     for name, (package, code) in _IMPORTS.items():
         if package in pythons:
-            python = pythons[package]
-            took = [_above_nothing(python, code) for _ in range(plan.times + 1)][1:]  # the first reads files
+            took = [_above_nothing(pythons[package], code) for _ in range(plan.times + 1)][
+                1:
+            ]  # the first may read files
             wall, cpu = (statistics.median(column) for column in zip(*took, strict=True))
             results.imports.append(ImportLine(name, round(wall * 1000, 1), round(cpu * 1000, 1)))
 
