@@ -74,7 +74,7 @@ async def _load(process: Served, operation: Operation, requests: int, found: Pat
         took = cpu_s(process.pid) - before
         os.kill(process.pid, signal.SIGUSR2)
         async with asyncio.timeout(_WRITTEN_S):
-            while not found.exists():
+            while not await asyncio.to_thread(found.exists):
                 await client.run(asked, 1)  # a signal is looked at when there is something to do
                 await asyncio.sleep(_POLL_S)
     return took / requests * 1e6

@@ -2,9 +2,9 @@
 
 Run: python -m benchmarks.serving.sampling FILE TOOLS PORT
 
-SIGUSR1 starts it anew, SIGUSR2 stops it and writes what it saw. A sample is taken every millisecond of CPU time
-of the process, in the thread that answers, between two steps of the interpreter: time in C counts for the
-function that called it, and time in other threads for whatever waits meanwhile.
+SIGUSR1 starts it anew, SIGUSR2 stops it and writes what it saw. A sample is taken every millisecond of CPU
+time of the process, in the thread that answers, between two steps of the interpreter: time in C counts for
+the function that called it, and time in other threads for whatever waits meanwhile.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.machine import machine
 from benchmarks.selection.fastmcp_system import VERSION as FASTMCP
 from benchmarks.serving import __main__ as command
-from benchmarks.serving import report, start
+from benchmarks.serving import hot_path, report, start
 from benchmarks.serving.contest import Pace
 from benchmarks.serving.environments import FOLDER, SDK
 from benchmarks.serving.results import FLOOR, OURS, ImportLine, Line, Results, StartLine
@@ -116,6 +116,17 @@ def test_starts_are_measured_with_and_without_a_saved_index() -> None:
     asyncio.run(start.measure_starts(plan, results))
     assert [(one.system, one.rows) for one in results.starts] == [(OURS, 10), (start.SAVED, 30)]
     assert all(one.first_answer_s > 0 < one.cpu_s for one in results.starts)
+
+
+@pytest.mark.slow
+def test_a_profile_says_where_the_time_of_a_request_goes() -> None:
+    found = asyncio.run(hot_path.profile("view", size=30, requests=2_000))
+    assert found.samples.taken > 0
+    within = found.microseconds(found.samples.within)
+    assert list(within.values()) == sorted(within.values(), reverse=True)
+    assert max(within.values()) <= found.cpu_us
+    assert any(name.endswith("server.py:ScopedServer.__call__") for name in within)
+    assert sum(found.samples.itself.values()) <= found.samples.taken
 
 
 def lines(**ratios: float) -> Iterable[Line]:
