@@ -34,7 +34,7 @@ class Pace(NamedTuple):
     budget_s: float
 
 
-FULL = Pace(rounds=7, turn_s=0.25, slow_s=10, budget_s=10)
+FULL = Pace(rounds=7, turn_s=0.2, slow_s=5, budget_s=5)
 QUICK = Pace(rounds=3, turn_s=0.06, slow_s=1.5, budget_s=1)
 
 

@@ -62,7 +62,7 @@ def _operation(lines: Sequence[Line]) -> Iterator[str]:
     for place in dict.fromkeys((line.era, line.rows, line.concurrency) for line in lines):
         cell = {line.system: line for line in lines if (line.era, line.rows, line.concurrency) == place}
         era, rows, concurrency = place
-        ratios = (f"{cell[one].ratio:,.4g}" if one in cell else "" for one in systems)
+        ratios = (_figure(cell[one].ratio) if one in cell else "" for one in systems)
         yield _row((era, f"{rows:,}", str(concurrency), f"{cell[FLOOR].cpu_us:.1f}", *ratios))
     yield "\nRequests a second, and p50 / p99 in ms:\n"
     yield from _head(
@@ -70,9 +70,9 @@ def _operation(lines: Sequence[Line]) -> Iterator[str]:
     )
     for line in lines:
         figures = (
-            f"{line.requests_s:,.5g}",
-            f"{line.p50_ms:,.3g}",
-            f"{line.p99_ms:,.3g}",
+            _figure(line.requests_s),
+            _figure(line.p50_ms),
+            _figure(line.p99_ms),
             f"{line.bytes:,}",
             f"{line.client_share:.0%}",
         )
@@ -95,6 +95,10 @@ def _processes(results: Results) -> Iterator[str]:
         yield from _head(("imported", "wall", "CPU"), left=1)
         for found in results.imports:
             yield _row((f"`{found.imported}`", f"{found.wall_ms:.0f}", f"{found.cpu_ms:.0f}"))
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1_000 else f"{value:.3g}"
 
 
 def _head(names: Sequence[str], *, left: int) -> Iterator[str]:

@@ -118,7 +118,7 @@ class _Run:
         floor = measured[0]
         found = [_line(one, floor, where) for one in measured]
         self._results.lines += found
-        said = ", ".join(f"{line.system} {line.ratio:.4g}" for line in found[1:])
+        said = ", ".join(f"{line.system} {line.ratio:,.2f}" for line in found[1:])
         self._say(f"{named}: floor {floor_us(found):.0f} us; {said}")
 
 

@@ -75,7 +75,7 @@ def _peer(results: Results, operation: Operation, peer: str, what: str, least: f
     if ours is None or theirs is None:
         return Target(what, goal)
     times = theirs.ratio / ours.ratio
-    return Target(what, goal, f"{times:,.3g} x" if times < 1_000 else f"{times:,.0f} x", times >= least)
+    return Target(what, goal, f"{times:.3g} x" if times < 1_000 else f"{times:,.0f} x", times >= least)
 
 
 def _flat(results: Results) -> Target:
