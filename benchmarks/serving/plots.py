@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.serving.results import FLOOR, OURS, Line, Results
-from benchmarks.serving.systems import SAME_VIEW
+from benchmarks.serving.systems import SAME_VIEW, SYSTEMS
 from benchmarks.serving.wire import MODERN, OPERATIONS, Operation
 
 _DPI: Final = 120
@@ -57,9 +57,8 @@ def _bars(lines: Sequence[Line], folder: Path) -> Iterator[str]:
     for place, system in enumerate(systems):
         mine: dict[Operation, float] = {line.operation: line.ratio for line in kept if line.system == system}
         at = [operations.index(one) + (place - len(systems) / 2) * 0.1 for one in mine]
-        axes.bar(at, list(mine.values()), width=0.1, label=system)
+        axes.bar(at, list(mine.values()), width=0.1, label=system, color=_colour(system))
     axes.axhline(1, color="black", linewidth=0.8)
-    axes.set_xticks(range(len(operations)), operations)
     _finish(
         figure,
         axes,
@@ -79,8 +78,9 @@ def _plot(lines: Sequence[Line], x: str, y: str, labels: tuple[str, str, str], f
         mine = sorted((line for line in lines if line.system == system), key=lambda line: getattr(line, x))
         at, values = [getattr(line, x) for line in mine], [getattr(line, y) for line in mine]
         wide = 2.4 if system == OURS else 1.2
-        axes.plot(at, values, marker="o", linewidth=wide, label=system)
-    _finish(figure, axes, labels, ("log", "log"))
+        axes.plot(at, values, marker="o", linewidth=wide, label=system, color=_colour(system))
+    axes.set_xscale("log")
+    _finish(figure, axes, labels)
     name = f"{lines[0].operation}-{x}.png"
     figure.savefig(folder / name)
     plt.close(figure)
@@ -93,18 +93,21 @@ def _systems(lines: Sequence[Line]) -> list[str]:
     ]
 
 
+def _colour(system: str) -> str:
+    return "black" if system == FLOOR else f"C{SYSTEMS.index(system)}"
+
+
 def _reference(lines: Sequence[Line]) -> int:
     sizes = {line.rows for line in lines}
     return 1_000 if 1_000 in sizes else max(sizes, default=0)
 
 
-def _finish(figure: Any, axes: Any, labels: tuple[str, str, str], scales: tuple[str, str]) -> None:
+def _finish(figure: Any, axes: Any, labels: tuple[str, str, str]) -> None:
     title, x, y = labels
     axes.set_title(title)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
-    axes.set_xscale(scales[0])
-    axes.set_yscale(scales[1])
+    axes.set_yscale("log")
     axes.grid(visible=True, alpha=0.3)
     axes.legend(fontsize=7, ncols=2)
     figure.tight_layout()
