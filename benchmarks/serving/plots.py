@@ -59,12 +59,9 @@ def _bars(lines: Sequence[Line], folder: Path) -> Iterator[str]:
         at = [operations.index(one) + (place - len(systems) / 2) * 0.1 for one in mine]
         axes.bar(at, list(mine.values()), width=0.1, label=system, color=_colour(system))
     axes.axhline(1, color="black", linewidth=0.8)
-    _finish(
-        figure,
-        axes,
-        ("CPU for a request, by that of a bare ASGI app", "", "times the floor"),
-        ("linear", "log"),
-    )
+    labels = ("CPU for a request, by that of a bare ASGI app", "", "times the floor")
+    axes.set_xticks(range(len(operations)), operations)
+    _finish(figure, axes, labels)
     figure.savefig(folder / "ratios.png")
     plt.close(figure)
     yield "ratios.png"
