@@ -12,7 +12,7 @@ from typing import Any
 
 import uvicorn
 
-from benchmarks.serving.ours import KEEP_ALIVE_S
+from benchmarks.serving.processes import KEEP_ALIVE_S
 
 _HEADERS = [(b"content-type", b"application/json")]
 _ANSWERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import uvicorn
 
+from benchmarks.serving.processes import KEEP_ALIVE_S
 from benchmarks.serving.rows import ECHO, read
 from scopedtools import Catalog, ScopedServer, ViewSettings, prompt, resource, tool
 from scopedtools.catalog.primitives import Tool
@@ -23,7 +24,6 @@ VIEW: Final = 16
 """Rows of a narrowed list, ``search_tools`` and ``call_tool`` among them."""
 
 DIMENSIONS: Final = 384
-KEEP_ALIVE_S: Final = 600
 
 
 class Ours(ScopedServer):
