@@ -16,7 +16,7 @@ HOST: Final = "127.0.0.1"
 START_S: Final = 120
 END_S: Final = 20
 KEEP_ALIVE_S: Final = 600
-"""Seconds for which servers keep a connection on which nothing is asked: longer than the others' turns take."""
+"""Seconds for which servers keep an idle connection: longer than the turns of all others take."""
 
 _PROCESS_CLOCK: Final = 2
 """Of the clocks that Linux keeps for a process, the one that counts what the scheduler gave it."""
