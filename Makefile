@@ -7,7 +7,7 @@ PORT ?= 8000
 export HF_HUB_OFFLINE ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test conformance benchmark-selection benchmark-gateway check lint types clean
+.PHONY: run test conformance benchmark-selection benchmark-serving benchmark-gateway check lint types clean
 
 run: $(VENV)/.installed
 	$(BIN)/scopedtools serve examples.workbench.server:app --port $(PORT)
@@ -22,6 +22,10 @@ conformance: $(VENV)/.installed
 # Every public set that is there, every system; about half an hour. Options: ARGS="--sample 50".
 benchmark-selection: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.selection $(ARGS)
+
+# Requests of all kinds beside a bare app, the official SDK and FastMCP; about half an hour, ARGS="--quick" two minutes.
+benchmark-serving: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.serving $(ARGS)
 
 # Calls, lists and updates through a gateway; about three minutes. Parts alone: ARGS="calls".
 benchmark-gateway: $(VENV)/.installed

@@ -140,7 +140,9 @@ class Selection:
         if prepared is None:
             return None
         selector = prepared.selector if isinstance(prepared, Tenure) else prepared
-        return selector if isinstance(selector, Learner) and selector.learns else None
+        # Whether it is a `Learner` takes longer to find out than a call does; most do not learn.
+        learns = getattr(selector, "learns", False)
+        return selector if learns and isinstance(selector, Learner) else None
 
     async def _prepare(self) -> Selector:
         earlier = await self._before.settled() if self._before is not None else None

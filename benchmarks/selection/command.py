@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from benchmarks.machine import machine
 from benchmarks.selection import plots, report
-from benchmarks.selection.machine import machine
 from benchmarks.selection.results import Results
 from benchmarks.selection.runs import Options, Run, say
 from benchmarks.selection.sample import data_folder
@@ -46,7 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _results(options: Options, arguments: Sequence[str]) -> Results:
     encoder = CachingEncoder(_encoder(options.encoder), options.cache)
     try:
-        return asyncio.run(Run(options, encoder, machine(arguments, encoder)).everything())
+        return asyncio.run(
+            Run(options, encoder, machine("benchmarks.selection", arguments, encoder)).everything()
+        )
     finally:
         encoder.close()
 

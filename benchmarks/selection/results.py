@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from benchmarks.machine import Machine
 from scopedtools.evaluation.measures import Mean
 
 
@@ -123,30 +124,6 @@ class Lesson(msgspec.Struct, frozen=True):
     recall: Mean
     ndcg: Mean
     fits: Mean
-
-
-class Machine(msgspec.Struct, frozen=True):
-    """What a run ran on, and how.
-
-    Attributes:
-        command: Command line.
-        commit: Of the repository, with ``+`` where files differ from it.
-        processor: Name and cores.
-        python: Version.
-        libraries: Versions by name.
-        encoder: Name and revision.
-        encode_ms: Milliseconds to encode one request, median; none where nothing was measured.
-        date: ISO 8601, UTC.
-    """
-
-    command: str
-    commit: str
-    processor: str
-    python: str
-    libraries: dict[str, str]
-    encoder: str
-    encode_ms: float | None
-    date: str
 
 
 class Results(msgspec.Struct, frozen=True):

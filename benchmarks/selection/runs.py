@@ -8,13 +8,13 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
+from benchmarks.machine import Machine, encode_ms
 from benchmarks.selection.abstention import abstention
 from benchmarks.selection.fastmcp_system import FastMCPUnavailableError
 from benchmarks.selection.learning import LEVELS, lessons
-from benchmarks.selection.machine import encode_ms
 from benchmarks.selection.measure import facts, measure, outcomes_of, warm, write_lines
 from benchmarks.selection.needle import points
-from benchmarks.selection.results import Machine, Results
+from benchmarks.selection.results import Results
 from benchmarks.selection.sets import HAY, SPECS, Bench, MissingSetError, load, read_catalog, whole
 from benchmarks.selection.systems import SYSTEMS, System, fitting_systems
 from benchmarks.selection.vectors import CachingEncoder

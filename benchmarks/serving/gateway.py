@@ -15,8 +15,7 @@ from typing import Final
 
 import msgspec
 
-from benchmarks.selection.machine import machine
-from benchmarks.selection.results import Machine
+from benchmarks.machine import Machine, machine
 from benchmarks.serving.gateway_calls import CallLine, measure_calls
 from benchmarks.serving.gateway_lists import ListLine, UpdateLine, measure_lists, measure_update
 from scopedtools.retrieval import HashingEncoder
@@ -70,7 +69,7 @@ def main() -> None:
     if unknown := set(arguments.parts) - set(PARTS):
         parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     encoder: Encoder = default_encoder() if arguments.encoder == "minilm" else HashingEncoder(384)
-    results = Results(machine(("benchmarks.serving.gateway", *arguments.parts), encoder))
+    results = Results(machine("benchmarks.serving.gateway", arguments.parts, encoder))
     asyncio.run(measure(arguments.parts or PARTS, encoder, results))
     said = results.machine
     libraries = ", ".join(f"{name} {version}" for name, version in said.libraries.items())

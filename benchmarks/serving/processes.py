@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,11 @@ ROOT: Final = Path(__file__).parents[2]
 HOST: Final = "127.0.0.1"
 START_S: Final = 120
 END_S: Final = 20
+KEEP_ALIVE_S: Final = 600
+"""Seconds for which servers keep an idle connection: longer than the turns of all others take."""
+
+_PROCESS_CLOCK: Final = 2
+"""Of the clocks that Linux keeps for a process, the one that counts what the scheduler gave it."""
 
 
 class Served(NamedTuple):
@@ -22,15 +28,22 @@ class Served(NamedTuple):
     Attributes:
         url: Its endpoint.
         pid: Its ID.
+        port: Where it listens.
     """
 
     url: str
     pid: int
+    port: int
 
 
 @asynccontextmanager
-async def served(command: Sequence[str], log: Path) -> AsyncIterator[Served]:
+async def served(command: Sequence[str], log: Path, *, poll_s: float = 0.1) -> AsyncIterator[Served]:
     """Start a command with a free port added to it; yield it once it listens.
+
+    Args:
+        command: What is run.
+        log: Where its output goes.
+        poll_s: Seconds between two looks whether it listens.
 
     Raises:
         RuntimeError: It ended, or does not listen in time.
@@ -46,8 +59,8 @@ async def served(command: Sequence[str], log: Path) -> AsyncIterator[Served]:
             while not await _listens(port):
                 if process.returncode is not None:
                     raise RuntimeError(f"{command[0]} ended: {_end_of(log)}")
-                await asyncio.sleep(0.1)
-        yield Served(f"http://{HOST}:{port}/mcp", process.pid)
+                await asyncio.sleep(poll_s)
+        yield Served(f"http://{HOST}:{port}/mcp", process.pid, port)
     except TimeoutError as error:
         raise RuntimeError(f"{command[0]} does not listen after {START_S} s") from error
     finally:
@@ -79,6 +92,35 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 def cpu_s(pid: int) -> float:
-    """Return the CPU seconds that a process has taken so far, in steps of a tick of the system."""
+    """Return the CPU seconds that a process has taken so far, in all its threads.
+
+    To the nanosecond where the system has a clock for it, as Linux does, else in ticks of the system.
+    """
+    try:
+        return time.clock_gettime((~pid << 3) | _PROCESS_CLOCK)
+    except OSError:
+        return _ticks(pid) / os.sysconf("SC_CLK_TCK")
+
+
+def _ticks(pid: int) -> int:
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return int(fields[11]) + int(fields[12])
+
+
+class Memory(NamedTuple):
+    """Memory of a process, in MiB.
+
+    Attributes:
+        rss: Resident.
+        pss: Of which each page is shared out among the processes that have it.
+    """
+
+    rss: float
+    pss: float
+
+
+def memory_mib(pid: int) -> Memory:
+    """Return how much memory a process has now."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines()
+    kib = {name: int(value.split()[0]) for name, _, value in (line.partition(":") for line in lines[1:])}
+    return Memory(round(kib["Rss"] / 1024, 1), round(kib["Pss"] / 1024, 1))

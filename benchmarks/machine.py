@@ -14,7 +14,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-from benchmarks.selection.results import Machine
+import msgspec
+
 from scopedtools.types import Encoder
 
 _LIBRARIES: Final = (
@@ -27,19 +28,54 @@ _LIBRARIES: Final = (
     "torch",
     "matplotlib",
     "mcp",
+    "uvicorn",
+    "uvloop",
+    "httptools",
+    "starlette",
+    "msgspec",
 )
-_ROOT: Final = Path(__file__).parents[2]
+_ROOT: Final = Path(__file__).parents[1]
 
 
-def machine(arguments: Sequence[str], encoder: Encoder) -> Machine:
-    """Describe this machine and this run; what encoding takes is measured later."""
+class Machine(msgspec.Struct, frozen=True):
+    """What a run ran on, and how.
+
+    Attributes:
+        command: Command line.
+        commit: Of the repository, with ``+`` where files differ from it.
+        processor: Name and cores.
+        python: Version.
+        libraries: Versions by name.
+        encoder: Name and revision; none where nothing depends on it.
+        encode_ms: Milliseconds to encode one request, median; none where nothing was measured.
+        date: ISO 8601, UTC.
+    """
+
+    command: str
+    commit: str
+    processor: str
+    python: str
+    libraries: dict[str, str]
+    encoder: str | None
+    encode_ms: float | None
+    date: str
+
+
+def machine(module: str, arguments: Sequence[str], encoder: Encoder | None = None) -> Machine:
+    """Describe this machine and this run; what encoding takes is measured later.
+
+    Args:
+        module: What is run, as ``python -m`` takes it.
+        arguments: Of the command line.
+        encoder: What requests are encoded with, where that matters.
+    """
     return Machine(
-        command=shlex.join(["python", "-m", "benchmarks.selection", *arguments]),
+        command=shlex.join(["python", "-m", module, *arguments]),
         commit=_commit(),
         processor=f"{_processor()}, {os.cpu_count()} cores",
         python=platform.python_version(),
         libraries={name: found for name in _LIBRARIES if (found := _version(name))},
-        encoder=f"{encoder.name} {encoder.revision[:12]}",
+        encoder=None if encoder is None else f"{encoder.name} {encoder.revision[:12]}",
         encode_ms=None,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
     )
