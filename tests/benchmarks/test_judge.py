@@ -307,7 +307,7 @@ def test_names_are_valid_distinct_and_the_same_each_time() -> None:
 def test_the_command_compares_and_quotes_what_was_published(
     endpoint: RuleEndpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judging, "SentenceTransformerEncoder", HashingEncoder)
+    monkeypatch.setattr(judging, "default_encoder", HashingEncoder)
     endpoint.key = "secret"
     monkeypatch.setenv("RULE_KEY", "secret")
     result = command(endpoint, tmp_path, "--key-variable", "RULE_KEY", "--max-tools", "30")
@@ -322,7 +322,7 @@ def test_the_command_compares_and_quotes_what_was_published(
 def test_the_command_says_what_is_wrong(
     endpoint: RuleEndpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judging, "SentenceTransformerEncoder", HashingEncoder)
+    monkeypatch.setattr(judging, "default_encoder", HashingEncoder)
     result = command(endpoint, tmp_path, "--lists", "all,best")
     assert "lists must be some of all, rag, keyword, view, got best" in str(result.exception)
     endpoint.faults = [Response(status_code=500)]

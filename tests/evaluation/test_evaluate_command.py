@@ -163,7 +163,8 @@ def test_an_encoder_that_cannot_load_is_said_aloud(
     def missing() -> None:
         raise ImportError("no encoder here")
 
-    monkeypatch.setattr("scopedtools.retrieval.encoders._need_library", missing)
+    for module, check in (("encoders", "_need_library"), ("onnx_encoder", "_need_libraries")):
+        monkeypatch.setattr(f"scopedtools.retrieval.{module}.{check}", missing)
     done = evaluate(encoder="all-MiniLM-L6-v2")
     assert done.status == 0
     assert "every line is answered by words alone" in done.err
