@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,11 +37,18 @@ _PORTION: Final = 4096
 """Vectors that are compared with many queries at once; bounds what that takes of memory."""
 
 
+_SETS: Final = 16
+"""Sets of rows that are kept as booleans, the least recently used go first."""
+
+
+@lru_cache(maxsize=_SETS)
 def members(within: Rows, n: int) -> npt.NDArray[np.bool_]:
-    """Return a set of rows as booleans, shape ``(n,)``; rows beyond ``n`` are left out."""
+    """Return a set of rows as booleans, shape ``(n,)``, read-only; rows beyond ``n`` are left out."""
     size = (n + 7) // 8
     bits = np.frombuffer((within & ((1 << n) - 1)).to_bytes(size, "little"), dtype=np.uint8)
-    return np.unpackbits(bits, count=n, bitorder="little").view(np.bool_)
+    found = np.unpackbits(bits, count=n, bitorder="little").view(np.bool_)
+    found.setflags(write=False)
+    return found
 
 
 class VectorIndex:
@@ -95,7 +103,7 @@ class VectorIndex:
         """Length of a vector."""
         return int(self._index.d)
 
-    @property
+    @cached_property
     def vectors(self) -> Vectors:
         """All vectors, float32, shape ``(n, d)``: a view of the index, not to be written to."""
         faiss = load_faiss()
@@ -133,13 +141,12 @@ class VectorIndex:
         Returns:
             For each query its rows, distinct, in no order, of shape ``(<=k,)``.
         """
+        if self._sketch is None:
+            return self._nearest_of_few(queries, permitted, k)
         mask = permitted[self._row_of]
         available = int(np.count_nonzero(mask))
-        if self._sketch is None or available <= EXACT:
-            rows = np.flatnonzero(permitted)
-            if len(rows) <= k:
-                return [rows] * len(queries)
-            return [rows[highest(scores, k)] for scores in self.scores(queries, rows)]
+        if available <= EXACT:
+            return self._nearest_of_few(queries, permitted, k)
         fetch = min(k + _SPARE, available)
         while True:
             ids, products = self._sketch.search(queries, mask, fetch)
@@ -148,6 +155,50 @@ class VectorIndex:
             if fetch == available or all(len(rows) == k for rows in found):
                 return found
             fetch = min(2 * fetch, available)
+
+    def _nearest_of_few(
+        self, queries: Vectors, permitted: npt.NDArray[np.bool_], k: int
+    ) -> list[Ordinals]:
+        """Find what ``nearest`` finds by comparing with all permitted vectors, in float32 first.
+
+        Only rows so near to the edge that rounding might have put them on its other side are compared in
+        float64. So the rows are those that exact scores would give, in a fifth of the time.
+        """
+        rows = np.flatnonzero(permitted)
+        if len(rows) <= k:
+            return [rows] * len(queries)
+        # Twice what float32 may be off by: the sum of d products of unit vectors, then the decimals.
+        slack = np.float32(2 * (self.dimensions * 2.0**-24 + 10.0**-DECIMALS))
+        found = []
+        for query, rough in zip(queries, self._rough(queries, rows), strict=True):
+            edge = np.partition(rough, len(rough) - k)[-k]
+            sure = (rough > edge + slack).nonzero()[0]
+            near = (np.abs(rough - edge) <= slack).nonzero()[0]
+            if len(sure) + len(near) > k:
+                (scores,) = self.scores(query[np.newaxis], rows[near])
+                near = near[highest(scores, k - len(sure))]
+            found.append(rows[np.concatenate((sure, near))])
+        return found
+
+    def _rough(self, queries: Vectors, rows: Ordinals) -> npt.NDArray[np.float32]:
+        """Score rows in float32; shape ``(len(queries), len(rows))``."""
+        if len(rows) == self.rows:
+            ids, first, vectors = None, self._starts, self.vectors
+        else:
+            ids, first = self._ids(rows)
+            vectors = self.vectors[ids]
+        products = _rough_products(queries, vectors)
+        if len(vectors) > len(rows):
+            products = np.maximum.reduceat(products, first, axis=1)
+        return products
+
+    def _ids(self, rows: Ordinals) -> tuple[Ordinals, Ordinals]:
+        """Return the numbers of the vectors of rows, and where in them each row begins."""
+        if len(self) == self.rows:
+            return rows, rows
+        counts = self._counts[rows]
+        first = np.cumsum(counts) - counts
+        return np.repeat(self._starts[rows] - first, counts) + np.arange(counts.sum()), first
 
     def scores(self, queries: Vectors, rows: Ordinals) -> Scores:
         """Score rows exactly: the inner product of each query and the best vector of each row.
@@ -163,13 +214,11 @@ class VectorIndex:
         """
         if not len(rows):
             return np.empty((len(queries), 0), dtype=np.float64)
-        counts = self._counts[rows]
-        first = np.cumsum(counts) - counts
-        ids = np.repeat(self._starts[rows] - first, counts) + np.arange(counts.sum())
+        ids, first = self._ids(rows)
         products = _products(queries, self.vectors, ids)
         if len(ids) > len(rows):
             products = np.maximum.reduceat(products, first, axis=1)
-        return np.round(products, DECIMALS)
+        return products.round(DECIMALS)
 
     def best(self, queries: Vectors, within: Rows) -> Scores:
         """Return the score of the permitted row nearest to each of many queries.
@@ -217,6 +266,23 @@ def highest(scores: npt.NDArray[np.floating], k: int) -> Ordinals:
     best = scores[: size * groups].reshape(size, groups).max(axis=0)
     near = np.flatnonzero(scores >= np.partition(best, -k)[-k])
     return near[_first_highest(scores[near], k)]
+
+
+def _rough_products(some: Vectors, vectors: Vectors) -> npt.NDArray[np.float32]:
+    """Multiply some vectors with all of others in float32; shape ``(len(some), len(vectors))``."""
+    # See `_products` for the sizes. A stack of products is one call.
+    n, d = vectors.shape
+    left = np.zeros((max(2, len(some)), d), np.float32)
+    left[: len(some)] = some
+    step = min(_ROWS, max(1, _PRODUCT // left.size), n)
+    portions = n // step
+    products = np.empty((len(left), n), np.float32)
+    whole = products[:, : portions * step].reshape(len(left), portions, step)
+    stack = vectors[: portions * step].reshape(portions, step, d)
+    np.matmul(left, stack.transpose(0, 2, 1), out=whole.transpose(1, 0, 2))
+    if portions * step < n:
+        products[:, portions * step :] = left @ vectors[portions * step :].T
+    return products[: len(some)]
 
 
 def _first_highest(scores: npt.NDArray[np.floating], k: int) -> Ordinals:
