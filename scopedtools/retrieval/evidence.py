@@ -103,7 +103,7 @@ class Judge:
 
     def _by_meaning(self, scored: Scored, part: int, within: Rows) -> float:
         cosines = scored.vector[part]
-        nearest = scored.rows[np.argsort(-cosines, kind="stable")[:_NEAREST]]
+        nearest = scored.rows[(-cosines).argsort(kind="stable")[:_NEAREST]]
         covered = float(self.index.lexical.coverage(scored.parts[part], nearest).max())
         return (
             float(cosines.max())
