@@ -145,6 +145,5 @@ def _parts(fused: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
     """
     if len(fused) == 1:
         return np.zeros(fused.shape[1], dtype=np.intp)
-    best = fused[1:].argmax(axis=0)
-    clauses = 1 + best
-    return np.where(np.take_along_axis(fused[1:], best[np.newaxis], axis=0)[0] >= fused[0], clauses, 0)
+    clauses = fused[1:]
+    return np.where(clauses.max(axis=0) >= fused[0], 1 + clauses.argmax(axis=0), 0)

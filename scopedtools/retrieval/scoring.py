@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scopedtools.retrieval.heard import Heard, Utterance
 from scopedtools.retrieval.index import Index
 from scopedtools.retrieval.learned import Learned
-from scopedtools.retrieval.vectors import DECIMALS, Ordinals, highest, members
+from scopedtools.retrieval.vectors import DECIMALS, Ordinals, highest_of_each, members
 from scopedtools.types import Rows
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def score(
         bm25 *= permitted
     rows = _candidates(index, heard, vectors, bm25, permitted=permitted, k=k, learned=learned)
     most = bm25.max(axis=1, initial=0.0).astype(np.float64)
-    lexical = _scaled(bm25[:, rows].astype(np.float64), most)
+    lexical = _scaled(bm25.take(rows, axis=1).astype(np.float64), most)
     words = _weighted(lexical, most, spans, heard.utterances)
     if vectors is None or index.vectors is None:
         cosines, fused = np.zeros_like(words), words
@@ -131,10 +131,10 @@ def _candidates(
     """Return the rows that any part of what is said now finds, or all that came before it together."""
     now = heard.utterances[0].searched
     weights = np.array([one.weight for one in heard.utterances[1:]], dtype=np.float32)
-    found = [_top(scores, k) for scores in bm25[:now]]
+    found = highest_of_each(bm25[:now], k)
     if len(weights):
         # Not `@`: BLAS would start threads of its own, which fight over the cores under load.
-        found.append(_top(np.einsum("p,pn->n", weights, bm25[now:]), k))
+        found += highest_of_each(np.einsum("p,pn->n", weights, bm25[now:])[np.newaxis], k)
     if vectors is not None and index.vectors is not None:
         queries = vectors[:now]
         if len(weights):
@@ -146,8 +146,9 @@ def _candidates(
         found.append(_of_groups(index, heard.called, permitted))
     # Marked, not sorted: parts find many rows in common.
     either = np.zeros(len(permitted), dtype=np.bool_)
-    either[np.concatenate(found)] = True
-    return np.flatnonzero(either)
+    for rows in found:
+        either[rows] = True
+    return either.nonzero()[0]
 
 
 def _of_groups(index: Index, called: Mapping[int, float], permitted: npt.NDArray[np.bool_]) -> Ordinals:
@@ -207,14 +208,6 @@ def _with_calls(
         like[ordinals[:, np.newaxis] == rows] *= _AGAIN
         total = total + _LIKENESS_WEIGHT * (weights[:, np.newaxis] * like).max(axis=0)
     return total / (1 + _GROUP_WEIGHT + _LIKENESS_WEIGHT)
-
-
-def _top(scores: npt.NDArray[np.float32], k: int) -> Ordinals:
-    """Return the ``k`` rows with the highest scores above 0, the lower row where scores are equal."""
-    found = scores.nonzero()[0]
-    if len(found) > k:
-        found = highest(scores, k)
-    return found[scores[found] > 0]
 
 
 def _unit(vector: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

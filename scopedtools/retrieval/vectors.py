@@ -33,6 +33,9 @@ _PRODUCT: Final = 1 << 18
 _ROWS: Final = 128
 """Vectors in one product at most: memory for more comes from the system each time, page by page."""
 
+_GROUPED: Final = 16
+"""Scores for each one wanted from which the best of groups are looked at first."""
+
 _PORTION: Final = 4096
 """Vectors that are compared with many queries at once; bounds what that takes of memory."""
 
@@ -169,15 +172,18 @@ class VectorIndex:
             return [rows] * len(queries)
         # Twice what float32 may be off by: the sum of d products of unit vectors, then the decimals.
         slack = np.float32(2 * (self.dimensions * 2.0**-24 + 10.0**-DECIMALS))
+        rough = self._rough(queries, rows)
+        edges = np.partition(rough, len(rows) - k, axis=1)[:, len(rows) - k, np.newaxis]
+        reach = rough >= edges - slack
         found = []
-        for query, rough in zip(queries, self._rough(queries, rows), strict=True):
-            edge = np.partition(rough, len(rough) - k)[-k]
-            sure = (rough > edge + slack).nonzero()[0]
-            near = (np.abs(rough - edge) <= slack).nonzero()[0]
-            if len(sure) + len(near) > k:
-                (scores,) = self.scores(query[np.newaxis], rows[near])
-                near = near[highest(scores, k - len(sure))]
-            found.append(rows[np.concatenate((sure, near))])
+        for i, more in enumerate(np.count_nonzero(reach, axis=1) > k):
+            which = reach[i].nonzero()[0]
+            if more:
+                near = which[rough[i, which] <= edges[i] + slack]
+                sure = which[rough[i, which] > edges[i] + slack]
+                (scores,) = self.scores(queries[i : i + 1], rows[near])
+                which = np.concatenate((sure, near[highest(scores, k - len(sure))]))
+            found.append(rows[which])
         return found
 
     def _rough(self, queries: Vectors, rows: Ordinals) -> npt.NDArray[np.float32]:
@@ -257,7 +263,7 @@ def highest(scores: npt.NDArray[np.floating], k: int) -> Ordinals:
     """Return the positions of the ``k`` highest scores in no order; of equal ones the lower position."""
     if len(scores) <= k:
         return np.arange(len(scores))
-    groups = 8 * k
+    groups = _GROUPED // 2 * k
     size = len(scores) // groups
     if size < 2:
         return _first_highest(scores, k)
@@ -266,6 +272,34 @@ def highest(scores: npt.NDArray[np.floating], k: int) -> Ordinals:
     best = scores[: size * groups].reshape(size, groups).max(axis=0)
     near = np.flatnonzero(scores >= np.partition(best, -k)[-k])
     return near[_first_highest(scores[near], k)]
+
+
+def highest_of_each(scores: npt.NDArray[np.floating], k: int) -> list[Ordinals]:
+    """Return for each of several queries what ``highest`` returns, but of scores above 0 alone.
+
+    Args:
+        scores: Shape ``(queries, n)``, none below 0.
+        k: Most positions for each query.
+    """
+    n = scores.shape[1]
+    if n <= k:
+        return [mine.nonzero()[0] for mine in scores]
+    if n >= _GROUPED * k:
+        found = (highest(mine, k) for mine in scores)
+        return [rows[mine[rows] > 0] for rows, mine in zip(found, scores, strict=True)]
+    edges = np.partition(scores, n - k, axis=1)[:, n - k]
+    return [
+        mine.nonzero()[0] if edge == 0 else _reaching(mine, edge, k)
+        for mine, edge in zip(scores, edges, strict=True)
+    ]
+
+
+def _reaching(scores: npt.NDArray[np.floating], edge: np.floating, k: int) -> Ordinals:
+    rows = (scores >= edge).nonzero()[0]
+    if len(rows) == k:
+        return rows
+    above = scores[rows] > edge
+    return np.concatenate([rows[above], rows[~above][: k - np.count_nonzero(above)]])
 
 
 def _rough_products(some: Vectors, vectors: Vectors) -> npt.NDArray[np.float32]:
@@ -286,9 +320,7 @@ def _rough_products(some: Vectors, vectors: Vectors) -> npt.NDArray[np.float32]:
 
 
 def _first_highest(scores: npt.NDArray[np.floating], k: int) -> Ordinals:
-    edge = np.partition(scores, -k)[-k]
-    above = np.flatnonzero(scores > edge)
-    return np.concatenate([above, np.flatnonzero(scores == edge)[: k - len(above)]])
+    return _reaching(scores, np.partition(scores, len(scores) - k)[len(scores) - k], k)
 
 
 def _products(some: Vectors, vectors: Vectors, ids: Ordinals) -> Scores:
