@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Ordinals = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float64]
+_Products = TypeVar("_Products", npt.NDArray[np.float32], Scores)
 
 DECIMALS: Final = 6
 """Scores are rounded to these decimals: far above the noise of float32 sums, far below what matters."""
@@ -188,15 +189,16 @@ class VectorIndex:
 
     def _rough(self, queries: Vectors, rows: Ordinals) -> npt.NDArray[np.float32]:
         """Score rows in float32; shape ``(len(queries), len(rows))``."""
-        if len(rows) == self.rows:
-            ids, first, vectors = None, self._starts, self.vectors
-        else:
-            ids, first = self._ids(rows)
-            vectors = self.vectors[ids]
-        products = _rough_products(queries, vectors)
-        if len(vectors) > len(rows):
-            products = np.maximum.reduceat(products, first, axis=1)
-        return products
+        if len(self) <= EXACT and 2 * len(rows) > self.rows:
+            # Taking out a few is cheaper afterwards: vectors are 1,500 bytes each, products four.
+            products = self._best_of_row(_rough_products(queries, self.vectors), self._starts)
+            return products if len(rows) == self.rows else products.take(rows, axis=1)
+        ids, first = self._ids(rows)
+        return self._best_of_row(_rough_products(queries, self.vectors, ids), first)
+
+    def _best_of_row(self, products: _Products, first: Ordinals) -> _Products:
+        """Return the best of the products of each row's vectors, which begin at these places."""
+        return products if products.shape[1] == len(first) else np.maximum.reduceat(products, first, axis=1)
 
     def _ids(self, rows: Ordinals) -> tuple[Ordinals, Ordinals]:
         """Return the numbers of the vectors of rows, and where in them each row begins."""
@@ -222,9 +224,7 @@ class VectorIndex:
             return np.empty((len(queries), 0), dtype=np.float64)
         ids, first = self._ids(rows)
         products = _products(queries, self.vectors, ids)
-        if len(ids) > len(rows):
-            products = np.maximum.reduceat(products, first, axis=1)
-        return products.round(DECIMALS)
+        return self._best_of_row(products, first).round(DECIMALS)
 
     def best(self, queries: Vectors, within: Rows) -> Scores:
         """Return the score of the permitted row nearest to each of many queries.
@@ -302,20 +302,25 @@ def _reaching(scores: npt.NDArray[np.floating], edge: np.floating, k: int) -> Or
     return np.concatenate([rows[above], rows[~above][: k - np.count_nonzero(above)]])
 
 
-def _rough_products(some: Vectors, vectors: Vectors) -> npt.NDArray[np.float32]:
-    """Multiply some vectors with all of others in float32; shape ``(len(some), len(vectors))``."""
-    # See `_products` for the sizes. A stack of products is one call.
-    n, d = vectors.shape
+def _rough_products(
+    some: Vectors, vectors: Vectors, ids: Ordinals | None = None
+) -> npt.NDArray[np.float32]:
+    """Multiply some vectors with all of others, or with those of these numbers, in float32."""
+    n, d = len(vectors) if ids is None else len(ids), vectors.shape[1]
+    # See `_products`.
     left = np.zeros((max(2, len(some)), d), np.float32)
     left[: len(some)] = some
-    step = min(_ROWS, max(1, _PRODUCT // left.size), n)
-    portions = n // step
+    step = min(_ROWS, max(1, _PRODUCT // left.size))
     products = np.empty((len(left), n), np.float32)
-    whole = products[:, : portions * step].reshape(len(left), portions, step)
-    stack = vectors[: portions * step].reshape(portions, step, d)
-    np.matmul(left, stack.transpose(0, 2, 1), out=whole.transpose(1, 0, 2))
-    if portions * step < n:
-        products[:, portions * step :] = left @ vectors[portions * step :].T
+    # A stack of products is one call.
+    stacked = n - n % step if ids is None else 0
+    if stacked:
+        stack = vectors[:stacked].reshape(-1, step, d).transpose(0, 2, 1)
+        out = products[:, :stacked].reshape(len(left), -1, step).transpose(1, 0, 2)
+        np.matmul(left, stack, out=out)
+    for start in range(stacked, n, step):
+        some_ids = slice(start, start + step)
+        products[:, some_ids] = left @ vectors[some_ids if ids is None else ids[some_ids]].T
     return products[: len(some)]
 
 
