@@ -32,9 +32,9 @@ CANDIDATES: Final = 100
 """Rows that each part of a request adds by vectors and by words, at least."""
 
 _AT_ONCE: Final = 4096
-"""Parts times rows up to which a request is answered at once: half a millisecond, and a tenth of it for few rows.
+"""Parts times rows up to which a request is answered on the event loop, which takes half a millisecond.
 
-To and from a thread takes 0.2 ms.
+The way to a thread and back alone takes 0.2 ms.
 """
 
 _Answer = TypeVar("_Answer")
