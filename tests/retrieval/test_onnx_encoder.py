@@ -123,6 +123,27 @@ def test_a_request_gets_the_same_vector_whatever_is_encoded_with_it(encoder: Onn
     assert np.array_equal(together[0], encoder.encode_queries(["book a flight"])[0])
 
 
+@pytest.mark.slow
+def test_texts_of_one_length_leave_each_others_vectors_as_they_are(encoder: OnnxEncoder) -> None:
+    by_length: dict[int | None, list[str]] = {}
+    for text in (*DESCRIPTIONS, *(text[: len(text) // 2] for text in DESCRIPTIONS)):
+        by_length.setdefault(encoder.alike(text), []).append(text)
+    batches = [texts[:8] for texts in by_length.values() if len(texts) > 1]
+
+    assert len(batches) > 10
+    for batch in batches:
+        alone = [encoder.encode_queries([text])[0] for text in batch]
+        assert np.array_equal(encoder.encode_queries(batch), alone)
+
+
+def test_in_eight_bits_no_texts_are_alike() -> None:
+    rounded = OnnxEncoder(int8=True)
+    texts = ["find a book", "sort the list"]
+
+    assert [rounded.alike(text) for text in texts] == [None, None]
+    assert np.array_equal(rounded.encode_queries(texts)[1], rounded.encode_queries(texts[1:])[0])
+
+
 def test_in_eight_bits_so_does_a_description() -> None:
     encoder = OnnxEncoder(int8=True)
 
