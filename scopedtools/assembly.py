@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -19,6 +20,9 @@ from scopedtools.protocol.request import CALL_TOOL
 from scopedtools.protocol.results import CallResult
 from scopedtools.protocol.revisions import LATEST
 from scopedtools.types import Ranking
+
+_KINDS: Final = 30
+"""Kinds of tools that are named, at most."""
 
 _QUERY: Final = 200
 """Characters of a query that are repeated to whoever asked."""
@@ -83,13 +87,23 @@ def _described(row: Primitive, summary: str) -> Primitive:
 
 def kinds_of_tools(tools: View) -> str:
     """Say what there is to search, from the tags that most rows carry."""
-    sizes: dict[str, int] = {}
-    for row in tools:
-        for tag in row.tags:
-            sizes[tag] = sizes.get(tag, 0) + 1
-    largest = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:30]
-    kinds = ", ".join(f"{tag} ({size})" for tag, size in largest)
+    kinds = ", ".join(f"{tag} ({size})" for tag, size in _largest(tools))
     return f"There are {len(tools)} tools" + (f": {kinds}." if kinds else ".")
+
+
+def _largest(tools: View) -> list[tuple[str, int]]:
+    """Return the tags that most of some rows carry, with how many do, most first, then by name."""
+    catalog, rows = tools.catalog, tools.bits
+    sizes: list[tuple[str, int]] = []
+    least: list[int] = []
+    # Those that most of all rows carry come first: once they are too few, so are those after them.
+    for tag, of_all in catalog.tags.items():
+        if len(least) == _KINDS and of_all < least[0]:
+            break
+        if size := (catalog.tagged(tag).bits & rows).bit_count():
+            sizes.append((tag, size))
+            (heapq.heappushpop if len(least) == _KINDS else heapq.heappush)(least, size)
+    return sorted(sizes, key=lambda item: (-item[1], item[0]))[:_KINDS]
 
 
 def completes(catalog: Catalog) -> bool:
