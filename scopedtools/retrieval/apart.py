@@ -26,7 +26,7 @@ class Separable(Protocol):
 
     @property
     def threads(self) -> int:
-        """Calls at a time from which more are no faster."""
+        """Most calls at a time."""
         ...
 
     def alike(self, text: str) -> int | None:
