@@ -343,6 +343,7 @@ class ScopedServer(Searchable):
                 await observer.start()
             self._listeners.begin()
             started.push_async_callback(self._updates.stop)
+            self._updates.begin()
             await started.enter_async_context(self.lifespan())
             await started.enter_async_context(self._updates.running())
             # Before all else: tasks, and calls in sessions, use what `lifespan` holds.
