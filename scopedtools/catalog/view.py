@@ -24,7 +24,7 @@ class View:
     cheap.
     """
 
-    __slots__ = ("_bits", "_order", "catalog")
+    __slots__ = ("_bits", "_order", "_revision", "catalog")
 
     def __init__(
         self, catalog: Catalog, bits: Rows | None = None, order: tuple[int, ...] | None = None
@@ -34,6 +34,7 @@ class View:
         self.catalog = catalog
         self._bits = bits
         self._order = order
+        self._revision: str | None = None
 
     @property
     def bits(self) -> Rows:
@@ -52,8 +53,11 @@ class View:
     @property
     def revision(self) -> str:
         """Digest of what is shown and in which order; equal wherever the same is shown, in every process."""
-        digests = self.catalog.digests
-        return hashlib.blake2b(b"".join([digests[row] for row in self.order]), digest_size=8).hexdigest()
+        if self._revision is None:
+            digests = self.catalog.digests
+            shown = b"".join([digests[row] for row in self.order])
+            self._revision = hashlib.blake2b(shown, digest_size=8).hexdigest()
+        return self._revision
 
     def tagged(self, *tags: str) -> View:
         """Return the rows that carry any of the tags."""

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from scopedtools.context.carriers import Carrier, CarrierTable, is_context_id, query_values
 from scopedtools.context.dialogue import Dialogue
@@ -21,8 +22,7 @@ from scopedtools.protocol.meta import (
     PARENT,
     PARENT_HEADER,
     REPLY,
-    declares_context,
-    extension_settings,
+    declared_settings,
 )
 from scopedtools.protocol.mirrors import decode_value
 from scopedtools.protocol.request import Pin, Request
@@ -32,7 +32,7 @@ from scopedtools.types import ContextStore, Principal
 INTENT_CHARACTERS: Final = 8192
 """An intent is read up to here; selection gains nothing from more."""
 
-_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class Context(Dialogue):
@@ -61,7 +61,7 @@ class Context(Dialogue):
         protocol_version: Revision of the protocol that the request speaks.
     """
 
-    __slots__ = ("_resolver", "_settings", "carrier", "echo", "id", "intent", "key", "listens", "principal")
+    __slots__ = ("_intent", "_resolver", "_settings", "carrier", "echo", "id", "key", "listens", "principal")
 
     def __init__(
         self,
@@ -70,15 +70,15 @@ class Context(Dialogue):
         *,
         context_id: str | None,
         carrier: Carrier | None,
-        intent: str | None,
+        intent: str | UnsetType | None = UNSET,
         echo: Mapping[str, str] = _NOTHING,
     ) -> None:
         super().__init__(request, resolver.sealer)
         self._resolver = resolver
-        self._settings = extension_settings(request.client_capabilities)
+        self._settings = declared_settings(request.client_capabilities)
+        self._intent = intent
         self.id = context_id
         self.carrier = carrier
-        self.intent = intent
         self.echo = echo
         self.listens = False
         self.principal: Principal = request.ingress.principal
@@ -91,9 +91,16 @@ class Context(Dialogue):
             self._resolver,
             context_id=self.id,
             carrier=self.carrier,
-            intent=self.intent,
+            intent=self._intent,
             echo=self.echo,
         )
+
+    @property
+    def intent(self) -> str | None:
+        # Most requests are about units of work that began long ago, and nobody asks.
+        if self._intent is UNSET:
+            self._intent = declared_intent(self._request)
+        return self._intent
 
     @property
     def edition(self) -> Any:
@@ -124,11 +131,11 @@ class Context(Dialogue):
 
     @property
     def declared(self) -> bool:
-        return declares_context(self._request.client_capabilities)
+        return self._settings is not None
 
     @property
     def caches(self) -> bool:
-        scopes = self._settings.get("cacheScopes")
+        scopes = (self._settings or _NOTHING).get("cacheScopes")
         return isinstance(scopes, list) and "context" in scopes
 
     @property
@@ -142,7 +149,7 @@ class Context(Dialogue):
 
     @property
     def grows(self) -> bool:
-        return self._settings.get("growth") is True
+        return self._settings is not None and self._settings.get("growth") is True
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -192,7 +199,6 @@ class ContextResolver:
             self,
             context_id=found.id if found else None,
             carrier=found.carrier if found else None,
-            intent=declared_intent(request),
             echo=found.echo if found else _NOTHING,
         )
 
@@ -232,7 +238,7 @@ def declared_parent(request: Request, *, child: str) -> str | None:
 
 
 def _said(request: Request, name: str, *, key: str, header: str) -> Iterator[Any]:
-    declared = extension_settings(request.client_capabilities).get(name)
+    declared = (declared_settings(request.client_capabilities) or _NOTHING).get(name)
     if request.revision.stateless:
         yield declared
     yield request.meta.get(key)

@@ -15,6 +15,7 @@ from scopedtools.protocol import meta
 from scopedtools.protocol.envelope import Message, MessageId, Reply, answer, failure
 from scopedtools.protocol.inputs import asked_in
 from scopedtools.protocol.methods import METHODS, Method, Params, decode_params, unknown_method
+from scopedtools.protocol.prepared import Prepared
 from scopedtools.protocol.request import Ingress, Pin, Request
 from scopedtools.protocol.results import (
     CallResult,
@@ -39,7 +40,7 @@ Identify: TypeAlias = Callable[[Mapping[str, Any]], Revision]
 """How a transport tells which revision a request speaks: takes ``_meta``, returns it or raises a
 `ProtocolError` where it is not served or two places disagree about it."""
 
-Handler: TypeAlias = Callable[[Request, Any], Awaitable[Result]]
+Handler: TypeAlias = Callable[[Request, Any], Awaitable[Result | Prepared]]
 """Takes a request and who asks, returns a result or raises."""
 
 Begin: TypeAlias = Callable[[Request, Any], Callable[[Outcome], None]]
@@ -122,14 +123,14 @@ class Dispatcher:
             ctx = self._resolve(request)
             ended = [begin(request, ctx) for begin in self._observers]
             result = await self._handle(request, ctx)
-            reply = answer(message_id, stamp(result, request.revision, self._server_info, ctx.echo))
+            reply = answer(message_id, self._finished(result, request, ctx))
         except Exception as error:  # noqa: BLE001 - the one place where anything becomes a wire error
             problem = to_protocol_error(error)
             outcome = Outcome("error", problem.code)
             return failure(message_id, problem)
         else:
             if ended:
-                outcome = outcome_of(result)
+                outcome = outcome_of(_bare(result))
             return reply
         finally:
             for end in reversed(ended):
@@ -140,7 +141,12 @@ class Dispatcher:
         edition: Edition = request.edition or self.edition
         return edition.handlers[request.method.name]
 
-    async def _handle(self, request: Request, ctx: Asker) -> Result:
+    def _finished(self, result: Result | Prepared, request: Request, ctx: Asker) -> Result | Raw:
+        if isinstance(result, Prepared) and not ctx.echo:
+            return result.encoded(self._server_info)
+        return stamp(_bare(result), request.revision, self._server_info, ctx.echo)
+
+    async def _handle(self, request: Request, ctx: Asker) -> Result | Prepared:
         try:
             return await self._handler(request)(request, ctx)
         except BaseException as error:
@@ -153,6 +159,10 @@ class Dispatcher:
 
 def _serves(edition: Edition, method: Method) -> bool:
     return method.notification or method.name in edition.handlers
+
+
+def _bare(result: Result | Prepared) -> Result:
+    return result.result if isinstance(result, Prepared) else result
 
 
 def outcome_of(result: Result) -> Outcome:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
@@ -156,10 +157,15 @@ class Method:
         return decode_params(raw, self.params)
 
 
+@cache
+def _decoder(shape: type[Params]) -> msgspec.json.Decoder[Params]:
+    return msgspec.json.Decoder(shape)
+
+
 def decode_params(raw: Raw | UnsetType, shape: type[Params]) -> Params:
     """Read parameters of a given shape; see `Method.decode`."""
     try:
-        return msgspec.json.decode(b"{}" if raw is UNSET else raw, type=shape)
+        return _decoder(shape).decode(b"{}" if raw is UNSET else raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidParamsError(f"Invalid params: {error}") from error
 

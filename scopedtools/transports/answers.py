@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
 from msgspec import UNSET, UnsetType
@@ -113,11 +114,16 @@ def require_media_types(headers: Mapping[str, str]) -> None:
     Raises:
         Refusal: With status 415 or 406.
     """
-    content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type != "application/json":
-        raise Refusal(
-            415, InvalidRequestError(f"Content-Type must be application/json, got {content_type!r}")
-        )
-    accept = headers.get("accept", "*/*").lower()
-    if not any(media in accept for media in ("application/json", "application/*", "*/*")):
-        raise Refusal(406, InvalidRequestError(f"Accept must include application/json, got {accept!r}"))
+    wrong = _media_problem(headers.get("content-type", ""), headers.get("accept", "*/*"))
+    if wrong is not None:
+        raise Refusal(wrong[0], InvalidRequestError(wrong[1]))
+
+
+@lru_cache(64)
+def _media_problem(content_type: str, accept: str) -> tuple[int, str] | None:
+    sent, accepted = content_type.partition(";")[0].strip().lower(), accept.lower()
+    if sent != "application/json":
+        return 415, f"Content-Type must be application/json, got {sent!r}"
+    if not any(media in accepted for media in ("application/json", "application/*", "*/*")):
+        return 406, f"Accept must include application/json, got {accepted!r}"
+    return None

@@ -109,7 +109,11 @@ class HttpTransport:
         headers = mirrors.joined(scope["headers"])
         if refused := self._hosts.refuses(scope, headers):
             raise Refusal(refused[0], InvalidRequestError(refused[1]))
-        principal = await self._principal(headers)
+        principal = (
+            ANONYMOUS
+            if self._authorizer is None
+            else await self._authorizer.authenticate(headers.get("authorization"))
+        )
         if scope["method"] == "POST":
             return await self._post(scope, headers, principal, receive, send)
         if self._sessions is None or scope["method"] not in ("GET", "DELETE"):
@@ -299,11 +303,6 @@ class HttpTransport:
         if session is None:
             raise Refusal(404, InvalidRequestError("There is no such session, initialize again"))
         return session
-
-    async def _principal(self, headers: Mapping[str, str]) -> Principal:
-        if self._authorizer is None:
-            return ANONYMOUS
-        return await self._authorizer.authenticate(headers.get("authorization"))
 
     def _lines(self, scope: Scope) -> Headers:
         """Return the header lines that handlers see: a token that was checked ends here."""
