@@ -48,7 +48,7 @@ class Updates:
         self._put(self.edition)
 
     def begin(self) -> None:
-        """Prepare what ranks rows beside the rest of the start, unless sources will say first what they have."""
+        """Prepare what ranks rows beside the rest of the start, unless sources say first what they have."""
         if not self._composition.mounted:
             self._start_selection()
 

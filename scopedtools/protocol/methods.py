@@ -148,22 +148,18 @@ class Method:
         """Tell whether a revision has this method."""
         return self.eras == "both" or (self.eras == "stateless") == revision.stateless
 
-    def decode(self, raw: Raw | UnsetType) -> Params:
-        """Read the parameters.
-
-        Raises:
-            InvalidParamsError: They do not have the shape that the method asks for.
-        """
-        return decode_params(raw, self.params)
-
 
 @cache
 def _decoder(shape: type[Params]) -> msgspec.json.Decoder[Params]:
     return msgspec.json.Decoder(shape)
 
 
-def decode_params(raw: Raw | UnsetType, shape: type[Params]) -> Params:
-    """Read parameters of a given shape; see `Method.decode`."""
+def decode_params(raw: Raw | bytes | UnsetType, shape: type[Params]) -> Params:
+    """Read parameters.
+
+    Raises:
+        InvalidParamsError: They do not have this shape.
+    """
     try:
         return _decoder(shape).decode(b"{}" if raw is UNSET else raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

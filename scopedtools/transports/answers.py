@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
 from msgspec import UNSET, UnsetType
@@ -48,6 +47,10 @@ class Refusal(Exception):  # noqa: N818 - an answer on its way out, not an error
         self.status = status
         self.error = error
         self.headers = headers
+
+    def anew(self) -> Refusal:
+        """Return the same refusal, to be raised for another request."""
+        return Refusal(self.status, self.error, self.headers)
 
 
 def json_headers(varies_by: Iterable[str]) -> Headers:
@@ -114,16 +117,11 @@ def require_media_types(headers: Mapping[str, str]) -> None:
     Raises:
         Refusal: With status 415 or 406.
     """
-    wrong = _media_problem(headers.get("content-type", ""), headers.get("accept", "*/*"))
-    if wrong is not None:
-        raise Refusal(wrong[0], InvalidRequestError(wrong[1]))
-
-
-@lru_cache(64)
-def _media_problem(content_type: str, accept: str) -> tuple[int, str] | None:
-    sent, accepted = content_type.partition(";")[0].strip().lower(), accept.lower()
-    if sent != "application/json":
-        return 415, f"Content-Type must be application/json, got {sent!r}"
-    if not any(media in accepted for media in ("application/json", "application/*", "*/*")):
-        return 406, f"Accept must include application/json, got {accepted!r}"
-    return None
+    content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type != "application/json":
+        raise Refusal(
+            415, InvalidRequestError(f"Content-Type must be application/json, got {content_type!r}")
+        )
+    accept = headers.get("accept", "*/*").lower()
+    if not any(media in accept for media in ("application/json", "application/*", "*/*")):
+        raise Refusal(406, InvalidRequestError(f"Accept must include application/json, got {accept!r}"))

@@ -7,14 +7,10 @@ user's own machine, and through a name of its own that resolves to it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-
-_JUDGED: Final = 256
-"""Hosts and origins about which the decision is remembered."""
 
 
 class HostPolicy:
@@ -31,8 +27,6 @@ class HostPolicy:
     def __init__(self, *, hosts: Iterable[str] | None = None, origins: Iterable[str] = ()) -> None:
         self._hosts = None if hosts is None else frozenset(_name_of(host) for host in hosts)
         self._origins = frozenset(origin.lower().rstrip("/") for origin in origins)
-        # Every request of a client has the same ones.
-        self._judged = lru_cache(_JUDGED)(self._judge)
 
     def refuses(self, scope: Mapping[str, Any], headers: Mapping[str, str]) -> tuple[int, str] | None:
         """Return the HTTP status and reason of a refusal, or ``None``.
@@ -41,16 +35,12 @@ class HostPolicy:
             scope: Of the ASGI request.
             headers: Header values by name in lower case.
         """
-        return self._judged(
-            headers.get("host"), headers.get("origin"), (scope.get("server") or ("",))[0]
-        )
-
-    def _judge(self, named: str | None, origin: str | None, address: str) -> tuple[int, str] | None:
-        host = _host_of(f"//{named or ''}")
-        local = _is_loopback(address)
+        host = _host_of(f"//{headers.get('host', '')}")
+        local = _is_loopback((scope.get("server") or ("",))[0])
         # Browsers always name a host; who names none is not led here by a page.
-        if named is not None and not self._serves(host, local=local):
+        if "host" in headers and not self._serves(host, local=local):
             return 421, f"Host {host!r} is not served here; see allowed_hosts"
+        origin = headers.get("origin")
         if origin is None or origin.lower() in self._origins or "*" in self._origins:
             return None
         calling = _host_of(origin)

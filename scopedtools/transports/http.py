@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from functools import partial
-from typing import Final, TypeAlias
+from functools import lru_cache, partial
+from typing import Final, TypeAlias, cast
 
-from msgspec import UNSET
+from msgspec import UNSET, Raw, UnsetType
 from starlette.types import Receive, Scope, Send
 
 from scopedtools.auth.bearer import Authorizer
@@ -26,25 +26,30 @@ from scopedtools.protocol.envelope import Message, Reply, decode, failure, id_of
 from scopedtools.protocol.exchange import SILENCE
 from scopedtools.protocol.methods import METHODS
 from scopedtools.protocol.request import Ingress, Request
-from scopedtools.protocol.revisions import REVISIONS, UNNAMED
+from scopedtools.protocol.revisions import REVISIONS, UNNAMED, Revision
+from scopedtools.protocol.understood import Understood, understand
 from scopedtools.transports import sse
 from scopedtools.transports.answers import (
     Answer,
-    Headers,
     Refusal,
     answer_with,
     json_headers,
     not_allowed,
     refused,
     rejection,
-    require_media_types,
     send_answer,
 )
+from scopedtools.transports.heads import Head, Heads, token_of
 from scopedtools.transports.hosts import HostPolicy
 from scopedtools.transports.questions import Questions
 from scopedtools.transports.sessions import HttpSession, Sessions
 from scopedtools.transports.sse import Stream, StreamExchange
 from scopedtools.types import ANONYMOUS, Principal
+
+_LISTS: Final = frozenset({"tools/list", "resources/list", "resources/templates/list", "prompts/list"})
+
+_UNDERSTOOD: Final = 4096
+"""Requests for lists that are understood at sight."""
 
 SESSION_HEADER: Final = "mcp-session-id"
 
@@ -85,7 +90,9 @@ class HttpTransport:
         self._authorizer = authorizer
         self._lacking = lacking
         self._sessions = sessions
-        self._hosts = hosts or HostPolicy()
+        self._heads = Heads(hosts or HostPolicy(), checks_tokens=authorizer is not None)
+        # A list is asked for with the same words again and again; what a call says is its own.
+        self._understood = lru_cache(_UNDERSTOOD)(_understood)
         self._described = json_headers(varies_by)
         self._max_body_bytes = max_body_bytes
         self._keepalive_s = keepalive_s
@@ -106,16 +113,15 @@ class HttpTransport:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> Answer | None:
         """Return what to answer, or ``None`` where the answer was a stream and is over."""
-        headers = mirrors.joined(scope["headers"])
-        if refused := self._hosts.refuses(scope, headers):
-            raise Refusal(refused[0], InvalidRequestError(refused[1]))
-        principal = (
-            ANONYMOUS
-            if self._authorizer is None
-            else await self._authorizer.authenticate(headers.get("authorization"))
-        )
+        head = self._heads.read(scope)
+        if head.refused is not None:
+            raise head.refused.anew()
+        principal = ANONYMOUS
+        if self._authorizer is not None:
+            principal = await self._authorizer.authenticate(token_of(scope))
         if scope["method"] == "POST":
-            return await self._post(scope, headers, principal, receive, send)
+            return await self._post(scope, head, principal, receive, send)
+        headers = head.headers
         if self._sessions is None or scope["method"] not in ("GET", "DELETE"):
             raise not_allowed("POST")
         if not mirrors.is_legacy(headers.get(mirrors.VERSION_HEADER)):
@@ -128,12 +134,13 @@ class HttpTransport:
         return None
 
     async def _post(
-        self, scope: Scope, headers: Mapping[str, str], principal: Principal, receive: Receive, send: Send
+        self, scope: Scope, head: Head, principal: Principal, receive: Receive, send: Send
     ) -> Answer | None:
-        require_media_types(headers)
-        body = await self._read(headers, receive)
-        if is_batch(body) and _has_batches(headers):
-            return await self._batch(body, scope, headers, principal)
+        if head.unfit is not None:
+            raise head.unfit.anew()
+        body = await self._read(head.headers, receive)
+        if is_batch(body) and _has_batches(head.headers):
+            return await self._batch(body, scope, head, principal)
         try:
             message = decode(body)
         except ProtocolError as error:
@@ -141,31 +148,31 @@ class HttpTransport:
         if message.method is UNSET:
             self._questions.answer(message, principal)
             return Answer(202)
-        return await self._answer_message(message, scope, headers, principal, receive=receive, send=send)
+        return await self._answer_message(message, scope, head, principal, receive=receive, send=send)
 
     async def _answer_message(
         self,
         message: Message,
         scope: Scope,
-        headers: Mapping[str, str],
+        head: Head,
         principal: Principal,
         *,
         receive: Receive,
         send: Send,
     ) -> Answer | None:
-        session = self._session_of(message, headers, principal)
+        session = self._session_of(message, head.headers, principal)
         stream = _stream(message, session)
         ingress = Ingress(
             principal,
-            self._lines(scope),
+            head.lines,
             scope.get("query_string", b""),
             SILENCE if stream is None else StreamExchange(stream, self._questions, principal),
             session.state if session is not None else None,
         )
         try:
-            request = await self._admit(message, headers, ingress)
+            request = await self._admit(message, head, ingress)
         except Exception as error:  # noqa: BLE001 - nothing a client sends may end in a bare failure
-            return rejection(message.id, error, headers)
+            return rejection(message.id, error, head.headers)
         if request.id is None:
             if session is not None:
                 session.cancel(request)
@@ -179,9 +186,8 @@ class HttpTransport:
             self._sessions.keep(session)
         return answer_with(reply, request, ((SESSION_HEADER.encode(), session.id.encode()),))
 
-    async def _batch(
-        self, body: bytes, scope: Scope, headers: Mapping[str, str], principal: Principal
-    ) -> Answer:
+    async def _batch(self, body: bytes, scope: Scope, head: Head, principal: Principal) -> Answer:
+        headers = head.headers
         session = self._session(headers, principal) if self._sessions is not None else None
         state = session.state if session is not None else None
         try:
@@ -189,19 +195,23 @@ class HttpTransport:
                 body,
                 self._dispatcher,
                 identify=partial(mirrors.identify, headers.get(mirrors.VERSION_HEADER)),
-                ingress=Ingress(principal, self._lines(scope), scope.get("query_string", b""), session=state),
+                ingress=Ingress(principal, head.lines, scope.get("query_string", b""), session=state),
                 answered=lambda message: self._questions.answer(message, principal),
             )
         except ProtocolError as error:
             return Answer(400, failure(UNSET, error).body)
         return Answer(202) if replies is None else Answer(200, replies)
 
-    async def _admit(self, message: Message, headers: Mapping[str, str], ingress: Ingress) -> Request:
-        agreed = ingress.session.revision if ingress.session is not None else UNNAMED
-        identify = partial(mirrors.identify, headers.get(mirrors.VERSION_HEADER), agreed=agreed)
-        request = self._dispatcher.admit(message, identify, ingress)
+    async def _admit(self, message: Message, head: Head, ingress: Ingress) -> Request:
+        name, params = cast("str", message.method), message.params
+        if name in _LISTS and ingress.session is None and params is not UNSET:
+            understood = self._understood(name, bytes(params), head)
+        else:
+            agreed = ingress.session.revision if ingress.session is not None else UNNAMED
+            understood = _understood(name, params, head, agreed)
+        request = self._dispatcher.admit(message, understood, ingress)
         if request.revision.stateless and request.id is not None:
-            mirrors.check(request, headers)
+            mirrors.check(request, head.headers)
         if self._authorizer is not None and self._lacking is not None:
             # Before it runs: once an answer is a stream, its status is said.
             self._authorizer.require(ingress.principal, await self._lacking(request))
@@ -304,12 +314,6 @@ class HttpTransport:
             raise Refusal(404, InvalidRequestError("There is no such session, initialize again"))
         return session
 
-    def _lines(self, scope: Scope) -> Headers:
-        """Return the header lines that handlers see: a token that was checked ends here."""
-        if self._authorizer is None:
-            return tuple(scope["headers"])
-        return tuple([line for line in scope["headers"] if line[0] != b"authorization"])
-
     async def _read(self, headers: Mapping[str, str], receive: Receive) -> bytes:
         announced = headers.get("content-length", "")
         if announced.isdecimal() and int(announced) > self._max_body_bytes:
@@ -331,6 +335,13 @@ class HttpTransport:
         error = InvalidRequestError(f"The body is larger than {self._max_body_bytes} bytes")
         # What was not read yet would be taken for the next request, so the connection ends here.
         return Refusal(413, error, ((b"connection", b"close"),))
+
+
+def _understood(
+    name: str, params: Raw | bytes | UnsetType, head: Head, agreed: Revision = UNNAMED
+) -> Understood:
+    version = head.headers.get(mirrors.VERSION_HEADER)
+    return understand(name, params, partial(mirrors.identify, version, agreed=agreed))
 
 
 def _has_batches(headers: Mapping[str, str]) -> bool:
