@@ -22,7 +22,7 @@ from scopedtools.exceptions import (
 from scopedtools.protocol import mirrors
 from scopedtools.protocol.batch import is_batch, run_batch
 from scopedtools.protocol.dispatch import Dispatcher, to_protocol_error
-from scopedtools.protocol.envelope import Message, Reply, decode, failure, id_of
+from scopedtools.protocol.envelope import Message, decode, failure, id_of
 from scopedtools.protocol.exchange import SILENCE
 from scopedtools.protocol.methods import METHODS
 from scopedtools.protocol.request import Ingress, Request
@@ -39,6 +39,7 @@ from scopedtools.transports.answers import (
     rejection,
     send_answer,
 )
+from scopedtools.transports.attending import attended
 from scopedtools.transports.heads import Head, Heads, token_of
 from scopedtools.transports.hosts import HostPolicy
 from scopedtools.transports.questions import Questions
@@ -177,8 +178,15 @@ class HttpTransport:
             if session is not None:
                 session.cancel(request)
             return Answer(202)
+        if stream is not None and session is not None:
+            await self._converse(request, session, stream, receive, send)
+            return None
         if stream is not None:
-            return await self._converse(request, session, stream, receive, send)
+            stream_out = partial(self._stream_out, stream, None, send)
+            reply = await attended(
+                self._dispatcher.run(request), stream, receive=receive, stream_out=stream_out
+            )
+            return None if reply is None else answer_with(reply, request)
         reply = await self._dispatcher.run(request)
         if session is None or request.method.name != "initialize" or reply.code is not None:
             return answer_with(reply, request)
@@ -218,39 +226,24 @@ class HttpTransport:
         return request
 
     async def _converse(
-        self, request: Request, session: HttpSession | None, stream: Stream, receive: Receive, send: Send
-    ) -> Answer | None:
-        """Run a request that may send messages before its result; without any, answer with plain JSON."""
+        self, request: Request, session: HttpSession, stream: Stream, receive: Receive, send: Send
+    ) -> None:
+        """Run a request of a session. It goes on without its client, who may come back for the answer."""
         running = asyncio.create_task(self._run(request, stream))
-        if session is not None:
-            session.running(request, running, stream)
-        gone: asyncio.Task[None] | None = None
+        session.running(request, running, stream)
+        gone = _watch(receive, partial(stream.leave, 0))
         try:
-            await asyncio.sleep(0)  # most tools are done after one step, and need no one to watch the client
-            if not running.done():
-                # Closing the stream cancels the call, unless the client may come back to it.
-                leave = running.cancel if session is None else partial(stream.leave, 0)
-                gone = _watch(receive, leave)
-            # In a session even a lone result goes out as a stream, so that a client that loses the connection
-            # can come back for it.
-            if session is None and not await stream.spoke():
-                return None if running.cancelled() else answer_with(running.result(), request)
+            # Even a lone result goes out as a stream: who loses the connection can only come back to one.
             await self._stream_out(stream, session, send, retry_ms=_RETRY_MS)
         finally:
-            if gone is not None:
-                gone.cancel()
-            if session is None:
-                running.cancel()
-        return None
+            gone.cancel()
 
-    async def _run(self, request: Request, stream: Stream) -> Reply:
+    async def _run(self, request: Request, stream: Stream) -> None:
         try:
             reply = await self._dispatcher.run(request)
-            if stream.count or stream.key:
-                await stream.put(reply.body)
+            await stream.put(reply.body)
         finally:
             stream.close()
-        return reply
 
     async def _follow(
         self, session: HttpSession, headers: Mapping[str, str], receive: Receive, send: Send
