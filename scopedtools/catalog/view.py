@@ -24,7 +24,7 @@ class View:
     cheap.
     """
 
-    __slots__ = ("_bits", "_order", "_revision", "catalog")
+    __slots__ = ("_bits", "_order", "_packed", "_revision", "catalog")
 
     def __init__(
         self, catalog: Catalog, bits: Rows | None = None, order: tuple[int, ...] | None = None
@@ -34,6 +34,7 @@ class View:
         self.catalog = catalog
         self._bits = bits
         self._order = order
+        self._packed: bytes | None = None
         self._revision: str | None = None
 
     @property
@@ -42,6 +43,14 @@ class View:
         if self._bits is None:
             self._bits = bits_of(self._order or ())
         return self._bits
+
+    @property
+    def packed(self) -> bytes:
+        """The rows as bytes, all of the catalog's: bit *i* of byte *j* is row *8 j + i*."""
+        # To look at one bit of an integer of a million, Python copies the integer.
+        if self._packed is None:
+            self._packed = self.bits.to_bytes((len(self.catalog) + 7) // 8, "little")
+        return self._packed
 
     @property
     def order(self) -> tuple[int, ...]:
@@ -90,15 +99,18 @@ class View:
             return self
         if self._order is None:
             return View(self.catalog, self.bits & other.bits)
-        bits = other.bits
-        return View(self.catalog, order=tuple([row for row in self._order if bits >> row & 1]))
+        has = other._has
+        return View(self.catalog, order=tuple([row for row in self._order if has(row)]))
 
     def __sub__(self, other: View) -> View:
         self._require_same_catalog(other)
         if self._order is None:
             return View(self.catalog, self.bits & ~other.bits)
-        bits = other.bits
-        return View(self.catalog, order=tuple([row for row in self._order if not bits >> row & 1]))
+        has = other._has
+        return View(self.catalog, order=tuple([row for row in self._order if not has(row)]))
+
+    def _has(self, row: int) -> bool:
+        return bool(self.packed[row >> 3] >> (row & 7) & 1)
 
     def _require_same_catalog(self, other: View) -> None:
         if other.catalog is not self.catalog:
@@ -106,7 +118,7 @@ class View:
 
     def __contains__(self, row: int | Primitive) -> bool:
         ordinal = row if isinstance(row, int) else self.catalog.find(row.kind, row.identity)
-        return ordinal is not None and ordinal >= 0 and bool(self.bits >> ordinal & 1)
+        return ordinal is not None and 0 <= ordinal < len(self.catalog) and self._has(ordinal)
 
     def __len__(self) -> int:
         return len(self._order) if self._order is not None else self.bits.bit_count()

@@ -84,7 +84,8 @@ class Lists:
 
     async def allowed(self, ctx: Context) -> View:
         """Return the rows that the author lets a context use, whatever scopes they need."""
-        return await self._hooks.permitted(ctx, self.rows) & self.rows
+        allowed = await self._hooks.permitted(ctx, self.rows)
+        return allowed if allowed is self.rows else allowed & self.rows
 
     async def may_call(self, ctx: Context, ordinal: int) -> bool:
         """Tell whether a context may call a tool."""

@@ -171,7 +171,10 @@ class HttpTransport:
             session.state if session is not None else None,
         )
         try:
-            request = await self._admit(message, head, ingress)
+            request = self._admit(message, head, ingress)
+            if self._authorizer is not None and self._lacking is not None:
+                # Before it runs: once an answer is a stream, its status is said.
+                self._authorizer.require(principal, await self._lacking(request))
         except Exception as error:  # noqa: BLE001 - nothing a client sends may end in a bare failure
             return rejection(message.id, error, head.headers)
         if request.id is None:
@@ -210,7 +213,7 @@ class HttpTransport:
             return Answer(400, failure(UNSET, error).body)
         return Answer(202) if replies is None else Answer(200, replies)
 
-    async def _admit(self, message: Message, head: Head, ingress: Ingress) -> Request:
+    def _admit(self, message: Message, head: Head, ingress: Ingress) -> Request:
         name, params = cast("str", message.method), message.params
         if name in _LISTS and ingress.session is None and params is not UNSET:
             understood = self._understood(name, bytes(params), head)
@@ -220,9 +223,6 @@ class HttpTransport:
         request = self._dispatcher.admit(message, understood, ingress)
         if request.revision.stateless and request.id is not None:
             mirrors.check(request, head.headers)
-        if self._authorizer is not None and self._lacking is not None:
-            # Before it runs: once an answer is a stream, its status is said.
-            self._authorizer.require(ingress.principal, await self._lacking(request))
         return request
 
     async def _converse(
