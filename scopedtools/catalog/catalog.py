@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, reduce
-from operator import or_
+from operator import and_, or_
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
+from cachetools import LRUCache
 
 from scopedtools.catalog.jsonl import read_tools
+from scopedtools.catalog.memo import Memo
 from scopedtools.catalog.primitives import KINDS, Kind, Primitive, ResourceTemplate
 from scopedtools.catalog.templates import UriTemplate
 from scopedtools.catalog.view import View, bits_of
@@ -21,6 +23,16 @@ from scopedtools.types import Rows
 
 MAX_URI_CHARACTERS: Final = 2048
 """Longer URIs name nothing: matching templates backtracks, and must not do so over megabytes."""
+
+_SETS: Final = 256
+_SETS_BYTES: Final = 16 * 2**20
+"""Sets of rows that are remembered, and their size: permission makes the same few again and again."""
+
+_OPERATIONS: Final[Mapping[str, Callable[[Rows, Rows], Rows]]] = {
+    "|": or_,
+    "&": and_,
+    "-": lambda left, right: left & ~right,
+}
 
 _BYTES_PER_TOKEN: Final = 4
 """English text and JSON both come to about four bytes a token; close enough for a budget."""
@@ -40,6 +52,9 @@ class Catalog:
         self.kinds: tuple[Kind, ...] = tuple(row.kind for row in self.rows)
         self._places = _places(self.rows)
         self._encoded: dict[str, tuple[bytes, ...]] = {}
+        self._tagged: LRUCache[tuple[str, ...], View] = LRUCache(_SETS)
+        self._named: LRUCache[tuple[str, ...], View] = LRUCache(_SETS)
+        self._combined: Memo[View] = Memo(max_items=_SETS, max_bytes=_SETS_BYTES)
         self._templates = tuple(
             (ordinal, UriTemplate(row.uri_template))
             for ordinal, row in enumerate(self.rows)
@@ -85,12 +100,12 @@ class Catalog:
     @cached_property
     def all(self) -> View:
         """Every row."""
-        return View(self, (1 << len(self.rows)) - 1)
+        return self._lasting((1 << len(self.rows)) - 1)
 
     @cached_property
     def pinned(self) -> View:
         """The rows that every view shows."""
-        return View(self, bits_of(ordinal for ordinal, row in enumerate(self.rows) if row.pinned))
+        return self._lasting(bits_of(ordinal for ordinal, row in enumerate(self.rows) if row.pinned))
 
     @cached_property
     def costs(self) -> tuple[int, ...]:
@@ -102,7 +117,7 @@ class Catalog:
         rows: dict[Kind, list[int]] = {kind: [] for kind in KINDS}
         for ordinal, kind in enumerate(self.kinds):
             rows[kind].append(ordinal)
-        return {kind: View(self, bits_of(of_kind)) for kind, of_kind in rows.items()}
+        return {kind: self._lasting(bits_of(of_kind)) for kind, of_kind in rows.items()}
 
     @cached_property
     def _by_tag(self) -> Mapping[str, Rows]:
@@ -139,8 +154,23 @@ class Catalog:
 
     def tagged(self, *tags: str) -> View:
         """Return the rows that carry any of the tags."""
-        rows = (self._by_tag.get(tag, 0) for tag in tags)
-        return View(self, reduce(or_, rows, 0))
+        found = self._tagged.get(tags)
+        if found is None:
+            rows = (self._by_tag.get(tag, 0) for tag in tags)
+            found = self._tagged[tags] = self._lasting(reduce(or_, rows, 0))
+        return found
+
+    def combined(self, sign: Literal["|", "&", "-"], left: View, right: View) -> View:
+        """Return the union, intersection or difference of two lasting sets; the same view each time."""
+        found = self._combined.get(sign, left, right)
+        if found is None:
+            bits = _OPERATIONS[sign](left.bits, right.bits)
+            size_bytes = len(self.rows) // 8
+            found = self._combined.put(self._lasting(bits), sign, left, right, size_bytes=size_bytes)
+        return found
+
+    def _lasting(self, bits: Rows) -> View:
+        return View(self, bits, lasting=True)
 
     @property
     def has_scopes(self) -> bool:
@@ -158,7 +188,11 @@ class Catalog:
 
     def named(self, *names: str) -> View:
         """Return the rows, of any kind, that have any of the names."""
-        return View(self, bits_of(row for name in names for row in self._by_name.get(name, ())))
+        found = self._named.get(names)
+        if found is None:
+            rows = (row for name in names for row in self._by_name.get(name, ()))
+            found = self._named[names] = self._lasting(bits_of(rows))
+        return found
 
     def find(self, kind: Kind, identity: str) -> int | None:
         """Return the ordinal of the row that a client asks for by this name or URI."""

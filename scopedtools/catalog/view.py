@@ -21,17 +21,27 @@ class View:
 
     Inside it is an ``int`` whose bit *i* is row *i*, an order, or both; each is derived from the other
     when it is first asked for, so that algebra over a large catalog and a list of a few rows both stay
-    cheap.
+    cheap. What is made of the catalog's own sets alone, as permission mostly is, is made once.
+
+    Attributes:
+        catalog: Whose rows they are.
+        lasting: Whether it is such a set.
     """
 
-    __slots__ = ("_bits", "_order", "_packed", "_revision", "catalog")
+    __slots__ = ("_bits", "_order", "_packed", "_revision", "catalog", "lasting")
 
     def __init__(
-        self, catalog: Catalog, bits: Rows | None = None, order: tuple[int, ...] | None = None
+        self,
+        catalog: Catalog,
+        bits: Rows | None = None,
+        order: tuple[int, ...] | None = None,
+        *,
+        lasting: bool = False,
     ) -> None:
         if bits is None and order is None:
             raise TypeError("a View needs bits or an order")
         self.catalog = catalog
+        self.lasting = lasting
         self._bits = bits
         self._order = order
         self._packed: bytes | None = None
@@ -78,7 +88,7 @@ class View:
 
     def of(self, kind: Kind) -> View:
         """Return the rows of one kind."""
-        if self._order is None:
+        if self.lasting or self._order is None:
             return self.catalog.of(kind) & self
         kinds = self.catalog.kinds
         return View(self.catalog, order=tuple([row for row in self._order if kinds[row] == kind]))
@@ -91,12 +101,16 @@ class View:
 
     def __or__(self, other: View) -> View:
         self._require_same_catalog(other)
+        if self.lasting and other.lasting:
+            return self.catalog.combined("|", self, other)
         return View(self.catalog, self.bits | other.bits)
 
     def __and__(self, other: View) -> View:
         self._require_same_catalog(other)
         if other is self or other is self.catalog.all:
             return self
+        if self.lasting and other.lasting:
+            return self.catalog.combined("&", self, other)
         if self._order is None:
             return View(self.catalog, self.bits & other.bits)
         has = other._has
@@ -104,6 +118,8 @@ class View:
 
     def __sub__(self, other: View) -> View:
         self._require_same_catalog(other)
+        if self.lasting and other.lasting:
+            return self.catalog.combined("-", self, other)
         if self._order is None:
             return View(self.catalog, self.bits & ~other.bits)
         has = other._has
