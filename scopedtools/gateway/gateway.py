@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 import anyio
+from anyio import to_thread
 
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.primitives import KINDS, Kind, Primitive
@@ -165,7 +166,8 @@ class Gateway:
         before = self._catalog
         try:
             catalog = self._assemble()
-            if catalog.version == before.version:
+            # A version is a digest of all rows, encoded: a while, where there are thousands.
+            if await to_thread.run_sync(lambda: catalog.version == before.version):
                 return
             self._catalog = catalog
             if changed is not None:
