@@ -10,8 +10,12 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from scopedtools.context.recent import ENTRY_BYTES, Recent
+from scopedtools.context.recent import Recent
 from scopedtools.types import ContextRecord, TaskRecord
+
+_VALUES_BYTES: Final = 230
+_VALUE_BYTES: Final = 180
+"""What the values of a context, and each of them, take besides names and contents, measured."""
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(ContextRecord).decode
@@ -139,8 +143,8 @@ class _Values:
 
     def __init__(self, by_name: dict[str, _Value]) -> None:
         self.by_name = by_name
-        self._size_bytes = sum(
-            len(name.encode("utf-8", "replace")) + len(value.content) + ENTRY_BYTES
+        self._size_bytes = _VALUES_BYTES + sum(
+            len(name.encode("utf-8", "replace")) + len(value.content) + _VALUE_BYTES
             for name, value in by_name.items()
         )
 

@@ -333,3 +333,17 @@ async def test_contexts_with_values_are_bounded_too() -> None:
     for name in (b"a", b"b", b"c"):
         await store.put_value(name, "x", b"1")
     assert [await store.value_names(name) for name in (b"a", b"b", b"c")] == [[], ["x"], ["x"]]
+
+
+@pytest.mark.parametrize("values", [1, 10])
+async def test_values_take_about_the_bytes_that_they_are_counted_for(values: int) -> None:
+    store = MemoryStore(max_values_bytes=4_000_000)
+    tracemalloc.start()
+    try:
+        for number in range(10_000):
+            for name in range(values):
+                await store.put_value(b"%021d" % number, f"name {name}", b"x" * (40 + number % 2))
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 2_500_000 < taken < 4_400_000
