@@ -18,7 +18,7 @@ from benchmarks.selection.sets import GROUPS, SPECS
 from benchmarks.selection.systems import SYSTEMS
 from benchmarks.selection.vectors import CACHE, CachingEncoder
 from scopedtools.exceptions import MissingDependencyError
-from scopedtools.retrieval import HashingEncoder, default_encoder
+from scopedtools.retrieval import HashingEncoder, OnnxEncoder, default_encoder
 from scopedtools.types import Encoder
 
 OUT: Final = Path(__file__).parent / "results"
@@ -63,6 +63,8 @@ def _conclude(results: Results, out: Path) -> None:
 
 
 def _encoder(name: str) -> Encoder:
+    if name == "minilm-int8":
+        return OnnxEncoder(int8=True)
     return HashingEncoder() if name == "hashing" else default_encoder()
 
 
@@ -85,7 +87,10 @@ def _options(arguments: Sequence[str]) -> Options:
     parser.add_argument("--data", type=Path, default=data, help=f"folder of the sets; {data} here")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of the results")
     parser.add_argument(
-        "--encoder", choices=("minilm", "hashing"), default="minilm", help="hashing needs no model"
+        "--encoder",
+        choices=("minilm", "minilm-int8", "hashing"),
+        default="minilm",
+        help="hashing needs no model",
     )
     parser.add_argument("--cache", type=Path, default=CACHE, help="database of vectors")
     given = parser.parse_args(arguments)

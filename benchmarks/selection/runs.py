@@ -35,7 +35,7 @@ class Options(NamedTuple):
         full: Whether sets are taken without the cuts that keep them quick.
         data: Folder of all sets.
         out: Folder of the results.
-        encoder: ``minilm`` or ``hashing``.
+        encoder: ``minilm``, ``minilm-int8`` or ``hashing``.
         cache: Database of vectors.
     """
 

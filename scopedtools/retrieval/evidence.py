@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache, partial
+import threading
 from importlib import resources
 from typing import TYPE_CHECKING, Final
 
+import cachetools
 import numpy as np
 
 from scopedtools.retrieval.heard import Heard
@@ -73,11 +74,13 @@ class Judge:
     def __init__(self, index: Index, plain: Vectors | None = None) -> None:
         self.index = index
         self._everything = (1 << len(index.rows)) - 1
+        self._plain = plain
         self._whole: float | None = None
+        self._of_sets: cachetools.LRUCache[Rows, float] = cachetools.LRUCache(_SETS)
+        self._lock = threading.Lock()
         if plain is not None and index.vectors is not None:
             # Now, so that no request waits for it: 0.2 s at 45,000 rows.
             self._whole = _usual(index.vectors, plain, self._everything)
-            self._of_set = lru_cache(maxsize=_SETS)(partial(_usual, index.vectors, plain))
 
     def serves(self, heard: Heard, scored: Scored, within: Rows) -> bool:
         """Tell whether any permitted row is likely to serve what was said.
@@ -103,7 +106,7 @@ class Judge:
 
     def _by_meaning(self, scored: Scored, part: int, within: Rows) -> float:
         cosines = scored.vector[part]
-        nearest = scored.rows[np.argsort(-cosines, kind="stable")[:_NEAREST]]
+        nearest = scored.rows[(-cosines).argsort(kind="stable")[:_NEAREST]]
         covered = float(self.index.lexical.coverage(scored.parts[part], nearest).max())
         return (
             float(cosines.max())
@@ -124,11 +127,27 @@ class Judge:
         instead of 4 %. Without a tenth of a large catalog it is the same within 0.02, so those who may use
         nearly everything do not wait for theirs, a quarter of a second at 45,000 rows.
         """
-        assert self._whole is not None  # noqa: S101 - asked for by those who checked
+        known = self._known(within)
+        if known is None:
+            # Without the lock: it takes a while, and threads that find it out side by side find the same.
+            assert self._plain is not None and self.index.vectors is not None  # noqa: S101, PT018 - or known
+            known = _usual(self.index.vectors, self._plain, within & self._everything)
+            with self._lock:
+                self._of_sets[within & self._everything] = known
+        return known
+
+    def knows(self, within: Rows) -> bool:
+        """Tell whether it can judge by a set of rows at once, without comparing all of them first."""
+        return self._whole is None or self._known(within) is not None
+
+    def _known(self, within: Rows) -> float | None:
         within &= self._everything
         rows = len(self.index.rows)
-        alike = rows >= _LARGE and 10 * within.bit_count() >= 9 * rows
-        return self._whole if alike or within == self._everything else self._of_set(within)
+        if within == self._everything or (rows >= _LARGE and 10 * within.bit_count() >= 9 * rows):
+            return self._whole
+        with self._lock:
+            found: float | None = self._of_sets.get(within)
+        return found
 
 
 def _usual(vectors: VectorIndex, plain: Vectors, within: Rows) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import accumulate, pairwise
 from typing import Final, NamedTuple
 
@@ -14,6 +15,9 @@ MAX_CHARACTERS: Final = 8192
 
 MEMORY_TURNS: Final = 6
 """Earlier turns that still count. Measured on dialogues: 2 lose 4 points of recall@5, more gain none."""
+
+_KEPT: Final = 512
+"""Utterances kept as they were cut, the least recently used go first: turns come again with each later one."""
 
 _TURN_DECAY: Final = 0.7
 _REPLY_WEIGHT: Final = 0.6
@@ -66,16 +70,19 @@ def hear(text: str, history: Sequence[Turn] = ()) -> Heard | None:
     Returns:
         What to look for; ``None`` where nothing but blanks is said now.
     """
-    now = _utterance(text, 1.0)
-    if now is None:
+    parts = _parts(text[:MAX_CHARACTERS])
+    if not parts:
         return None
+    now = Utterance(parts, 1.0, len(parts))
+    if not history:
+        return Heard((now,), {})
     earlier = list(reversed(history))[:MEMORY_TURNS]
     past = (one for age, turn in enumerate(earlier, start=1) for one in _turn(turn, age) if one is not None)
     called: dict[int, float] = {}
     for age, turn in enumerate(earlier):
         for row in turn.called:
             called.setdefault(row, _CALL_DECAY**age)
-    return Heard((now._replace(searched=len(now.parts)), *past), called)
+    return Heard((now, *past), called)
 
 
 def _turn(turn: Turn, age: int) -> tuple[Utterance | None, Utterance | None]:
@@ -87,9 +94,13 @@ def _turn(turn: Turn, age: int) -> tuple[Utterance | None, Utterance | None]:
 
 
 def _utterance(text: str, weight: float, *, whole: bool = False) -> Utterance | None:
-    text = text[:MAX_CHARACTERS]
-    joined = " ".join(text.split())
-    if not joined:
-        return None
     # What was said is encoded as it was when it was said, clauses and all: its vectors are still cached.
-    return Utterance((joined, *(() if whole else clauses(text))), weight)
+    parts = _parts(text[:MAX_CHARACTERS])
+    return Utterance(parts[:1] if whole else parts, weight) if parts else None
+
+
+@lru_cache(maxsize=_KEPT)
+def _parts(text: str) -> tuple[str, ...]:
+    """Return the whole and its clauses; nothing of blanks."""
+    joined = " ".join(text.split())
+    return (joined, *clauses(text)) if joined else ()

@@ -38,6 +38,12 @@ def tokens(text: str) -> list[str]:
     return [term for word in found for term in _terms(word)]
 
 
+# A search asks for the terms of each part twice, and the same is searched for again.
+@lru_cache(maxsize=1 << 10)
+def _query_tokens(text: str) -> tuple[str, ...]:
+    return tuple(tokens(text))
+
+
 def _terms(word: str) -> list[str]:
     if _UNSPACED.match(word):
         return [word[i : i + 2] for i in range(len(word) - 1)]
@@ -108,7 +114,7 @@ class LexicalIndex:
         for having, rarity in self._rarities(text):
             # Looked up, not marked: a few rows are asked for, and a common word stands in thousands.
             if len(having):
-                covered[having.take(np.searchsorted(having, wanted), mode="clip") == wanted] += rarity
+                covered[having.take(having.searchsorted(wanted), mode="clip") == wanted] += rarity
             total += rarity
         return covered / total if total else covered
 
@@ -118,7 +124,7 @@ class LexicalIndex:
 
     def _rarities(self, text: str) -> Iterator[tuple[npt.NDArray[np.int64], float]]:
         """Yield for each distinct word of a query the rows that have it, ascending, and how rare it is."""
-        for token in dict.fromkeys(tokens(text)):
+        for token in dict.fromkeys(_query_tokens(text)):
             rows = self._rows_with(token)
             yield rows, math.log1p((self.rows - len(rows) + 0.5) / (len(rows) + 0.5))
 
@@ -133,7 +139,7 @@ class LexicalIndex:
 
     def _known(self, text: str) -> list[int]:
         vocabulary = self._model.vocab_dict
-        return [vocabulary[token] for token in tokens(text) if token in vocabulary]
+        return [vocabulary[token] for token in _query_tokens(text) if token in vocabulary]
 
 
 @cache

@@ -44,7 +44,7 @@ class OnnxEncoder:
         int8: Multiply in 8 bits: two to three times as fast, with vectors of another revision, near those of
             the model (cosine about 0.99) but not the same.
         threads: Most threads that descriptions are encoded on; the cores of this process by default, or
-            what ``OMP_NUM_THREADS`` says. Requests take one.
+            what ``OMP_NUM_THREADS`` says. So many texts of requests are encoded at a time, each on one.
 
     Raises:
         ValueError: ``threads`` is below 1.
@@ -96,13 +96,36 @@ class OnnxEncoder:
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
         """Encode requests; float32, shape ``(len(texts), dimensions)``, unit rows.
 
-        Each by itself: the vector of a text does not depend on what is encoded with it.
+        Those of one length together: the vector of a text does not depend on what is encoded with it.
         """
         model = self._loaded()
+        tokens = model.tokenize(texts)
         vectors = np.empty((len(texts), model.dimensions), np.float32)
-        for row, ids in enumerate(model.tokenize(texts)):
-            vectors[row] = model.run([ids])[0]
+        for rows in self._alike([len(ids) for ids in tokens]):
+            vectors[rows] = model.run([tokens[row] for row in rows])
         return vectors
+
+    @property
+    def threads(self) -> int:
+        """Calls at a time from which more are no faster."""
+        return self._threads
+
+    def alike(self, text: str) -> int | None:
+        """Return the number of tokens: without padding, a batch leaves each text's vector as it is.
+
+        ``None`` in 8 bits, where the texts of a batch share one scale.
+        """
+        return None if self._int8 else len(self._loaded().tokenize([text])[0])
+
+    def _alike(self, lengths: Sequence[int]) -> Iterator[list[int]]:
+        """Yield the texts of each batch of requests: texts of one length, each by itself in 8 bits."""
+        if self._int8:
+            yield from ([row] for row in range(len(lengths)))
+            return
+        for length in dict.fromkeys(lengths):
+            rows = [row for row, one in enumerate(lengths) if one == length]
+            most = max(1, _TOKENS // length)
+            yield from (rows[start : start + most] for start in range(0, len(rows), most))
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
         """Encode descriptions; float32, shape ``(len(texts), dimensions)``, unit rows."""

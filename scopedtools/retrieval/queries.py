@@ -1,4 +1,4 @@
-"""One thread that owns an encoder: the vectors of requests, cached, and of documents."""
+"""The threads that an encoder runs on: the vectors of requests, cached, and of documents."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import cachetools
 import numpy as np
+import numpy.typing as npt
 
+from scopedtools.retrieval.apart import Apart, Separable, checked
 from scopedtools.types import Encoder
 
 if TYPE_CHECKING:
@@ -25,14 +27,20 @@ class EncoderThread:
     request: the padding of a mixed batch changes the last bits of a vector, and a request must get the same
     vectors in every process, whatever else arrives at the time. Equal requests share one run and are cached.
 
+    An encoder that is ``Separable`` gets as many threads as it says, and encodes each text by itself or with
+    texts of other requests that are alike; see ``Apart``.
+
     Args:
         encoder: What to run.
-        cached: Most requests whose vectors are kept, the least recently used go first.
+        cached: Most requests whose vectors are kept, the least recently used go first; as many texts of
+            requests where each is encoded by itself.
     """
 
     def __init__(self, encoder: Encoder, *, cached: int = 1024) -> None:
         self._encoder = encoder
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scopedtools-encoder")
+        threads = encoder.threads if isinstance(encoder, Separable) else 1
+        self._thread = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="scopedtools-encoder")
+        self._apart = Apart(encoder, self._thread, cached=cached) if isinstance(encoder, Separable) else None
         self._cached: cachetools.LRUCache[tuple[str, ...], Vectors] = cachetools.LRUCache(cached)
         self._under_way: dict[tuple[str, ...], Future[Vectors]] = {}
         self._lock = threading.Lock()
@@ -62,7 +70,7 @@ class EncoderThread:
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
         """Encode descriptions and wait for them; float32, shape ``(len(texts), dimensions)``, unit rows."""
-        return _checked(self._thread.submit(self._encoder.encode_documents, texts).result(), len(texts))
+        return checked(self._thread.submit(self._encoder.encode_documents, texts).result(), len(texts))
 
     async def vectors(self, texts: tuple[str, ...]) -> Vectors:
         """Return the vectors of one request's texts; float32, shape ``(len(texts), dimensions)``, read-only.
@@ -74,15 +82,35 @@ class EncoderThread:
             known: Vectors | None = self._cached.get(texts)
             if known is not None:
                 return known
-            run = self._under_way.get(texts)
-            if run is None:
-                run = self._under_way[texts] = self._thread.submit(self._encode, texts)
+            run = None if self._apart is not None else self._run(texts)
+        if run is None:
+            return await self._each(texts)
         # Others may wait for the same run: a waiter that is cancelled must not cancel it.
         return await asyncio.shield(asyncio.wrap_future(run))
 
+    def _run(self, texts: tuple[str, ...]) -> Future[Vectors]:
+        run = self._under_way.get(texts)
+        if run is None:
+            run = self._under_way[texts] = self._thread.submit(self._encode, texts)
+        return run
+
+    async def _each(self, texts: tuple[str, ...]) -> Vectors:
+        assert self._apart is not None  # noqa: S101 - or asked for together
+        # All of them are under way before the first is waited for.
+        runs = [self._apart.vector(text) for text in texts]
+        found: list[npt.NDArray[np.float32]] = []
+        for run in runs:
+            vector: npt.NDArray[np.float32] = await asyncio.shield(asyncio.wrap_future(run))
+            found.append(vector)
+        vectors = np.stack(found)
+        vectors.setflags(write=False)
+        with self._lock:
+            self._cached[texts] = vectors
+        return vectors
+
     def _encode(self, texts: tuple[str, ...]) -> Vectors:
         try:
-            vectors = _checked(self._encoder.encode_queries(texts), len(texts))
+            vectors = checked(self._encoder.encode_queries(texts), len(texts))
             with self._lock:
                 self._cached[texts] = vectors
             return vectors
@@ -90,10 +118,3 @@ class EncoderThread:
             with self._lock:
                 self._under_way.pop(texts, None)
 
-
-def _checked(vectors: Vectors, n: int) -> Vectors:
-    vectors = np.ascontiguousarray(vectors, dtype=np.float32)
-    if vectors.ndim != 2 or len(vectors) != n or not np.isfinite(vectors).all():
-        raise ValueError(f"an encoder must return {n} finite vectors, got shape {vectors.shape}")
-    vectors.setflags(write=False)
-    return vectors

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -35,6 +35,37 @@ class _Place(NamedTuple):
     needed_by: int | None = None
 
 
+class _Reasons:
+    """Says why rows stand where they do. What it says of all candidates at once costs as much as of one."""
+
+    def __init__(self, scored: Scored) -> None:
+        self._scored = scored
+        self._cosines = scored.vector.max(axis=0)
+        self._parts = _parts(scored.fused)
+
+    def hit(self, place: _Place) -> Hit:
+        """Return a hit; of a row that is no candidate it says only for whose sake it is one."""
+        at = self._position(place.row)
+        if at is None:
+            leader = None if place.needed_by is None else self._position(place.needed_by)
+            clause = self._scored.parts[0 if leader is None else self._parts[leader]]
+            return Hit(place.row, place.score, 0.0, 0.0, clause, place.needed_by)
+        part = self._parts[at]
+        return Hit(
+            place.row,
+            place.score,
+            float(self._cosines[at]),
+            float(self._scored.lexical[part, at]),
+            self._scored.parts[part],
+            place.needed_by,
+        )
+
+    def _position(self, row: int) -> int | None:
+        rows = self._scored.rows
+        at = int(rows.searchsorted(row))
+        return at if at < len(rows) and rows[at] == row and self._scored.total[at] > 0 else None
+
+
 def rank(scored: Scored, relations: Relations, within: Rows) -> Iterator[Hit]:
     """Yield the rows that score, best first, each followed by the rows that it requires.
 
@@ -48,14 +79,16 @@ def rank(scored: Scored, relations: Relations, within: Rows) -> Iterator[Hit]:
     permitted = members(within, len(relations.required))
     order = scored.order()
     rows: list[int] = scored.rows[order].tolist()
-    position = dict(zip(rows, order, strict=True))
+    places = _lifted(rows, scored.total[order].tolist(), relations, permitted)
+    reasons = _Reasons(scored)
     seen: set[int] = set()
-    for place in _lifted(rows, scored.total[order].tolist(), relations, permitted):
-        for row in relations.closure(place.row):
+    for place in places:
+        needed = relations.closure(place.row) if relations.required[place.row] else (place.row,)
+        for row in needed:
             if row not in seen and permitted[row]:
                 seen.add(row)
-                needed_by = place.needed_by if row == place.row else place.row
-                yield _hit(scored, position, place._replace(row=row, needed_by=needed_by))
+                required = place if row == place.row else _Place(place.score, row, place.row)
+                yield reasons.hit(required)
 
 
 def choose(hits: Iterator[Hit], *, limit: int, costs: Sequence[int], budget_tokens: int) -> tuple[Hit, ...]:
@@ -91,6 +124,8 @@ def _lifted(
             if finder is not None:
                 # Leaders come by falling score: the first lifts highest.
                 lifted.setdefault(finder, _Place(_LED * score, finder, leader))
+    if not lifted:
+        return map(_Place, scores, rows)
     standing = {row: score for row, score in zip(rows, scores, strict=True) if row in lifted}
     lifted = {row: place for row, place in lifted.items() if place.score > standing.get(row, 0.0)}
     # Made as they are asked for: a search shows twenty of a thousand candidates.
@@ -102,26 +137,13 @@ def _rank(place: _Place) -> tuple[float, int]:
     return -place.score, place.row
 
 
-def _hit(scored: Scored, position: Mapping[int, int], place: _Place) -> Hit:
-    """Say why a row stands where it does; of one that is no candidate, only for whose sake."""
-    at = position.get(place.row)
-    if at is None:
-        leader = position.get(place.needed_by) if place.needed_by is not None else None
-        clause = scored.parts[_part(scored, leader) if leader is not None else 0]
-        return Hit(place.row, place.score, 0.0, 0.0, clause, place.needed_by)
-    part = _part(scored, at)
-    return Hit(
-        row=place.row,
-        score=place.score,
-        vector=float(scored.vector[:, at].max()),
-        lexical=float(scored.lexical[part, at]),
-        clause=scored.parts[part],
-        needed_by=place.needed_by,
-    )
+def _parts(fused: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+    """Return the part that each row fits best; a clause says more than the whole where both fit as well.
 
-
-def _part(scored: Scored, position: int) -> int:
-    """Return the part that a row fits best; a clause says more than the whole where both fit as well."""
-    fused = scored.fused[:, position]
-    clause = 1 + int(np.argmax(fused[1:])) if len(fused) > 1 else 0
-    return clause if fused[clause] >= fused[0] else 0
+    Args:
+        fused: Scores of the parts, the whole first; float64, shape ``(parts, m)``.
+    """
+    if len(fused) == 1:
+        return np.zeros(fused.shape[1], dtype=np.intp)
+    clauses = fused[1:]
+    return np.where(clauses.max(axis=0) >= fused[0], 1 + clauses.argmax(axis=0), 0)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scopedtools.retrieval.heard import Heard, Utterance
 from scopedtools.retrieval.index import Index
 from scopedtools.retrieval.learned import Learned
-from scopedtools.retrieval.vectors import DECIMALS, Ordinals, highest, members
+from scopedtools.retrieval.vectors import DECIMALS, Ordinals, highest_of_each, members
 from scopedtools.types import Rows
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Scored(NamedTuple):
     def order(self) -> list[int]:
         """Return the positions of the rows that score: falling score, then rising row."""
         # Stable, and positions rise with rows: equal scores stay in catalog order.
-        found = np.argsort(-self.total, kind="stable")[: np.count_nonzero(self.total > 0)]
+        found = (-self.total).argsort(kind="stable")[: np.count_nonzero(self.total > 0)]
         order: list[int] = found.tolist()
         return order
 
@@ -85,18 +85,20 @@ def score(
         dense_weight: Weight of the vectors in 0..1; the words get the rest.
         learned: What the uses of rows teach, or ``None``.
     """
-    # Of a larger catalog, or of one that is no more.
-    heard = heard._replace(called={row: w for row, w in heard.called.items() if 0 <= row < len(index.rows)})
+    if heard.called:
+        # Of a larger catalog, or of one that is no more.
+        known = {row: weight for row, weight in heard.called.items() if 0 <= row < len(index.rows)}
+        heard = heard._replace(called=known)
     permitted = members(within, len(index.rows))
-    bm25 = index.lexical.matrix(heard.texts)
+    texts, spans = heard.texts, heard.spans
+    bm25 = index.lexical.matrix(texts)
     if learned is not None:
-        learned.add_words(heard.texts, bm25)
+        learned.add_words(texts, bm25)
     if not permitted.all():
         bm25 *= permitted
     rows = _candidates(index, heard, vectors, bm25, permitted=permitted, k=k, learned=learned)
-    spans = heard.spans
     most = bm25.max(axis=1, initial=0.0).astype(np.float64)
-    lexical = _scaled(bm25[:, rows].astype(np.float64), most)
+    lexical = _scaled(bm25.take(rows, axis=1).astype(np.float64), most)
     words = _weighted(lexical, most, spans, heard.utterances)
     if vectors is None or index.vectors is None:
         cosines, fused = np.zeros_like(words), words
@@ -113,7 +115,7 @@ def score(
     total = _total(fused, spans, heard.utterances)
     if heard.called:
         total = _with_calls(index, rows, total, heard.called)
-    return Scored(heard.texts, rows, cosines, lexical, np.round(fused, DECIMALS), np.round(total, DECIMALS))
+    return Scored(texts, rows, cosines, lexical, fused.round(DECIMALS), total.round(DECIMALS))
 
 
 def _candidates(
@@ -129,10 +131,10 @@ def _candidates(
     """Return the rows that any part of what is said now finds, or all that came before it together."""
     now = heard.utterances[0].searched
     weights = np.array([one.weight for one in heard.utterances[1:]], dtype=np.float32)
-    found = [_top(scores, k) for scores in bm25[:now]]
+    found = highest_of_each(bm25[:now], k)
     if len(weights):
         # Not `@`: BLAS would start threads of its own, which fight over the cores under load.
-        found.append(_top(np.einsum("p,pn->n", weights, bm25[now:]), k))
+        found += highest_of_each(np.einsum("p,pn->n", weights, bm25[now:])[np.newaxis], k)
     if vectors is not None and index.vectors is not None:
         queries = vectors[:now]
         if len(weights):
@@ -144,8 +146,9 @@ def _candidates(
         found.append(_of_groups(index, heard.called, permitted))
     # Marked, not sorted: parts find many rows in common.
     either = np.zeros(len(permitted), dtype=np.bool_)
-    either[np.concatenate(found)] = True
-    return np.flatnonzero(either)
+    for rows in found:
+        either[rows] = True
+    return either.nonzero()[0]
 
 
 def _of_groups(index: Index, called: Mapping[int, float], permitted: npt.NDArray[np.bool_]) -> Ordinals:
@@ -162,6 +165,8 @@ def _weighted(
     utterances: Sequence[Utterance],
 ) -> Matrix:
     """Scale each utterance's parts by how well its best row fits, against the best of all utterances."""
+    if len(utterances) == 1:
+        return scaled
     strengths = [one.weight * best[a:b].max() for one, (a, b) in zip(utterances, spans, strict=True)]
     strongest = max(strengths) or 1.0
     factors = [strength / strongest for strength in strengths]
@@ -173,13 +178,15 @@ def _weighted(
 def _total(
     fused: Matrix, spans: Sequence[tuple[int, int]], utterances: Sequence[Utterance]
 ) -> npt.NDArray[np.float64]:
-    said = np.stack(list(_by_utterance(fused, spans)))
-    total: npt.NDArray[np.float64] = said.max(axis=0)
+    said = list(_by_utterance(fused, spans))
+    total = said[0]
     if len(said) > 1:
-        mean = said.sum(axis=0) / sum(one.weight for one in utterances)
-        total = (1 - _MEAN_WEIGHT) * total + _MEAN_WEIGHT * mean
+        each = np.stack(said)
+        mean = each.sum(axis=0) / sum(one.weight for one in utterances)
+        total = (1 - _MEAN_WEIGHT) * each.max(axis=0) + _MEAN_WEIGHT * mean
     # Over 1 is what uses vote for, and where an older turn fits better than what is said now, the mean.
-    return total / max(1.0, float(total.max(initial=0.0)))
+    most = float(total.max(initial=0.0))
+    return total / most if most > 1.0 else total
 
 
 def _by_utterance(fused: Matrix, spans: Sequence[tuple[int, int]]) -> Iterator[npt.NDArray[np.float64]]:
@@ -203,12 +210,6 @@ def _with_calls(
     return total / (1 + _GROUP_WEIGHT + _LIKENESS_WEIGHT)
 
 
-def _top(scores: npt.NDArray[np.float32], k: int) -> Ordinals:
-    """Return the ``k`` rows with the highest scores above 0, the lower row where scores are equal."""
-    rows = highest(scores, k)
-    return rows[scores[rows] > 0]
-
-
 def _unit(vector: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     length = float(np.linalg.norm(vector))
     return vector / np.float32(length) if length else vector
@@ -217,4 +218,5 @@ def _unit(vector: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 def _scaled(scores: Matrix, best: npt.NDArray[np.float64]) -> Matrix:
     """Divide each part's scores by the best of the part; zeros where the best is 0."""
     safe = np.where(best > 0, best, 1.0)
-    return np.round(scores / safe[:, np.newaxis], DECIMALS)
+    scaled: Matrix = (scores / safe[:, np.newaxis]).round(DECIMALS)
+    return scaled
