@@ -184,6 +184,11 @@ class Catalog:
             self._encoded[key] = tuple(encode(revision.primitive(row.wire())) for row in self.rows)
         return self._encoded[key]
 
+    def preload(self) -> None:
+        """Make now what requests would have to wait for otherwise."""
+        _ = self.version, self.all.revision, self.costs, self.by_id, self.tags
+        _ = self._by_kind, self._by_name, self._by_scopes
+
     def __add__(self, other: Catalog) -> Catalog:
         return Catalog(self.rows + other.rows)
 

@@ -142,13 +142,22 @@ class Index:
                 progress(start + len(portion), len(missing))
         matrix = np.stack([vectors[key] for row in rows for key in row.hashes])
         vectors_of = VectorIndex.build(matrix, self.words.row_of)
-        return Index(self._described, self.words, vectors_of, self._named(encoder), self._catalog)
+        made_by = encoder.name, encoder.revision
+        return Index(self._described, self.words, vectors_of, made_by, self._catalog)
 
-    def with_saved(self, folder: Path, encoder: Encoder) -> Index:
+    def is_of(self, rows: Sequence[Describable]) -> bool:
+        """Tell whether it was made of these very objects."""
+        return self._described is rows
+
+    def with_saved(self, folder: Path, encoder: Encoder | None) -> Index:
         """Return an index of the same rows with what was saved, which is mapped into memory, not read.
 
         Saved words are used where they are of these rows in every detail and of this code, and are made anew
         otherwise: vectors are of less than that, and fit longer.
+
+        Args:
+            folder: Of the index.
+            encoder: What the vectors must be by, or ``None`` for whatever the folder has.
 
         Raises:
             FileNotFoundError: The folder holds no index.
@@ -164,7 +173,8 @@ class Index:
             raise IndexMismatchError(f"{found[0]}; rebuild the index")
         words = self.words if saved is None else Words.load(folder / saved.file.name)
         vectors = VectorIndex.load(folder / manifest.vectors_file.name, words.row_of)
-        return Index(self._described, words, vectors, self._named(encoder), manifest.catalog)
+        made_by = manifest.encoder, manifest.revision
+        return Index(self._described, words, vectors, made_by, manifest.catalog)
 
     def known(self, encoder: Encoder) -> Known:
         """Return the vectors by the hashes of their texts, none but those of this encoder.
@@ -218,6 +228,28 @@ class Index:
         manifests.tidy(folder, manifest)
         return manifest
 
+    def renew(self, folder: Path) -> None:
+        """Save the words anew where those in the folder were not of these rows or of this code.
+
+        Args:
+            folder: Holds this index otherwise.
+
+        Raises:
+            OSError: A file cannot be written; the old index is still there.
+        """
+        manifest = manifests.read(folder)
+        if not code() or (manifest.catalog, manifest.encoder, manifest.revision) != (
+            self.catalog,
+            *self.encoder,
+        ):
+            return  # another process has saved another index by now
+        if manifest.words is None or not manifest.words.fits(self.source, code()):
+            manifest = msgspec.structs.replace(
+                manifest, format=manifests.FORMAT, words=self._save_words(folder)
+            )
+            manifests.write(folder, manifest)
+            manifests.tidy(folder, manifest)
+
     def _save_words(self, folder: Path) -> SavedWords | None:
         if not (made_by := code()):
             return None  # nobody could tell whether they are stale
@@ -227,13 +259,9 @@ class Index:
             code=made_by,
         )
 
-    @staticmethod
-    def _named(encoder: Encoder) -> tuple[str, str]:
-        return encoder.name, encoder.revision
-
-    def _check(self, folder: Path, manifest: Manifest, encoder: Encoder, *, catalog: str) -> None:
-        wanted = self._named(encoder)
-        if (manifest.encoder, manifest.revision) != wanted:
+    def _check(self, folder: Path, manifest: Manifest, encoder: Encoder | None, *, catalog: str) -> None:
+        wanted = None if encoder is None else (encoder.name, encoder.revision)
+        if wanted is not None and (manifest.encoder, manifest.revision) != wanted:
             raise IndexMismatchError(
                 f"index {folder} must be built with {wanted[0]} {wanted[1]}, "
                 f"got {manifest.encoder} {manifest.revision}; rebuild it"

@@ -74,12 +74,23 @@ class HybridSelector:
         self._judge: Judge | None = None
         self._plain: Vectors | None = None
         self._vectors_from: Index | None = None
+        self._preloaded: Index | None = None
         self._failing = False
 
     @property
     def index(self) -> Index | None:
         """The index that answers now: of words alone while vectors are being made, ``None`` before."""
         return None if self._judge is None else self._judge.index
+
+    def preload(self, rows: Sequence[Describable]) -> None:
+        """Map the saved index of these rows into memory, or make their words; see ``types.Preloadable``.
+
+        Touches neither the encoder nor its thread: neither would outlive a fork.
+        """
+        rows = tuple(rows)
+        words = Index.build(rows, None)
+        self._preloaded = self._saved(words) or words
+        _ = self._preloaded.words  # made now, where nothing was saved
 
     async def prepare(self, rows: Sequence[Describable], *, anew: bool = True) -> None:
         """Load the saved index of these rows, or build and save it; load the encoder.
@@ -216,13 +227,15 @@ class HybridSelector:
         )
 
     def _prepare(self, rows: Sequence[Describable], given_up: threading.Event) -> None:
-        words = Index.build(rows, None)
+        words, self._preloaded = self._preloaded, None
+        if words is None or not words.is_of(rows):
+            words = Index.build(rows, None)
         self._judge = Judge(words)
         try:
             self._encoder.load()
             if self._plain is None and self._abstain:
                 self._plain = self._encoder.encode_queries(plain_requests())
-            index = self._saved(words) or self._built(words)
+            index = self._fitting(words) or self._built(words)
             if index.vectors is not None:
                 self._vectors_from = index
             if self._learning is not None:
@@ -237,16 +250,25 @@ class HybridSelector:
             if not given_up.is_set():
                 _log.exception("no vectors; words alone answer")
 
-    def _saved(self, words: Index) -> Index | None:
-        if self._folder is None or self._vectors_from is not None:  # what is in memory is newer
+    def _fitting(self, words: Index) -> Index | None:
+        if self._vectors_from is not None:  # what is in memory is newer
+            return None
+        encoder = self._encoder.name, self._encoder.revision
+        return words if words.encoder == encoder else self._saved(words, self._encoder)
+
+    def _saved(self, words: Index, encoder: Encoder | None = None) -> Index | None:
+        if self._folder is None:
             return None
         try:
-            return words.with_saved(self._folder, self._encoder)
+            index = words.with_saved(self._folder, encoder)
+            index.renew(self._folder)
         except FileNotFoundError:
             return None
         except (IndexMismatchError, OSError) as error:
             _log.warning("%s", error)
             return None
+        else:
+            return index
 
     def _built(self, words: Index) -> Index:
         if self._vectors_from is not None:
