@@ -6,16 +6,25 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 from scopedtools.exceptions import ToolError
 from scopedtools.tenure import Tenure
-from scopedtools.types import Describable, Learner, Preloadable, Selector, Successor
+from scopedtools.types import Describable, Learner, Selector, Successor
 
 _LESSONS: Final = 64
 """Calls that wait to be learned from, at most."""
 
 _log: Final = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class Preloadable(Protocol):
+    """What a `Selector` is besides, if it can load ahead what processes share that are forked from here."""
+
+    def preload(self, rows: Sequence[Describable]) -> None:
+        """Load what ``prepare`` would load for these rows, as far as that needs no thread and no model."""
+        ...
 
 
 class Selection:

@@ -205,15 +205,6 @@ class Selector(Protocol):
 
 
 @runtime_checkable
-class Preloadable(Protocol):
-    """What a `Selector` is besides, if it can load ahead what processes share that are forked from here."""
-
-    def preload(self, rows: Sequence[Describable]) -> None:
-        """Load what ``prepare`` would load for these rows, as far as that needs no thread and no model."""
-        ...
-
-
-@runtime_checkable
 class Successor(Protocol):
     """What a `Selector` is besides, if it can make way for one of other rows while it goes on answering."""
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cached_property, reduce
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, lru_cache, reduce
 from operator import or_
 from pathlib import Path
 from typing import Final
@@ -21,6 +21,9 @@ from scopedtools.types import Rows
 
 MAX_URI_CHARACTERS: Final = 2048
 """Longer URIs name nothing: matching templates backtracks, and must not do so over megabytes."""
+
+_TAG_SETS: Final = 256
+"""Tags whose rows are kept as sets, the least recently asked for go first."""
 
 _BYTES_PER_TOKEN: Final = 4
 """English text and JSON both come to about four bytes a token; close enough for a budget."""
@@ -105,12 +108,19 @@ class Catalog:
         return {kind: View(self, bits_of(of_kind)) for kind, of_kind in rows.items()}
 
     @cached_property
-    def _by_tag(self) -> Mapping[str, Rows]:
+    def _by_tag(self) -> Mapping[str, Sequence[int]]:
         rows: dict[str, list[int]] = {}
         for ordinal, row in enumerate(self.rows):
             for tag in row.tags:
                 rows.setdefault(tag, []).append(ordinal)
-        return {tag: bits_of(tagged) for tag, tagged in rows.items()}
+        return rows
+
+    @cached_property
+    def _bits_of_tag(self) -> Callable[[str], Rows]:
+        # Not of all tags: a catalog of a million rows may have a hundred thousand, and each set has a bit for
+        # every row. Made of the mapping alone, so that no cycle keeps the catalog in memory.
+        by_tag = self._by_tag
+        return lru_cache(_TAG_SETS)(lambda tag: bits_of(by_tag.get(tag, ())))
 
     @cached_property
     def _by_scopes(self) -> Mapping[frozenset[str], Rows]:
@@ -121,16 +131,18 @@ class Catalog:
         return {scopes: bits_of(needing) for scopes, needing in rows.items()}
 
     @cached_property
-    def _by_name(self) -> Mapping[str, list[int]]:
+    def _by_other_name(self) -> Mapping[str, list[int]]:
+        """Rows that clients ask for by something else than their names: all resources."""
         rows: dict[str, list[int]] = {}
         for ordinal, row in enumerate(self.rows):
-            rows.setdefault(row.name, []).append(ordinal)
+            if row.name != row.identity:
+                rows.setdefault(row.name, []).append(ordinal)
         return rows
 
     @cached_property
     def tags(self) -> Mapping[str, int]:
         """How many rows carry each tag, most used first."""
-        sizes = ((tag, rows.bit_count()) for tag, rows in self._by_tag.items())
+        sizes = ((tag, len(rows)) for tag, rows in self._by_tag.items())
         return dict(sorted(sizes, key=lambda item: (-item[1], item[0])))
 
     def of(self, kind: Kind) -> View:
@@ -139,8 +151,7 @@ class Catalog:
 
     def tagged(self, *tags: str) -> View:
         """Return the rows that carry any of the tags."""
-        rows = (self._by_tag.get(tag, 0) for tag in tags)
-        return View(self, reduce(or_, rows, 0))
+        return View(self, reduce(or_, map(self._bits_of_tag, tags), 0))
 
     @property
     def has_scopes(self) -> bool:
@@ -158,11 +169,13 @@ class Catalog:
 
     def named(self, *names: str) -> View:
         """Return the rows, of any kind, that have any of the names."""
-        return View(self, bits_of(row for name in names for row in self._by_name.get(name, ())))
+        found = [row for name in names for row in self._by_other_name.get(name, ())]
+        found += [of[name] for of in self._places.values() for name in names if name in of]
+        return View(self, bits_of(row for row in found if self.rows[row].name in names))
 
     def find(self, kind: Kind, identity: str) -> int | None:
         """Return the ordinal of the row that a client asks for by this name or URI."""
-        return self._places.get((kind, identity))
+        return self._places[kind].get(identity)
 
     def resources_at(self, uri: str) -> Iterator[tuple[int, dict[str, str]]]:
         """Yield the resource at a URI, then the templates that it follows, each with its variables."""
@@ -187,7 +200,7 @@ class Catalog:
     def preload(self) -> None:
         """Make now what requests would have to wait for otherwise."""
         _ = self.version, self.all.revision, self.costs, self.by_id, self.tags
-        _ = self._by_kind, self._by_name, self._by_scopes
+        _ = self._by_kind, self._by_other_name, self._by_scopes
 
     def __add__(self, other: Catalog) -> Catalog:
         return Catalog(self.rows + other.rows)
@@ -204,10 +217,10 @@ def _id(row: Primitive) -> int:
     return int.from_bytes(digest, "big") >> 1  # stores may have no larger integers
 
 
-def _places(rows: tuple[Primitive, ...]) -> dict[tuple[Kind, str], int]:
-    places: dict[tuple[Kind, str], int] = {}
+def _places(rows: tuple[Primitive, ...]) -> Mapping[Kind, Mapping[str, int]]:
+    places: dict[Kind, dict[str, int]] = {kind: {} for kind in KINDS}
     for ordinal, row in enumerate(rows):
-        first = places.setdefault((row.kind, row.identity), ordinal)
+        first = places[row.kind].setdefault(row.identity, ordinal)
         if first != ordinal:
             raise DefinitionError(f"two rows are the {row.kind} {row.identity!r}; give one another name")
     return places

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeAlias, TypeGuard
 
+import msgspec
+
 from scopedtools.protocol.content import PromptMessage, ResourceContents
 from scopedtools.protocol.results import CallResult, PromptResult, ReadResult
 from scopedtools.types import Parameter
@@ -132,6 +134,27 @@ class Tool(Primitive):
             "outputSchema": self.output_schema,
             "annotations": self.annotations or None,
         }
+
+
+class StoredTool(Tool):
+    """A tool whose schema is kept as JSON and decoded where it is asked for.
+
+    As objects, the schemas of a large catalog would be most of it: five times the memory, all of which Python
+    would go through whenever it looks for garbage.
+    """
+
+    __slots__ = ("_schema",)
+
+    _schema: bytes
+
+    @property
+    def input_schema(self) -> dict[str, Any]:
+        decoded: dict[str, Any] = msgspec.json.decode(self._schema)
+        return decoded
+
+    @input_schema.setter
+    def input_schema(self, schema: dict[str, Any]) -> None:
+        object.__setattr__(self, "_schema", msgspec.json.encode(schema))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
