@@ -128,6 +128,10 @@ class Tool(Primitive):
             description = schema.get("description") if isinstance(schema, dict) else None
             yield Parameter(name, description if _is_text(description) else "", name in needed)
 
+    def mentions(self, keyword: str) -> bool:  # noqa: ARG002 - others know
+        """Tell whether the input schema may have a keyword anywhere; false only where it has not."""
+        return True
+
     def _own_fields(self) -> dict[str, Any]:
         return {
             "inputSchema": self.input_schema,
@@ -155,6 +159,9 @@ class StoredTool(Tool):
     @input_schema.setter
     def input_schema(self, schema: dict[str, Any]) -> None:
         object.__setattr__(self, "_schema", msgspec.json.encode(schema))
+
+    def mentions(self, keyword: str) -> bool:
+        return keyword.encode() in self._schema
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,7 +83,7 @@ class HybridSelector:
         return None if self._judge is None else self._judge.index
 
     def preload(self, rows: Sequence[Describable]) -> None:
-        """Map the saved index of these rows into memory, or make their words, for processes that are forked from here.
+        """Map the saved index of these rows into memory, or make their words, before processes are forked.
 
         Touches neither the encoder nor its thread: neither would outlive a fork.
         """
