@@ -29,6 +29,21 @@ _BYTES_PER_TOKEN: Final = 4
 """English text and JSON both come to about four bytes a token; close enough for a budget."""
 
 
+class CatalogRows(tuple[Primitive, ...]):  # noqa: SLOT001 - tuples cannot have slots that hold anything
+    """The rows of a catalog, which know its version: so whoever ranks them need not look at each.
+
+    Attributes:
+        catalog: Whose they are.
+    """
+
+    catalog: Catalog
+
+    @property
+    def version(self) -> str:
+        """Digest of all that there is to know of them."""
+        return self.catalog.version
+
+
 class Catalog:
     """An immutable sequence of rows. Anything derived from them is made once, when first needed.
 
@@ -39,7 +54,8 @@ class Catalog:
     """
 
     def __init__(self, rows: Iterable[Primitive] = ()) -> None:
-        self.rows = tuple(rows)
+        self.rows = CatalogRows(rows)
+        self.rows.catalog = self
         self.kinds: tuple[Kind, ...] = tuple(row.kind for row in self.rows)
         self._places = _places(self.rows)
         self._encoded: dict[str, tuple[bytes, ...]] = {}

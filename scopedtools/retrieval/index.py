@@ -7,21 +7,25 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Final, NamedTuple, overload
+from typing import TYPE_CHECKING, Final, NamedTuple, overload
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from scopedtools.exceptions import IndexMismatchError
+from scopedtools.retrieval import arrays
 from scopedtools.retrieval import manifest as manifests
 from scopedtools.retrieval.lexical import LexicalIndex
-from scopedtools.retrieval.manifest import Manifest, SavedWords
+from scopedtools.retrieval.manifest import Manifest, SavedPlain, SavedWords
 from scopedtools.retrieval.relations import Relations
 from scopedtools.retrieval.text import texts
 from scopedtools.retrieval.vectors import VectorIndex
 from scopedtools.retrieval.words import Words, code, source
 from scopedtools.types import Describable, Encoder
+
+if TYPE_CHECKING:
+    from scopedtools.types import Vectors
 
 Progress = Callable[[int, int], None]
 """Called with the number of texts encoded so far, and of all that will be."""
@@ -47,6 +51,20 @@ class RowTexts(NamedTuple):
     hashes: tuple[str, ...]
 
 
+class Plain(NamedTuple):
+    """What requests on everything and nothing in particular get from an index.
+
+    Attributes:
+        made_of: Hash over the requests, and over the code that tells what is usual.
+        vectors: Their vectors, float32, shape ``(requests, d)``.
+        usual: The usual best cosine among all rows.
+    """
+
+    made_of: str
+    vectors: Vectors
+    usual: float
+
+
 class Index:
     """The texts of rows with their terms and, where there is an encoder, their vectors. Immutable.
 
@@ -59,24 +77,29 @@ class Index:
         vectors: A vector for each text, or ``None``.
         encoder: Name and revision of what made the vectors, or two empty strings.
         catalog: What `catalog` is, if that is known.
+        plain: What plain requests get, if that is known.
 
     Attributes:
         rows: The rows as the index sees them.
         vectors: A vector for each text, or ``None``.
         encoder: Name and revision of what made the vectors, or two empty strings.
+        plain: What plain requests get, or ``None`` where that was not saved.
     """
 
     def __init__(
         self,
         rows: Sequence[Describable],
+        *,
         words: Words | None = None,
         vectors: VectorIndex | None = None,
         encoder: tuple[str, str] = ("", ""),
         catalog: str = "",
+        plain: Plain | None = None,
     ) -> None:
         self.rows: Sequence[RowTexts] = _Described(rows)
         self.vectors = vectors
         self.encoder = encoder
+        self.plain = plain
         self._described = rows
         self._given, self._catalog = words, catalog
 
@@ -143,7 +166,9 @@ class Index:
         matrix = np.stack([vectors[key] for row in rows for key in row.hashes])
         vectors_of = VectorIndex.build(matrix, self.words.row_of)
         made_by = encoder.name, encoder.revision
-        return Index(self._described, self.words, vectors_of, made_by, self._catalog)
+        return Index(
+            self._described, words=self.words, vectors=vectors_of, encoder=made_by, catalog=self._catalog
+        )
 
     def is_of(self, rows: Sequence[Describable]) -> bool:
         """Tell whether it was made of these very objects."""
@@ -174,7 +199,14 @@ class Index:
         words = self.words if saved is None else Words.load(folder / saved.file.name)
         vectors = VectorIndex.load(folder / manifest.vectors_file.name, words.row_of)
         made_by = manifest.encoder, manifest.revision
-        return Index(self._described, words, vectors, made_by, manifest.catalog)
+        return Index(
+            self._described,
+            words=words,
+            vectors=vectors,
+            encoder=made_by,
+            catalog=manifest.catalog,
+            plain=_load_plain(folder, manifest),
+        )
 
     def known(self, encoder: Encoder) -> Known:
         """Return the vectors by the hashes of their texts, none but those of this encoder.
@@ -228,25 +260,27 @@ class Index:
         manifests.tidy(folder, manifest)
         return manifest
 
-    def renew(self, folder: Path) -> None:
-        """Save the words anew where those in the folder were not of these rows or of this code.
+    def renew(self, folder: Path, plain: Plain | None = None) -> None:
+        """Save beside the vectors what the folder lacks: the words of these rows, and what is new.
 
         Args:
-            folder: Holds this index otherwise.
+            folder: Holds this index otherwise; where it holds another by now, nothing is saved.
+            plain: What plain requests get, where that has been found out.
 
         Raises:
             OSError: A file cannot be written; the old index is still there.
         """
         manifest = manifests.read(folder)
-        if not code() or (manifest.catalog, manifest.encoder, manifest.revision) != (
-            self.catalog,
-            *self.encoder,
-        ):
-            return  # another process has saved another index by now
-        if manifest.words is None or not manifest.words.fits(self.source, code()):
-            manifest = msgspec.structs.replace(
-                manifest, format=manifests.FORMAT, words=self._save_words(folder)
-            )
+        if (manifest.catalog, manifest.encoder, manifest.revision) != (self.catalog, *self.encoder):
+            return
+        words = manifest.words
+        if words is None or not words.fits(self.source, code()):
+            words = self._save_words(folder)
+        saved = manifest.plain
+        if plain is not None and (saved is None or saved.made_of != plain.made_of):
+            saved = _save_plain(folder, plain)
+        if (words, saved) != (manifest.words, manifest.plain):
+            manifest = msgspec.structs.replace(manifest, format=manifests.FORMAT, words=words, plain=saved)
             manifests.write(folder, manifest)
             manifests.tidy(folder, manifest)
 
@@ -325,6 +359,20 @@ class _Described(Sequence[RowTexts]):
 def _described(row: Describable) -> RowTexts:
     found = texts(row)
     return RowTexts(row.name, found, tuple(map(_hash, found)))
+
+
+def _save_plain(folder: Path, plain: Plain) -> SavedPlain:
+    file = manifests.place(
+        folder, "plain", ".safetensors", lambda path: arrays.save(path, {"vectors": plain.vectors})
+    )
+    return SavedPlain(file, plain.made_of, plain.usual)
+
+
+def _load_plain(folder: Path, manifest: Manifest) -> Plain | None:
+    saved = manifest.plain
+    if saved is None:
+        return None
+    return Plain(saved.made_of, arrays.load(folder / saved.file.name)["vectors"], saved.usual)
 
 
 def _hash(text: str) -> str:

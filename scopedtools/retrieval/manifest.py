@@ -51,6 +51,20 @@ class SavedWords(msgspec.Struct, frozen=True):
         return (self.source, self.code) == (source, code)
 
 
+class SavedPlain(msgspec.Struct, frozen=True):
+    """What plain requests get from an index.
+
+    Attributes:
+        file: Their vectors.
+        made_of: Hash over the requests, and over the code that tells what is usual.
+        usual: The usual best cosine among all rows.
+    """
+
+    file: SavedFile
+    made_of: str
+    usual: float
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The ``manifest.json`` of an index folder.
 
@@ -71,6 +85,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         created: Time of the build, ISO 8601, UTC.
         command: Command line that built it, or ``""``.
         words: Terms and relations, or ``None`` where they are made anew at each start.
+        plain: What plain requests get, or ``None`` likewise.
     """
 
     format: int
@@ -89,12 +104,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     created: str
     command: str = ""
     words: SavedWords | None = None
+    plain: SavedPlain | None = None
 
     @property
     def files(self) -> tuple[SavedFile, ...]:
         """All files of the index."""
-        files = (self.rows_file, self.vectors_file)
-        return files if self.words is None else (*files, self.words.file)
+        more = (one.file for one in (self.words, self.plain) if one is not None)
+        return (self.rows_file, self.vectors_file, *more)
 
 
 def read(folder: Path) -> Manifest:
@@ -158,7 +174,7 @@ def problems(folder: Path, manifest: Manifest) -> list[str]:
 def tidy(folder: Path, manifest: Manifest) -> None:
     """Remove the files of earlier indexes. Processes that have mapped them keep what they mapped."""
     current = {file.name for file in manifest.files}
-    for pattern in ("rows-*.jsonl", "index-*.faiss", "words-*.safetensors"):
+    for pattern in ("rows-*.jsonl", "index-*.faiss", "words-*.safetensors", "plain-*.safetensors"):
         for path in folder.glob(pattern):
             if path.name not in current:
                 path.unlink(missing_ok=True)
