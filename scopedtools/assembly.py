@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Final
@@ -46,7 +46,8 @@ def assemble(own: Iterable[Primitive], more: Iterable[Primitive], *, open_to_all
     _check_requires(own, frozenset(row.name for row in rows if row.kind == "tool"))
     if not open_to_all or any(row.scopes for row in rows):
         return Catalog(rows)
-    summary = kinds_of_tools(Catalog(row for row in rows if row.name not in SEARCH_TOOLS).of("tool"))
+    tools = [row for row in rows if row.kind == "tool" and row.name not in SEARCH_TOOLS]
+    summary = kinds_of_tools(tools)
     return Catalog(_described(row, summary) for row in rows)
 
 
@@ -81,7 +82,7 @@ def _described(row: Primitive, summary: str) -> Primitive:
     return row
 
 
-def kinds_of_tools(tools: View) -> str:
+def kinds_of_tools(tools: View | Sequence[Primitive]) -> str:
     """Say what there is to search, from the tags that most rows carry."""
     sizes: dict[str, int] = {}
     for row in tools:

@@ -122,7 +122,5 @@ def _changed(
 ) -> tuple[Composition, Edition]:
     changed = change(composition)
     edition = Edition(ground, changed.rows, before=before)
-    # What requests would have to wait for otherwise.
-    catalog = edition.catalog
-    _ = catalog.all.revision, catalog.costs, catalog.by_id, catalog.tags
+    edition.catalog.preload()
     return changed, edition

@@ -19,7 +19,7 @@ from scopedtools.handlers.tasks import Tasks
 from scopedtools.protocol.content import ResourceContents
 from scopedtools.protocol.dispatch import Handler, log_unexpected
 from scopedtools.protocol.methods import CallParams, CompleteParams, GetPromptParams, ReadParams
-from scopedtools.protocol.mirrors import check_parameters, joined, mirrored_parameters
+from scopedtools.protocol.mirrors import MARK, check_parameters, joined, mirrored_parameters
 from scopedtools.protocol.request import Request, tasks_required
 from scopedtools.protocol.results import (
     CallResult,
@@ -73,7 +73,10 @@ class Calls:
         self._mirrored = {
             row.name: mirrored
             for row in catalog.rows
-            if isinstance(row, Tool) and (mirrored := mirrored_parameters(row.input_schema, where=row.name))
+            # Going through the schemas of all rows would be half of what it takes to make a server.
+            if isinstance(row, Tool)
+            and row.mentions(MARK)
+            and (mirrored := mirrored_parameters(row.input_schema, where=row.name))
         }
 
     def table(self) -> dict[str, Handler]:
