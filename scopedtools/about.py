@@ -10,7 +10,7 @@ from scopedtools.context.carriers import CarrierTable
 from scopedtools.context.offer import offer
 from scopedtools.context.settings import ViewSettings
 from scopedtools.handlers.connections import About
-from scopedtools.handlers.lists import Cache
+from scopedtools.handlers.pages import Cache
 from scopedtools.protocol.meta import EXTENSION, TASKS
 
 

@@ -63,12 +63,10 @@ class Listeners:
 
     Args:
         revisions: Tells what list a context would get.
-        max_streams: Most streams that clients may have open at a time.
     """
 
-    def __init__(self, revisions: Revisions, *, max_streams: int = _MAX_STREAMS) -> None:
+    def __init__(self, revisions: Revisions) -> None:
         self._revisions = revisions
-        self._max_streams = max_streams
         self._listeners: set[Listener] = set()
         self._streams = 0
         self._of_context: dict[bytes, set[Listener]] = {}
@@ -115,8 +113,8 @@ class Listeners:
         Raises:
             InternalError: There are too many.
         """
-        if self._streams >= self._max_streams:
-            raise InternalError(f"There are {self._max_streams} streams already, try again later")
+        if self._streams >= _MAX_STREAMS:
+            raise InternalError(f"There are {_MAX_STREAMS} streams already, try again later")
         self._streams += 1
         try:
             end = await self.add(listener)

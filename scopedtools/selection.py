@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 from scopedtools.exceptions import ToolError
 from scopedtools.tenure import Tenure
@@ -16,6 +16,15 @@ _LESSONS: Final = 64
 """Calls that wait to be learned from, at most."""
 
 _log: Final = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class Preloadable(Protocol):
+    """What a `Selector` is besides, if it can load ahead what processes share that are forked from here."""
+
+    def preload(self, rows: Sequence[Describable]) -> None:
+        """Load what ``prepare`` would load for these rows, as far as that needs no thread and no model."""
+        ...
 
 
 class Selection:
@@ -44,12 +53,19 @@ class Selection:
         self._before = before
         self._task: asyncio.Task[Selector] | None = None
         self._retired = False
+        self._made: Selector | None = None
         self._lessons: set[asyncio.Task[None]] = set() if lessons is None else lessons
 
     def next(self, rows: Sequence[Describable]) -> Selection:
         """Return the selection of another catalog, which shares what it can with this one."""
         before = self if self.begun else self._before
         return Selection(self._make, rows, before=before, lessons=self._lessons)
+
+    def preload(self) -> None:
+        """Make the selector, and have it load what processes share that are forked from here."""
+        self._made = self._make()
+        if isinstance(self._made, Preloadable):
+            self._made.preload(self._rows)
 
     def start(self) -> None:
         """Begin to prepare, unless that has begun.
@@ -153,7 +169,7 @@ class Selection:
     async def _following(self, earlier: Selector | None) -> Selector:
         if isinstance(earlier, Successor):
             return await earlier.succeed(self._rows)
-        selector = self._make()
+        selector = self._made or self._make()
         if isinstance(earlier, Tenure) and earlier.selector is selector:
             return await earlier.hand_over(self._rows)
         await selector.prepare(self._rows)

@@ -276,6 +276,16 @@ class ScopedServer(Searchable):
         self.observers = (*self.observers, observer)
         self.dispatcher.observe(guarded(observer))
 
+    def preload(self) -> None:
+        """Make what requests need of the catalog, and map its index; for those who fork processes from here.
+
+        Starts no thread and loads no model: those would not outlive a fork.
+        """
+        edition = self._updates.edition
+        edition.catalog.preload()
+        if edition.policy.may_narrow:
+            edition.selection.preload()
+
     async def rank(self, text: str, *, limit: int = 10) -> Ranking:
         """Rank all rows for a text, as search and selection do, whoever asks."""
         edition = self._updates.edition
@@ -343,6 +353,7 @@ class ScopedServer(Searchable):
                 await observer.start()
             self._listeners.begin()
             started.push_async_callback(self._updates.stop)
+            self._updates.begin()
             await started.enter_async_context(self.lifespan())
             await started.enter_async_context(self._updates.running())
             # Before all else: tasks, and calls in sessions, use what `lifespan` holds.

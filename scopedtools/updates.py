@@ -47,6 +47,11 @@ class Updates:
         self._composition = composition
         self._put(self.edition)
 
+    def begin(self) -> None:
+        """Prepare what ranks rows beside the rest of the start, unless sources say first what they have."""
+        if not self._composition.mounted:
+            self._start_selection()
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Hold what is mounted, and prepare what ranks rows where lists are narrowed."""
@@ -57,9 +62,13 @@ class Updates:
         async with held(sources):
             # After they said what they have: one preparation for all of them.
             self._running = True
-            if self.edition.policy.may_narrow:
-                self.edition.selection.start()
+            self._start_selection()
             yield
+
+    def _start_selection(self) -> None:
+        """Prepare what ranks rows, where lists are narrowed, unless that has begun."""
+        if self.edition.policy.may_narrow:
+            self.edition.selection.start()
 
     async def stop(self) -> None:
         """Give up what is being prepared."""
@@ -113,7 +122,5 @@ def _changed(
 ) -> tuple[Composition, Edition]:
     changed = change(composition)
     edition = Edition(ground, changed.rows, before=before)
-    # What requests would have to wait for otherwise.
-    catalog = edition.catalog
-    _ = catalog.all.revision, catalog.costs, catalog.by_id, catalog.tags
+    edition.catalog.preload()
     return changed, edition

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scopedtools import Catalog
@@ -15,9 +16,13 @@ from scopedtools.catalog.view import View
 TAGS = [f"tag{number}" for number in range(60)]
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.parametrize("few", [0, 1_000])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_the_commonest_tags_among_the_tools_of_a_view_are_named(data: st.DataObject) -> None:
+def test_the_commonest_tags_among_the_tools_of_a_view_are_named(
+    few: int, monkeypatch: pytest.MonkeyPatch, data: st.DataObject
+) -> None:
+    monkeypatch.setattr("scopedtools.assembly._FEW", few)  # rows counted one by one
     tagged = data.draw(st.lists(st.frozensets(st.sampled_from(TAGS), max_size=12), min_size=1, max_size=40))
     catalog = Catalog(Tool(name=f"t{n}", tags=tags) for n, tags in enumerate(tagged))
     view = View(catalog, data.draw(st.integers(0, (1 << len(tagged)) - 1)))

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from typing import NamedTuple, cast
+from typing import NamedTuple, Protocol, cast
 
 import httptools
 
@@ -43,8 +43,32 @@ class Taken(NamedTuple):
     latencies_ms: Sequence[float]
 
 
-class _Connection(asyncio.Protocol):
-    def __init__(self, client: Client) -> None:
+class Asking(Protocol):
+    """Whoever asks over a connection.
+
+    Attributes:
+        keeping: Whether answers are wanted, not only their lengths.
+    """
+
+    keeping: bool
+
+    def answered(self, one: Connection) -> None:
+        """Take note of an answer."""
+        ...
+
+    def lost(self, error: Exception | None) -> None:
+        """Take note of a connection that ended."""
+        ...
+
+
+class Connection(asyncio.Protocol):
+    """A connection that is kept, with one request under way at a time.
+
+    Args:
+        client: Is told of answers.
+    """
+
+    def __init__(self, client: Asking) -> None:
         self._client = client
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
@@ -101,7 +125,7 @@ class Client:
 
     def __init__(self, numbers: Iterator[int]) -> None:
         self.keeping = False
-        self._connections: list[_Connection] = []
+        self._connections: list[Connection] = []
         self._numbers = numbers
         self._left = self._expected = 0
         self._template = Template((b"",))
@@ -113,7 +137,7 @@ class Client:
         """Connect."""
         loop = asyncio.get_running_loop()
         for _ in range(connections):
-            _, one = await loop.create_connection(lambda: _Connection(self), HOST, port)
+            _, one = await loop.create_connection(lambda: Connection(self), HOST, port)
             self._connections.append(one)
 
     def close(self) -> None:
@@ -153,7 +177,7 @@ class Client:
             self.keeping = False
         return Answer(first.status, first.headers, b"".join(first.chunks))
 
-    def answered(self, one: _Connection) -> None:
+    def answered(self, one: Connection) -> None:
         """Take note of an answer, and send the next request."""
         self._latencies.append((time.perf_counter() - one.sent_s) * 1000)
         wrong = one.status != 200 or (self._length is not None and one.length != self._length)
@@ -168,7 +192,7 @@ class Client:
         """Take note of a connection that ended."""
         self._fail(f"a connection ended: {error or 'closed by the server'}")
 
-    def _next(self, one: _Connection) -> None:
+    def _next(self, one: Connection) -> None:
         self._left -= 1
         one.send(self._template.numbered(next(self._numbers)))
 

@@ -19,6 +19,7 @@ from benchmarks.serving.rows import ECHO, read
 from scopedtools import Catalog, ScopedServer, ViewSettings, prompt, resource, tool
 from scopedtools.catalog.primitives import Tool
 from scopedtools.retrieval import HashingEncoder, HybridSelector
+from scopedtools.types import Encoder
 
 VIEW: Final = 16
 """Rows of a narrowed list, ``search_tools`` and ``call_tool`` among them."""
@@ -32,9 +33,16 @@ class Ours(ScopedServer):
     Args:
         tools: As `tools/list` shows them.
         index_dir: Where the index is kept between starts.
+        encoder: By default one that hashes words.
     """
 
-    def __init__(self, tools: Sequence[dict[str, Any]], index_dir: Path | None = None) -> None:
+    def __init__(
+        self,
+        tools: Sequence[dict[str, Any]],
+        index_dir: Path | None = None,
+        *,
+        encoder: Encoder | None = None,
+    ) -> None:
         described = [
             Tool(name=one["name"], description=one["description"], input_schema=one["inputSchema"])
             for one in tools
@@ -43,7 +51,7 @@ class Ours(ScopedServer):
         super().__init__(
             name="ours",
             catalog=Catalog(described),
-            selector=HybridSelector(HashingEncoder(DIMENSIONS), index_dir=index_dir),
+            selector=HybridSelector(encoder or HashingEncoder(DIMENSIONS), index_dir=index_dir),
             # A full list in one answer, as the others give it.
             views=ViewSettings(rows={"tool": VIEW - 2}, page_rows=len(tools) + 10),
         )
@@ -64,6 +72,11 @@ class Ours(ScopedServer):
         return f"Say hello to {name}."
 
 
+def serve(app: Ours, port: int) -> None:
+    """Serve until told to end."""
+    uvicorn.run(app, port=port, log_level="error", access_log=False, timeout_keep_alive=KEEP_ALIVE_S)
+
+
 def main() -> None:
     """Serve."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -71,8 +84,7 @@ def main() -> None:
     parser.add_argument("--index", type=Path)
     parser.add_argument("port", type=int)
     given = parser.parse_args()
-    app = Ours(read(given.tools), given.index)
-    uvicorn.run(app, port=given.port, log_level="error", access_log=False, timeout_keep_alive=KEEP_ALIVE_S)
+    serve(Ours(read(given.tools), given.index), given.port)
 
 
 if __name__ == "__main__":

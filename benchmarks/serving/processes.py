@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from benchmarks.hosting import HOST, START_S, end, end_of, free_port
+
 ROOT: Final = Path(__file__).parents[2]
-HOST: Final = "127.0.0.1"
-START_S: Final = 120
-END_S: Final = 20
 KEEP_ALIVE_S: Final = 600
 """Seconds for which servers keep an idle connection: longer than the turns of all others take."""
 
@@ -48,8 +46,7 @@ async def served(command: Sequence[str], log: Path, *, poll_s: float = 0.1) -> A
     Raises:
         RuntimeError: It ended, or does not listen in time.
     """
-    with socket.create_server((HOST, 0)) as free:
-        port: int = free.getsockname()[1]
+    port = free_port()
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             *command, str(port), cwd=ROOT, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output
@@ -58,17 +55,13 @@ async def served(command: Sequence[str], log: Path, *, poll_s: float = 0.1) -> A
         async with asyncio.timeout(START_S):
             while not await _listens(port):
                 if process.returncode is not None:
-                    raise RuntimeError(f"{command[0]} ended: {_end_of(log)}")
+                    raise RuntimeError(f"{command[0]} ended: {end_of(log)}")
                 await asyncio.sleep(poll_s)
         yield Served(f"http://{HOST}:{port}/mcp", process.pid, port)
     except TimeoutError as error:
         raise RuntimeError(f"{command[0]} does not listen after {START_S} s") from error
     finally:
-        await _end(process)
-
-
-def _end_of(log: Path) -> str:
-    return log.read_text(encoding="utf-8", errors="replace")[-1000:]
+        await end(process)
 
 
 async def _listens(port: int) -> bool:
@@ -78,17 +71,6 @@ async def _listens(port: int) -> bool:
         return False
     writer.close()
     return True
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is not None:
-        return
-    process.terminate()
-    try:
-        await asyncio.wait_for(process.wait(), END_S)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
 
 
 def cpu_s(pid: int) -> float:

@@ -63,7 +63,12 @@ class Template(NamedTuple):
 
 
 def template(
-    operation: Operation, era: Era, *, path: str = "/mcp", headers: Mapping[str, str] = MappingProxyType({})
+    operation: Operation,
+    era: Era,
+    *,
+    path: str = "/mcp",
+    headers: Mapping[str, str] = MappingProxyType({}),
+    intent: str = INTENT,
 ) -> Template:
     """Write the request of an operation.
 
@@ -72,20 +77,21 @@ def template(
         era: Protocol revision in which it is asked.
         path: Of the endpoint.
         headers: More of them, such as the ID of a session.
+        intent: What the context is about, where one is named.
     """
     method, params, name = _CALLS.get(operation, ("tools/list", {}, ""))
     context = {"view": _CONTEXT, "first": f"new-{_NUMBER}", "full": None}.get(operation, _CONTEXT)
     lines = {"mcp-protocol-version": era, **headers}
     if era == MODERN:
-        params = {**params, "_meta": _envelope(context)}
+        params = {**params, "_meta": _envelope(context, intent)}
         lines |= {"mcp-method": method, **({"mcp-name": name} if name else {})}
     elif context is not None:
-        lines |= {"mcp-client-session-id": context, "mcp-context-intent": INTENT}
+        lines |= {"mcp-client-session-id": context, "mcp-context-intent": intent}
     return post(path, {"jsonrpc": "2.0", "id": _NUMBER, "method": method, "params": params}, lines)
 
 
-def _envelope(context: str | None) -> dict[str, Any]:
-    settings = {} if context is None else {meta.EXTENSION: {"contextId": context, "intent": INTENT}}
+def _envelope(context: str | None, intent: str) -> dict[str, Any]:
+    settings = {} if context is None else {meta.EXTENSION: {"contextId": context, "intent": intent}}
     return {
         meta.PROTOCOL_VERSION: MODERN,
         meta.CLIENT_INFO: {"name": "benchmark", "version": "1"},

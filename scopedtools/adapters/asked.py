@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 
 from scopedtools.context.context import Context, ContextResolver
-from scopedtools.protocol.methods import METHODS
+from scopedtools.protocol.methods import METHODS, decode_params
 from scopedtools.protocol.request import Ingress, Request
 from scopedtools.protocol.revisions import MARCH_2025, REVISIONS
 from scopedtools.protocol.session import Session
@@ -62,7 +62,7 @@ def asked(
     revision = REVISIONS.get(host.protocol_version, MARCH_2025)  # 2024-11-05 lacks what that lacks
     request = Request(
         method,
-        method.decode(msgspec.Raw(encoded(dict(params or {})))),
+        decode_params(encoded(dict(params or {})), method.params),
         revision,
         _ingress(host),
         host.request_id,

@@ -39,7 +39,7 @@ from scopedtools.adapters.views import Options, Views
 from scopedtools.assembly import SEARCH_TOOLS
 from scopedtools.catalog.convert import text_result
 from scopedtools.exceptions import InternalError, InvalidParamsError, ProtocolError, ToolError
-from scopedtools.handlers.lists import Cache
+from scopedtools.handlers.pages import Cache
 from scopedtools.protocol.meta import SERVER_INFO
 from scopedtools.protocol.request import CALL_TOOL
 from scopedtools.protocol.results import Result, stamp

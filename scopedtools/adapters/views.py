@@ -24,8 +24,10 @@ from scopedtools.context.offer import offer
 from scopedtools.context.policy import ViewPolicy, whole_lists
 from scopedtools.context.settings import ViewSettings
 from scopedtools.context.store import MemoryStore
-from scopedtools.handlers.lists import Cache, Lists
+from scopedtools.handlers.lists import Lists
+from scopedtools.handlers.pages import Cache
 from scopedtools.protocol.meta import EXTENSION
+from scopedtools.protocol.prepared import Prepared
 from scopedtools.protocol.results import CallResult, ListResult
 from scopedtools.selection import Selection
 from scopedtools.server import SECRET_VARIABLE
@@ -143,7 +145,8 @@ class Views:
         shown = await permission.listed(ctx, permitted)
         if not ctx.declared and shown.bits == permitted.bits:
             return None
-        result = await self._lists(permission, cache).table()[method](request, ctx)
+        answer = await self._lists(permission, cache).table()[method](request, ctx)
+        result = answer.result if isinstance(answer, Prepared) else answer
         assert isinstance(result, ListResult)  # noqa: S101 - they answer nothing else
         return result
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, reduce
-from operator import or_
+from operator import and_, or_
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
+from cachetools import LRUCache
 
 from scopedtools.catalog.jsonl import read_tools
+from scopedtools.catalog.memo import Memo
 from scopedtools.catalog.primitives import KINDS, Kind, Primitive, ResourceTemplate
 from scopedtools.catalog.templates import UriTemplate
 from scopedtools.catalog.view import View, bits_of
@@ -22,8 +24,33 @@ from scopedtools.types import Rows
 MAX_URI_CHARACTERS: Final = 2048
 """Longer URIs name nothing: matching templates backtracks, and must not do so over megabytes."""
 
+_SETS: Final = 256
+_SETS_BYTES: Final = 16 * 2**20
+"""Sets of rows that are remembered, and their size: permission makes the same few again and again."""
+
+_OPERATIONS: Final[Mapping[str, Callable[[Rows, Rows], Rows]]] = {
+    "|": or_,
+    "&": and_,
+    "-": lambda left, right: left & ~right,
+}
+
 _BYTES_PER_TOKEN: Final = 4
 """English text and JSON both come to about four bytes a token; close enough for a budget."""
+
+
+class CatalogRows(tuple[Primitive, ...]):  # noqa: SLOT001 - tuples cannot have slots that hold anything
+    """The rows of a catalog, which know its version: so whoever ranks them need not look at each.
+
+    Attributes:
+        catalog: Whose they are.
+    """
+
+    catalog: Catalog
+
+    @property
+    def version(self) -> str:
+        """Digest of all that there is to know of them."""
+        return self.catalog.version
 
 
 class Catalog:
@@ -36,10 +63,14 @@ class Catalog:
     """
 
     def __init__(self, rows: Iterable[Primitive] = ()) -> None:
-        self.rows = tuple(rows)
+        self.rows = CatalogRows(rows)
+        self.rows.catalog = self
         self.kinds: tuple[Kind, ...] = tuple(row.kind for row in self.rows)
         self._places = _places(self.rows)
         self._encoded: dict[str, tuple[bytes, ...]] = {}
+        self._tagged: LRUCache[tuple[str, ...], View] = LRUCache(_SETS)
+        self._named: LRUCache[tuple[str, ...], View] = LRUCache(_SETS)
+        self._combined: Memo[View] = Memo(max_items=_SETS, max_bytes=_SETS_BYTES)
         self._templates = tuple(
             (ordinal, UriTemplate(row.uri_template))
             for ordinal, row in enumerate(self.rows)
@@ -85,12 +116,12 @@ class Catalog:
     @cached_property
     def all(self) -> View:
         """Every row."""
-        return View(self, (1 << len(self.rows)) - 1)
+        return self._lasting((1 << len(self.rows)) - 1)
 
     @cached_property
     def pinned(self) -> View:
         """The rows that every view shows."""
-        return View(self, bits_of(ordinal for ordinal, row in enumerate(self.rows) if row.pinned))
+        return self._lasting(bits_of(ordinal for ordinal, row in enumerate(self.rows) if row.pinned))
 
     @cached_property
     def costs(self) -> tuple[int, ...]:
@@ -102,15 +133,15 @@ class Catalog:
         rows: dict[Kind, list[int]] = {kind: [] for kind in KINDS}
         for ordinal, kind in enumerate(self.kinds):
             rows[kind].append(ordinal)
-        return {kind: View(self, bits_of(of_kind)) for kind, of_kind in rows.items()}
+        return {kind: self._lasting(bits_of(of_kind)) for kind, of_kind in rows.items()}
 
     @cached_property
-    def _by_tag(self) -> Mapping[str, Rows]:
+    def _by_tag(self) -> Mapping[str, Sequence[int]]:
         rows: dict[str, list[int]] = {}
         for ordinal, row in enumerate(self.rows):
             for tag in row.tags:
                 rows.setdefault(tag, []).append(ordinal)
-        return {tag: bits_of(tagged) for tag, tagged in rows.items()}
+        return rows
 
     @cached_property
     def _by_scopes(self) -> Mapping[frozenset[str], Rows]:
@@ -121,16 +152,18 @@ class Catalog:
         return {scopes: bits_of(needing) for scopes, needing in rows.items()}
 
     @cached_property
-    def _by_name(self) -> Mapping[str, list[int]]:
+    def _by_other_name(self) -> Mapping[str, list[int]]:
+        """Rows that clients ask for by something else than their names: all resources."""
         rows: dict[str, list[int]] = {}
         for ordinal, row in enumerate(self.rows):
-            rows.setdefault(row.name, []).append(ordinal)
+            if row.name != row.identity:
+                rows.setdefault(row.name, []).append(ordinal)
         return rows
 
     @cached_property
     def tags(self) -> Mapping[str, int]:
         """How many rows carry each tag, most used first."""
-        sizes = ((tag, rows.bit_count()) for tag, rows in self._by_tag.items())
+        sizes = ((tag, len(rows)) for tag, rows in self._by_tag.items())
         return dict(sorted(sizes, key=lambda item: (-item[1], item[0])))
 
     def of(self, kind: Kind) -> View:
@@ -139,8 +172,23 @@ class Catalog:
 
     def tagged(self, *tags: str) -> View:
         """Return the rows that carry any of the tags."""
-        rows = (self._by_tag.get(tag, 0) for tag in tags)
-        return View(self, reduce(or_, rows, 0))
+        found = self._tagged.get(tags)
+        if found is None:
+            rows = (row for tag in tags for row in self._by_tag.get(tag, ()))
+            found = self._tagged[tags] = self._lasting(bits_of(rows))
+        return found
+
+    def combined(self, sign: Literal["|", "&", "-"], left: View, right: View) -> View:
+        """Return the union, intersection or difference of two lasting sets; the same view each time."""
+        found = self._combined.get(sign, left, right)
+        if found is None:
+            bits = _OPERATIONS[sign](left.bits, right.bits)
+            size_bytes = len(self.rows) // 8
+            found = self._combined.put(self._lasting(bits), sign, left, right, size_bytes=size_bytes)
+        return found
+
+    def _lasting(self, bits: Rows) -> View:
+        return View(self, bits, lasting=True)
 
     @property
     def has_scopes(self) -> bool:
@@ -158,11 +206,17 @@ class Catalog:
 
     def named(self, *names: str) -> View:
         """Return the rows, of any kind, that have any of the names."""
-        return View(self, bits_of(row for name in names for row in self._by_name.get(name, ())))
+        known = self._named.get(names)
+        if known is None:
+            found = [row for name in names for row in self._by_other_name.get(name, ())]
+            found += [of[name] for of in self._places.values() for name in names if name in of]
+            bits = bits_of(row for row in found if self.rows[row].name in names)
+            known = self._named[names] = self._lasting(bits)
+        return known
 
     def find(self, kind: Kind, identity: str) -> int | None:
         """Return the ordinal of the row that a client asks for by this name or URI."""
-        return self._places.get((kind, identity))
+        return self._places[kind].get(identity)
 
     def resources_at(self, uri: str) -> Iterator[tuple[int, dict[str, str]]]:
         """Yield the resource at a URI, then the templates that it follows, each with its variables."""
@@ -184,6 +238,11 @@ class Catalog:
             self._encoded[key] = tuple(encode(revision.primitive(row.wire())) for row in self.rows)
         return self._encoded[key]
 
+    def preload(self) -> None:
+        """Make now what requests would have to wait for otherwise."""
+        _ = self.version, self.all.revision, self.costs, self.by_id, self.tags
+        _ = self._by_kind, self._by_other_name, self._by_scopes
+
     def __add__(self, other: Catalog) -> Catalog:
         return Catalog(self.rows + other.rows)
 
@@ -199,10 +258,10 @@ def _id(row: Primitive) -> int:
     return int.from_bytes(digest, "big") >> 1  # stores may have no larger integers
 
 
-def _places(rows: tuple[Primitive, ...]) -> dict[tuple[Kind, str], int]:
-    places: dict[tuple[Kind, str], int] = {}
+def _places(rows: tuple[Primitive, ...]) -> Mapping[Kind, Mapping[str, int]]:
+    places: dict[Kind, dict[str, int]] = {kind: {} for kind in KINDS}
     for ordinal, row in enumerate(rows):
-        first = places.setdefault((row.kind, row.identity), ordinal)
+        first = places[row.kind].setdefault(row.identity, ordinal)
         if first != ordinal:
             raise DefinitionError(f"two rows are the {row.kind} {row.identity!r}; give one another name")
     return places

@@ -5,12 +5,13 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import msgspec
 
-from scopedtools.catalog.primitives import Tool
+from scopedtools.catalog.primitives import StoredTool, Tool
 from scopedtools.exceptions import CatalogError, ScopedToolsError
 
 _Row = TypeVar("_Row")
@@ -30,7 +31,11 @@ _line: Final = msgspec.json.Decoder(_Line)
 
 def read_tools(path: Path) -> Iterator[Tool]:
     """Read one tool a line; see `Catalog.from_jsonl`."""
-    return read_lines(path, _tool, name_of=lambda tool: tool.name, error=CatalogError)
+    # Servers have many tools each, which may as well share their names.
+    of_server = cache(_of_server)
+    return read_lines(
+        path, partial(_tool, of_server=of_server), name_of=lambda tool: tool.name, error=CatalogError
+    )
 
 
 def read_lines(
@@ -70,15 +75,20 @@ def _parsed(parse: Callable[[bytes], _Row], line: bytes, where: str, error: type
         raise error(f"{where}: {failure}") from failure
 
 
-def _tool(line: bytes) -> Tool:
+def _of_server(server: str | None) -> tuple[str, frozenset[str]]:
+    return server or "", frozenset({server} if server else ())
+
+
+def _tool(line: bytes, *, of_server: Callable[[str | None], tuple[str, frozenset[str]]]) -> Tool:
     row = _line.decode(line)
     name = row.id or row.name
-    return Tool(
+    group, tags = of_server(row.server)
+    return StoredTool(
         name=name,
         title=row.name if row.name != name else None,
         description=row.description,
-        tags=frozenset({row.server} if row.server else ()),
-        group=row.server or "",
+        tags=tags,
+        group=group,
         requires=row.depends_on or (),
         input_schema={"type": "object"} | (row.input_schema or {}),
     )

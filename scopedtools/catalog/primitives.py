@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeAlias, TypeGuard
 
+import msgspec
+
 from scopedtools.protocol.content import PromptMessage, ResourceContents
 from scopedtools.protocol.results import CallResult, PromptResult, ReadResult
 from scopedtools.types import Parameter
@@ -126,12 +128,40 @@ class Tool(Primitive):
             description = schema.get("description") if isinstance(schema, dict) else None
             yield Parameter(name, description if _is_text(description) else "", name in needed)
 
+    def mentions(self, keyword: str) -> bool:  # noqa: ARG002 - others know
+        """Tell whether the input schema may have a keyword anywhere; false only where it has not."""
+        return True
+
     def _own_fields(self) -> dict[str, Any]:
         return {
             "inputSchema": self.input_schema,
             "outputSchema": self.output_schema,
             "annotations": self.annotations or None,
         }
+
+
+class StoredTool(Tool):
+    """A tool whose schema is kept as JSON and decoded where it is asked for.
+
+    As objects, the schemas of a large catalog would be most of it: five times the memory, all of which Python
+    would go through whenever it looks for garbage.
+    """
+
+    __slots__ = ("_schema",)
+
+    _schema: bytes
+
+    @property
+    def input_schema(self) -> dict[str, Any]:
+        decoded: dict[str, Any] = msgspec.json.decode(self._schema)
+        return decoded
+
+    @input_schema.setter
+    def input_schema(self, schema: dict[str, Any]) -> None:
+        object.__setattr__(self, "_schema", msgspec.json.encode(schema))
+
+    def mentions(self, keyword: str) -> bool:
+        return keyword.encode() in self._schema
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

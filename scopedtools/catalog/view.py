@@ -21,19 +21,31 @@ class View:
 
     Inside it is an ``int`` whose bit *i* is row *i*, an order, or both; each is derived from the other
     when it is first asked for, so that algebra over a large catalog and a list of a few rows both stay
-    cheap.
+    cheap. What is made of the catalog's own sets alone, as permission mostly is, is made once.
+
+    Attributes:
+        catalog: Whose rows they are.
+        lasting: Whether it is such a set.
     """
 
-    __slots__ = ("_bits", "_order", "catalog")
+    __slots__ = ("_bits", "_order", "_packed", "_revision", "catalog", "lasting")
 
     def __init__(
-        self, catalog: Catalog, bits: Rows | None = None, order: tuple[int, ...] | None = None
+        self,
+        catalog: Catalog,
+        bits: Rows | None = None,
+        order: tuple[int, ...] | None = None,
+        *,
+        lasting: bool = False,
     ) -> None:
         if bits is None and order is None:
             raise TypeError("a View needs bits or an order")
         self.catalog = catalog
+        self.lasting = lasting
         self._bits = bits
         self._order = order
+        self._packed: bytes | None = None
+        self._revision: str | None = None
 
     @property
     def bits(self) -> Rows:
@@ -41,6 +53,14 @@ class View:
         if self._bits is None:
             self._bits = bits_of(self._order or ())
         return self._bits
+
+    @property
+    def packed(self) -> bytes:
+        """The rows as bytes, all of the catalog's: bit *i* of byte *j* is row *8 j + i*."""
+        # To look at one bit of an integer of a million, Python copies the integer.
+        if self._packed is None:
+            self._packed = self.bits.to_bytes((len(self.catalog) + 7) // 8, "little")
+        return self._packed
 
     @property
     def order(self) -> tuple[int, ...]:
@@ -52,8 +72,11 @@ class View:
     @property
     def revision(self) -> str:
         """Digest of what is shown and in which order; equal wherever the same is shown, in every process."""
-        digests = self.catalog.digests
-        return hashlib.blake2b(b"".join([digests[row] for row in self.order]), digest_size=8).hexdigest()
+        if self._revision is None:
+            digests = self.catalog.digests
+            shown = b"".join([digests[row] for row in self.order])
+            self._revision = hashlib.blake2b(shown, digest_size=8).hexdigest()
+        return self._revision
 
     def tagged(self, *tags: str) -> View:
         """Return the rows that carry any of the tags."""
@@ -65,7 +88,7 @@ class View:
 
     def of(self, kind: Kind) -> View:
         """Return the rows of one kind."""
-        if self._order is None:
+        if self.lasting or self._order is None:
             return self.catalog.of(kind) & self
         kinds = self.catalog.kinds
         return View(self.catalog, order=tuple([row for row in self._order if kinds[row] == kind]))
@@ -78,23 +101,32 @@ class View:
 
     def __or__(self, other: View) -> View:
         self._require_same_catalog(other)
+        if self.lasting and other.lasting:
+            return self.catalog.combined("|", self, other)
         return View(self.catalog, self.bits | other.bits)
 
     def __and__(self, other: View) -> View:
         self._require_same_catalog(other)
         if other is self or other is self.catalog.all:
             return self
+        if self.lasting and other.lasting:
+            return self.catalog.combined("&", self, other)
         if self._order is None:
             return View(self.catalog, self.bits & other.bits)
-        bits = other.bits
-        return View(self.catalog, order=tuple([row for row in self._order if bits >> row & 1]))
+        has = other._has
+        return View(self.catalog, order=tuple([row for row in self._order if has(row)]))
 
     def __sub__(self, other: View) -> View:
         self._require_same_catalog(other)
+        if self.lasting and other.lasting:
+            return self.catalog.combined("-", self, other)
         if self._order is None:
             return View(self.catalog, self.bits & ~other.bits)
-        bits = other.bits
-        return View(self.catalog, order=tuple([row for row in self._order if not bits >> row & 1]))
+        has = other._has
+        return View(self.catalog, order=tuple([row for row in self._order if not has(row)]))
+
+    def _has(self, row: int) -> bool:
+        return bool(self.packed[row >> 3] >> (row & 7) & 1)
 
     def _require_same_catalog(self, other: View) -> None:
         if other.catalog is not self.catalog:
@@ -102,7 +134,7 @@ class View:
 
     def __contains__(self, row: int | Primitive) -> bool:
         ordinal = row if isinstance(row, int) else self.catalog.find(row.kind, row.identity)
-        return ordinal is not None and ordinal >= 0 and bool(self.bits >> ordinal & 1)
+        return ordinal is not None and 0 <= ordinal < len(self.catalog) and self._has(ordinal)
 
     def __len__(self) -> int:
         return len(self._order) if self._order is not None else self.bits.bit_count()

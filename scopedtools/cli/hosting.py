@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import logging
 import logging.config
 import os
@@ -66,6 +68,19 @@ class Hosted(NamedTuple):
             logging.WARNING
         )  # it tells of every library that it tries to load
 
+    def load(self) -> ScopedServer:
+        """Import or make the server; what is printed meanwhile goes to standard error."""
+        # Hundreds of thousands of new objects set off one search for garbage after the other, which takes
+        # longer than to make them, and there is none.
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                return self.origin.load()
+        finally:
+            if collects:
+                gc.enable()
+
     def watch(self, server: ScopedServer, held: ExitStack) -> None:
         """Add observers to a server.
 
@@ -104,7 +119,7 @@ class Hosted(NamedTuple):
 def worker() -> ScopedServer:
     """Make the server of a worker process, from what `Hosted.hand_over` left."""
     hosted = msgspec.json.decode(os.environ[_VARIABLE], type=Hosted)
-    server = hosted.origin.load()
+    server = hosted.load()
     hosted.watch(server, ExitStack())
     return server
 

@@ -5,26 +5,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import secrets
 import signal
 import socket
-import sys
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, Final
 
 import typer
 import uvicorn
+from uvicorn.supervisors import Multiprocess
 
 from scopedtools.cli.audit import STORE_VARIABLE
 from scopedtools.cli.hosting import Hosted, LogFormat, worker
 from scopedtools.cli.openapi import ApiOptions
 from scopedtools.cli.origin import Origin
 from scopedtools.cli.target import TargetError
+from scopedtools.cli.workers import ForkedWorkers, open_files, why_not_forked
 from scopedtools.server import SECRET_VARIABLE, ScopedServer
+
+_log: Final = logging.getLogger(__name__)
 
 _GRACE_S: Final = 10
 """Seconds that requests under way have to finish when the server is told to stop."""
@@ -86,11 +89,15 @@ def serve(
     hosted.configure_logs()
     if not stdio:
         _require_free(host, port)
-    with contextlib.redirect_stdout(sys.stderr):
-        server = hosted.origin.load()
-    if not stdio and workers > 1:
+    several = workers > 1 and not stdio
+    if several:
+        # Of all workers, however they are made: what one seals, another opens.
+        os.environ.setdefault(SECRET_VARIABLE, secrets.token_hex(32))
+    held_before = open_files()
+    server = hosted.load()
+    if several:
         _require_shareable(server, hosted)
-        _serve_by_workers(hosted, host, port, workers)
+        _serve_by_workers(server, hosted, _config(hosted, host, port, workers), why_not_forked(held_before))
         return
     with contextlib.ExitStack() as held:
         hosted.watch(server, held)
@@ -105,20 +112,36 @@ def _several(given: list[str] | None) -> tuple[str, ...]:
     return tuple(given or ())
 
 
-def _serve_by_workers(hosted: Hosted, host: str, port: int, workers: int) -> None:
-    # Read by the server in each worker: what one seals, another opens.
-    os.environ.setdefault(SECRET_VARIABLE, secrets.token_hex(32))
-    hosted.hand_over()
-    uvicorn.run(
+def _config(hosted: Hosted, host: str, port: int, workers: int) -> uvicorn.Config:
+    return uvicorn.Config(
         f"{worker.__module__}:{worker.__name__}",
         factory=True,
         host=host,
         port=port,
         workers=workers,
-        app_dir=str(Path.cwd()),
         timeout_graceful_shutdown=_GRACE_S,
         **_logs(hosted.log_config()),
     )
+
+
+def _serve_by_workers(
+    server: ScopedServer, hosted: Hosted, config: uvicorn.Config, not_forked: str | None
+) -> None:
+    hosted.hand_over()
+    if not_forked is None:
+        server.preload()
+    else:
+        _log.info("each worker loads the catalog by itself, as this process %s", not_forked)
+    sockets = [config.bind_socket()]
+    if not_forked is None:
+        ForkedWorkers(config, sockets, partial(_watched, server, hosted)).run()
+    else:
+        Multiprocess(config, sockets).run()
+
+
+def _watched(server: ScopedServer, hosted: Hosted) -> ScopedServer:
+    hosted.watch(server, contextlib.ExitStack())
+    return server
 
 
 def _logs(config: dict[str, Any] | None) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from msgspec import UNSET
 
 from scopedtools.context.hosts import CARRIERS, Carrier, Place
 from scopedtools.exceptions import InvalidRequestError
-from scopedtools.protocol.meta import extension_settings
+from scopedtools.protocol.meta import declared_settings
 from scopedtools.protocol.methods import CallParams
 from scopedtools.protocol.request import Request
 
@@ -110,6 +110,8 @@ class CarrierTable:
             return None
         hits.sort()
         _, context_id, carrier = hits[0]
+        if len(hits) == 1 and not carrier.echoed:
+            return Found(context_id, carrier)
         echo = {}
         for _, other_id, other in hits:
             if other_id == context_id:
@@ -129,18 +131,18 @@ class CarrierTable:
 
     def _hits(self, request: Request) -> list[_Hit]:
         hits: list[_Hit] = []
-        ingress = request.ingress
+        ingress, request_meta = request.ingress, request.meta
         baggage = self._read_headers(request, hits) if ingress.headers else []
         known = self._meta
-        for key, value in request.meta.items():
+        for key, value in request_meta.items():
             if rows := known.get(key.lower()):
                 self._take(hits, rows, value, request)
-        if self._extension:
-            self._look_up(hits, self._extension, extension_settings(request.client_capabilities), request)
+        if self._extension and (settings := declared_settings(request.client_capabilities)):
+            self._look_up(hits, self._extension, settings, request)
         if ingress.query and self._query:
             self._look_up(hits, self._query, query_values(ingress.query), request)
         if self._items:
-            own = request.meta.get("baggage")
+            own = request_meta.get("baggage")
             lines = [own, *baggage] if isinstance(own, str) else baggage
             if lines:
                 self._look_up(hits, self._items, _baggage_items(",".join(lines)), request)

@@ -6,12 +6,15 @@ import hashlib
 import secrets
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from scopedtools.context.carriers import Carrier, CarrierTable, is_context_id, query_values
+from scopedtools.catalog.memo import Memo
+from scopedtools.context.carriers import Carrier, CarrierTable, Found, is_context_id, query_values
 from scopedtools.context.dialogue import Dialogue
 from scopedtools.context.state import State
 from scopedtools.exceptions import HeaderMismatchError
@@ -21,9 +24,9 @@ from scopedtools.protocol.meta import (
     PARENT,
     PARENT_HEADER,
     REPLY,
-    declares_context,
-    extension_settings,
+    declared_settings,
 )
+from scopedtools.protocol.methods import ListParams
 from scopedtools.protocol.mirrors import decode_value
 from scopedtools.protocol.request import Pin, Request
 from scopedtools.protocol.seal import Sealer
@@ -32,7 +35,10 @@ from scopedtools.types import ContextStore, Principal
 INTENT_CHARACTERS: Final = 8192
 """An intent is read up to here; selection gains nothing from more."""
 
-_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+_REMEMBERED: Final = 4096
+"""Keys of contexts that are not computed again, and list requests whose ID is not looked for again."""
+
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class Context(Dialogue):
@@ -61,7 +67,7 @@ class Context(Dialogue):
         protocol_version: Revision of the protocol that the request speaks.
     """
 
-    __slots__ = ("_resolver", "_settings", "carrier", "echo", "id", "intent", "key", "listens", "principal")
+    __slots__ = ("_intent", "_resolver", "_settings", "carrier", "echo", "id", "key", "listens", "principal")
 
     def __init__(
         self,
@@ -70,15 +76,15 @@ class Context(Dialogue):
         *,
         context_id: str | None,
         carrier: Carrier | None,
-        intent: str | None,
+        intent: str | UnsetType | None = UNSET,
         echo: Mapping[str, str] = _NOTHING,
     ) -> None:
         super().__init__(request, resolver.sealer)
         self._resolver = resolver
-        self._settings = extension_settings(request.client_capabilities)
+        self._settings = declared_settings(request.client_capabilities)
+        self._intent = intent
         self.id = context_id
         self.carrier = carrier
-        self.intent = intent
         self.echo = echo
         self.listens = False
         self.principal: Principal = request.ingress.principal
@@ -91,9 +97,16 @@ class Context(Dialogue):
             self._resolver,
             context_id=self.id,
             carrier=self.carrier,
-            intent=self.intent,
+            intent=self._intent,
             echo=self.echo,
         )
+
+    @property
+    def intent(self) -> str | None:
+        # Most requests are about units of work that began long ago, and nobody asks.
+        if self._intent is UNSET:
+            self._intent = declared_intent(self._request)
+        return self._intent
 
     @property
     def edition(self) -> Any:
@@ -124,16 +137,17 @@ class Context(Dialogue):
 
     @property
     def declared(self) -> bool:
-        return declares_context(self._request.client_capabilities)
+        return self._settings is not None
 
     @property
     def caches(self) -> bool:
-        scopes = self._settings.get("cacheScopes")
+        scopes = (self._settings or _NOTHING).get("cacheScopes")
         return isinstance(scopes, list) and "context" in scopes
 
     @property
     def meta(self) -> Mapping[str, Any]:
-        return self._request.meta
+        # Of requests that say the same there is one only: nobody may change what others read.
+        return MappingProxyType(self._request.meta)
 
     @property
     def reply(self) -> str:
@@ -142,7 +156,7 @@ class Context(Dialogue):
 
     @property
     def grows(self) -> bool:
-        return self._settings.get("growth") is True
+        return self._settings is not None and self._settings.get("growth") is True
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -179,6 +193,8 @@ class ContextResolver:
         # Hashed, since a key may be of any length only so.
         self._secret = hashlib.blake2b(secret or secrets.token_bytes(32)).digest()
         self.sealer = Sealer(self._secret)
+        self._found: Memo[tuple[Found | None]] = Memo(max_items=_REMEMBERED)
+        self._digest = lru_cache(_REMEMBERED)(partial(_digest, self._secret))
 
     def resolve(self, request: Request) -> Context:
         """Tell which context a request belongs to.
@@ -186,15 +202,20 @@ class ContextResolver:
         Raises:
             ProtocolError: See `CarrierTable.find`.
         """
-        found = self.carriers.find(request)
-        return Context(
-            request,
-            self,
-            context_id=found.id if found else None,
-            carrier=found.carrier if found else None,
-            intent=declared_intent(request),
-            echo=found.echo if found else _NOTHING,
-        )
+        found = self._find(request)
+        if found is None:
+            return Context(request, self, context_id=None, carrier=None)
+        return Context(request, self, context_id=found.id, carrier=found.carrier, echo=found.echo)
+
+    def _find(self, request: Request) -> Found | None:
+        params, ingress = request.params, request.ingress
+        if not isinstance(params, ListParams) or ingress.session is not None or ingress.query:
+            return self.carriers.find(request)
+        # Transports read a list request that came before once: it has the same parameters and lines.
+        known = self._found.get(params, ingress.headers)
+        if known is None:
+            known = self._found.put((self.carriers.find(request),), params, ingress.headers)
+        return known[0]
 
     def task_key(self, principal: Principal, task_id: str) -> bytes:
         """Return the key under which a task of a principal is stored."""
@@ -202,10 +223,14 @@ class ContextResolver:
 
     def key(self, principal: Principal, context_id: str) -> bytes:
         """Return the digest of a principal and an ID."""
-        # The length keeps ("ab", "c") and ("a", "bc") apart.
-        name = principal.name.encode()
-        material = b"%d\n%b%b" % (len(name), name, context_id.encode())
-        return hashlib.blake2b(material, digest_size=16, key=self._secret).digest()
+        return self._digest(principal.name, context_id)
+
+
+def _digest(secret: bytes, principal: str, context_id: str) -> bytes:
+    # The length keeps ("ab", "c") and ("a", "bc") apart.
+    name = principal.encode()
+    material = b"%d\n%b%b" % (len(name), name, context_id.encode())
+    return hashlib.blake2b(material, digest_size=16, key=secret).digest()
 
 
 def declared_intent(request: Request) -> str | None:
@@ -232,7 +257,7 @@ def declared_parent(request: Request, *, child: str) -> str | None:
 
 
 def _said(request: Request, name: str, *, key: str, header: str) -> Iterator[Any]:
-    declared = extension_settings(request.client_capabilities).get(name)
+    declared = (declared_settings(request.client_capabilities) or _NOTHING).get(name)
     if request.revision.stateless:
         yield declared
     yield request.meta.get(key)

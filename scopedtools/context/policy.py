@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 from cachetools import LRUCache
 
 from scopedtools.catalog.catalog import Catalog
+from scopedtools.catalog.memo import Memo
 from scopedtools.catalog.primitives import Kind
 from scopedtools.catalog.view import View, bits_of
 from scopedtools.context.choice import Chooser
@@ -27,6 +28,9 @@ _log: Final = logging.getLogger(__name__)
 
 _WHOLE_LISTS: Final = 4096
 """Contexts that keep their list, the last ones to ask, when a small catalog becomes a large one."""
+
+_COMPLETE: Final = 4096
+"""Views that are remembered to lack nothing, by what is kept of them and by permission."""
 
 Intent = Callable[[Context], Awaitable[str | None]]
 
@@ -77,6 +81,7 @@ class ViewPolicy:
         self._explainer = Explainer(catalog, search=search, chooser=self._chooser)
         self._beginning: dict[bytes, asyncio.Future[ContextRecord | None]] = {}
         self._saying: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
+        self._complete: Memo[View] = Memo(max_items=_COMPLETE)
         self._whole = whole if whole is not None else whole_lists()
         self.may_narrow = self._chooser.may_narrow
         self.has_narrowed = narrowed or self.may_narrow
@@ -112,10 +117,14 @@ class ViewPolicy:
         record = await self._record(ctx, ctx.key, permitted, intent)
         if record is None:
             return self._unknown(permitted)
+        grows = self.grows(ctx)
+        shown = self._complete.get(record, permitted, grows)
+        if shown is not None:
+            return shown
         shown = self._visible(ctx, record)
         missing = self._chooser.missing(permitted, shown)
         if not missing:
-            return shown
+            return self._complete.put(shown, record, permitted, grows)
         changed = await self._records.change(
             ctx.key, lambda now: self._steps.completed(now, missing - self._visible(ctx, now))
         )

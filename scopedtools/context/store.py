@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Sized
-from typing import Final, Generic, NamedTuple, TypeVar
+from collections import Counter
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 import msgspec
 
+from scopedtools.context.recent import Recent
 from scopedtools.types import ContextRecord, TaskRecord
 
-ENTRY_BYTES: Final = 400
-"""About what an entry takes besides its content: its key, its place in the order, its time."""
+_VALUES_BYTES: Final = 230
+_VALUE_BYTES: Final = 180
+"""What the values of a context, and each of them, take besides names and contents, measured."""
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(ContextRecord).decode
-
-T = TypeVar("T", bound=Sized)
 
 
 class MemoryStore:
@@ -57,8 +57,8 @@ class MemoryStore:
         self._max_values = max_values
         self._clock = clock
         # Encoded: a quarter of the memory, a size that is known, and nothing for the garbage collector.
-        self._records: _Recent[bytes] = _Recent(max_contexts, max_records_bytes, ttl_s, clock)
-        self._values: _Recent[_Values] = _Recent(max_contexts, max_values_bytes, ttl_s, clock)
+        self._records: Recent[bytes] = Recent(max_contexts, max_records_bytes, ttl_s, clock)
+        self._values: Recent[_Values] = Recent(max_contexts, max_values_bytes, ttl_s, clock)
 
     async def get(self, key: bytes) -> ContextRecord | None:
         """Return the record and start its time to live anew, or ``None``."""
@@ -143,8 +143,8 @@ class _Values:
 
     def __init__(self, by_name: dict[str, _Value]) -> None:
         self.by_name = by_name
-        self._size_bytes = sum(
-            len(name.encode("utf-8", "replace")) + len(value.content) + ENTRY_BYTES
+        self._size_bytes = _VALUES_BYTES + sum(
+            len(name.encode("utf-8", "replace")) + len(value.content) + _VALUE_BYTES
             for name, value in by_name.items()
         )
 
@@ -171,60 +171,6 @@ class _Values:
 
 
 _NONE: Final = _Values({})
-
-
-class _Recent(Generic[T]):
-    """Keeps immutable items in the order of their last use, each for a time, together within bounds.
-
-    All live equally long, so the order of use is the order in which they end.
-    """
-
-    def __init__(self, max_items: int, max_bytes: int, ttl_s: float, clock: Callable[[], float]) -> None:
-        self._max_items = max_items
-        self._max_bytes = max_bytes
-        self._ttl_s = ttl_s
-        self._clock = clock
-        self._entries: OrderedDict[bytes, tuple[float, T]] = OrderedDict()
-        self._size_bytes = 0
-
-    def get(self, key: bytes) -> T | None:
-        """Return an item and start its time anew, or ``None``."""
-        entry = self._entries.get(key)
-        now = self._clock()
-        if entry is None or entry[0] <= now:
-            return None
-        self._entries[key] = (now + self._ttl_s, entry[1])
-        self._entries.move_to_end(key)
-        return entry[1]
-
-    def fits(self, item: T) -> bool:
-        """Tell whether an item is small enough to be kept at all."""
-        return len(item) + ENTRY_BYTES <= self._max_bytes
-
-    def put(self, key: bytes, item: T) -> None:
-        """Keep an item in place of what there was; others go where there is no room."""
-        self.drop(key)
-        now = self._clock()
-        self._entries[key] = (now + self._ttl_s, item)
-        self._size_bytes += len(item) + ENTRY_BYTES
-        self._shrink(now)
-
-    def drop(self, key: bytes) -> None:
-        """Forget an item, if it is there."""
-        entry = self._entries.pop(key, None)
-        self._size_bytes -= 0 if entry is None else len(entry[1]) + ENTRY_BYTES
-
-    def __len__(self) -> int:
-        self._shrink(self._clock())
-        return len(self._entries)
-
-    def _shrink(self, now: float) -> None:
-        while self._entries:
-            key, (ends_at, _) = next(iter(self._entries.items()))
-            full = len(self._entries) > self._max_items or self._size_bytes > self._max_bytes
-            if ends_at > now and not full:
-                return
-            self.drop(key)
 
 
 class MemoryTaskStore:

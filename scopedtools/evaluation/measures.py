@@ -71,20 +71,19 @@ class Mean(NamedTuple):
     n: int
 
 
-def mean(values: Sequence[float] | _Floats, *, units: Sequence[str] | None = None, seed: int = 0) -> Mean:
-    """Return the mean and its percentile bootstrap interval (Efron, 1979), the same for the same seed.
+def mean(values: Sequence[float] | _Floats, *, units: Sequence[str] | None = None) -> Mean:
+    """Return the mean and its percentile bootstrap interval (Efron, 1979), the same each time.
 
     Args:
         values: One for each line.
         units: What each value belongs to, or ``None`` where each stands alone. Whole units are drawn: the
             turns of a dialogue resemble each other, and an interval from single ones is too narrow.
-        seed: Of the draws.
     """
     sample = np.asarray(values, dtype=np.float64)
     if not sample.size:
         return Mean(math.nan, math.nan, math.nan, 0)
     sums, sizes = _by_unit(sample, units)
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     at_once = max(1, _PORTION // sums.size)
     rounds = [min(at_once, _RESAMPLES - done) for done in range(0, _RESAMPLES, at_once)]
     means = [_drawn_means(sums, sizes, random, n) for n in rounds]

@@ -104,7 +104,7 @@ class Connection:
     @property
     def offers_context(self) -> bool:
         """Whether the server knows our extension."""
-        return meta.declares_context(self.capabilities)
+        return meta.declared_settings(self.capabilities) is not None
 
     async def request(
         self,

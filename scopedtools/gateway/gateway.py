@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 import anyio
+from anyio import to_thread
 
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.primitives import KINDS, Kind, Primitive
@@ -59,18 +59,12 @@ class Gateway:
 
     Args:
         config: Which servers, or one, or the path of a configuration file.
-        known: What servers have, by name, where that is known better than from the last start.
 
     Raises:
         ConfigError: The configuration is wrong.
     """
 
-    def __init__(
-        self,
-        config: GatewayConfig | ServerConfig | str | Path,
-        *,
-        known: Mapping[str, Definitions] = MappingProxyType({}),
-    ) -> None:
+    def __init__(self, config: GatewayConfig | ServerConfig | str | Path) -> None:
         if isinstance(config, ServerConfig):
             config = GatewayConfig(servers=(config,))
         self.config = config if isinstance(config, GatewayConfig) else GatewayConfig.read(config)
@@ -81,8 +75,7 @@ class Gateway:
         self._snapshots = Snapshots(self.config.state_dir)
         self._news = asyncio.Event()
         self._upstreams = {
-            one.name: Upstream(one, known.get(one.name) or self._snapshots.read(one), self._changed)
-            for one in self.config.servers
+            one.name: Upstream(one, self._snapshots.read(one), self._changed) for one in self.config.servers
         }
         self._calls = {
             name: Calls(one, public_uri=partial(self._public_uri, name))
@@ -165,7 +158,8 @@ class Gateway:
         before = self._catalog
         try:
             catalog = self._assemble()
-            if catalog.version == before.version:
+            # A version is a digest of all rows, encoded: a while, where there are thousands.
+            if await to_thread.run_sync(lambda: catalog.version == before.version):
                 return
             self._catalog = catalog
             if changed is not None:

@@ -46,8 +46,19 @@ class Caller(Protocol):
     ) -> Sequence[str]: ...
 
 
+class _Forwarded(Primitive):
+    """A row that clients see as its upstream defined it, under the identity that it has here."""
+
+    __slots__ = ()
+
+    definition: Mapping[str, Any]
+
+    def wire(self) -> dict[str, Any]:
+        return {**self.definition, IDENTITY[self.kind]: self.identity}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ForwardedTool(Tool):
+class ForwardedTool(_Forwarded, Tool):
     """A tool of an upstream.
 
     Attributes:
@@ -57,13 +68,14 @@ class ForwardedTool(Tool):
     definition: Mapping[str, Any] = field(default_factory=dict)
 
     def wire(self) -> dict[str, Any]:
+        fields = _Forwarded.wire(self)
         # Tasks are followed here: clients call it like any other tool.
-        kept = {key: value for key, value in self.definition.items() if key != "execution"}
-        return kept | {"name": self.name}
+        fields.pop("execution", None)
+        return fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ForwardedPrompt(Prompt):
+class ForwardedPrompt(_Forwarded, Prompt):
     """A prompt of an upstream.
 
     Attributes:
@@ -72,12 +84,9 @@ class ForwardedPrompt(Prompt):
 
     definition: Mapping[str, Any] = field(default_factory=dict)
 
-    def wire(self) -> dict[str, Any]:
-        return {**self.definition, "name": self.name}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ForwardedResource(Resource):
+class ForwardedResource(_Forwarded, Resource):
     """A resource of an upstream.
 
     Attributes:
@@ -86,12 +95,9 @@ class ForwardedResource(Resource):
 
     definition: Mapping[str, Any] = field(default_factory=dict)
 
-    def wire(self) -> dict[str, Any]:
-        return {**self.definition, "uri": self.uri}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ForwardedTemplate(ResourceTemplate):
+class ForwardedTemplate(_Forwarded, ResourceTemplate):
     """A resource template of an upstream.
 
     Attributes:
@@ -105,9 +111,6 @@ class ForwardedTemplate(ResourceTemplate):
     @property
     def identity(self) -> str:
         return self.written
-
-    def wire(self) -> dict[str, Any]:
-        return {**self.definition, "uriTemplate": self.written}
 
 
 def rows_of(

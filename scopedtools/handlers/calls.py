@@ -19,7 +19,7 @@ from scopedtools.handlers.tasks import Tasks
 from scopedtools.protocol.content import ResourceContents
 from scopedtools.protocol.dispatch import Handler, log_unexpected
 from scopedtools.protocol.methods import CallParams, CompleteParams, GetPromptParams, ReadParams
-from scopedtools.protocol.mirrors import check_parameters, joined, mirrored_parameters
+from scopedtools.protocol.mirrors import MARK, check_parameters, joined, mirrored_parameters
 from scopedtools.protocol.request import Request, tasks_required
 from scopedtools.protocol.results import (
     CallResult,
@@ -71,9 +71,12 @@ class Calls:
         self._tasks = tasks
         self._links = links
         self._mirrored = {
-            row.name: mirrored_parameters(row.input_schema, where=row.name)
+            row.name: mirrored
             for row in catalog.rows
+            # Going through the schemas of all rows would be half of what it takes to make a server.
             if isinstance(row, Tool)
+            and row.mentions(MARK)
+            and (mirrored := mirrored_parameters(row.input_schema, where=row.name))
         }
 
     def table(self) -> dict[str, Handler]:
@@ -88,7 +91,8 @@ class Calls:
     async def _call(self, request: Request, ctx: Context) -> Result:
         params = cast("CallParams", request.params)
         arguments = _object(params.arguments)
-        await self._check_mirrored(request, ctx, params.name, arguments)
+        if params.name in self._mirrored:
+            await self._check_mirrored(request, ctx, params.name, arguments)
         if self._tasks is None or not request.follows_tasks or not self._may_be_task(params.name):
             return await self.run_tool(ctx, params.name, arguments)
         return await self._tasks.follow(
@@ -97,9 +101,9 @@ class Calls:
 
     async def _check_mirrored(self, request: Request, ctx: Context, name: str, arguments: bytes) -> None:
         """Compare headers with the arguments that they mirror, of a tool that the caller may know of."""
-        mirrored = self._mirrored.get(name)
+        mirrored = self._mirrored[name]
         ordinal = self._catalog.find("tool", name)
-        if not mirrored or ordinal is None or not request.revision.stateless or not request.ingress.headers:
+        if ordinal is None or not request.revision.stateless or not request.ingress.headers:
             return
         if await self._lists.may_call(ctx, ordinal):
             check_parameters(mirrored, _values(arguments), joined(request.ingress.headers))

@@ -12,7 +12,8 @@ from msgspec import UNSET
 from scopedtools.catalog.primitives import KINDS, Kind
 from scopedtools.context.context import Context, ContextResolver
 from scopedtools.exceptions import InvalidParamsError
-from scopedtools.handlers.lists import Cache, Lists
+from scopedtools.handlers.lists import Lists
+from scopedtools.handlers.pages import Cache
 from scopedtools.handlers.tasks import Tasks
 from scopedtools.handlers.watching import watch, watching
 from scopedtools.listeners import LISTS, Listener, Listeners, News, named

@@ -38,6 +38,8 @@ class Scopes:
 
         Nothing, where no scope is missing, and where the row would be unknown with all scopes too.
         """
+        if not self._catalog.has_scopes:
+            return _NOTHING
         rows = self._catalog.rows
         granted = request.ingress.principal.scopes
         named = tuple(self._ordinals(request))

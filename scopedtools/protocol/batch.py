@@ -9,10 +9,11 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from scopedtools.exceptions import InvalidRequestError, ParseError, ProtocolError
-from scopedtools.protocol.dispatch import Dispatcher, Identify, to_protocol_error
+from scopedtools.protocol.dispatch import Dispatcher, to_protocol_error
 from scopedtools.protocol.envelope import Message, Reply, decode, failure, id_of
 from scopedtools.protocol.request import Ingress
 from scopedtools.protocol.revisions import Revision
+from scopedtools.protocol.understood import Identify, understand
 
 _MESSAGES: Final = 100
 """Most messages in one batch."""
@@ -78,7 +79,8 @@ async def _reply(
         alone = InvalidRequestError("'initialize' stands alone, send it outside of a batch")
         return None if message.id is UNSET else failure(message.id, alone)
     try:
-        request = dispatcher.admit(message, identify, ingress)
+        understood = understand(message.method, message.params, identify)
+        request = dispatcher.admit(message, understood, ingress)
         _require_batches(request.revision)
     except Exception as error:  # noqa: BLE001 - one bad message must not take the others with it
         return None if message.id is UNSET else failure(message.id, to_protocol_error(error))

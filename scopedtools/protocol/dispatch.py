@@ -14,7 +14,8 @@ from scopedtools.exceptions import InternalError, InvalidParamsError, InvalidReq
 from scopedtools.protocol import meta
 from scopedtools.protocol.envelope import Message, MessageId, Reply, answer, failure
 from scopedtools.protocol.inputs import asked_in
-from scopedtools.protocol.methods import METHODS, Method, Params, decode_params, unknown_method
+from scopedtools.protocol.methods import Method, unknown_method
+from scopedtools.protocol.prepared import Prepared
 from scopedtools.protocol.request import Ingress, Pin, Request
 from scopedtools.protocol.results import (
     CallResult,
@@ -24,7 +25,7 @@ from scopedtools.protocol.results import (
     result_type,
     stamp,
 )
-from scopedtools.protocol.revisions import Revision
+from scopedtools.protocol.understood import Understood
 from scopedtools.types import Outcome
 
 _log: Final = logging.getLogger(__name__)
@@ -35,11 +36,7 @@ _WRONG_ID: Final = {
 }
 
 
-Identify: TypeAlias = Callable[[Mapping[str, Any]], Revision]
-"""How a transport tells which revision a request speaks: takes ``_meta``, returns it or raises a
-`ProtocolError` where it is not served or two places disagree about it."""
-
-Handler: TypeAlias = Callable[[Request, Any], Awaitable[Result]]
+Handler: TypeAlias = Callable[[Request, Any], Awaitable[Result | Prepared]]
 """Takes a request and who asks, returns a result or raises."""
 
 Begin: TypeAlias = Callable[[Request, Any], Callable[[Outcome], None]]
@@ -91,23 +88,25 @@ class Dispatcher:
         """Show every request to one more observer, which sees it end before those that were added earlier."""
         self._observers = (*self._observers, begin)
 
-    def admit(self, message: Message, identify: Identify, ingress: Ingress) -> Request:
-        """Understand a request or a notification.
+    def admit(self, message: Message, understood: Understood, ingress: Ingress) -> Request:
+        """Let in a request or a notification.
+
+        Args:
+            message: As it came.
+            understood: What it asks for.
+            ingress: What the transport knows of it.
 
         Raises:
-            ProtocolError: The revision, the method or the parameters are wrong.
+            ProtocolError: The method or the parameters are wrong.
         """
-        name = cast("str", message.method)
-        method = METHODS.get(name)
-        params, problem = _read(method, message)
-        revision = identify(params.meta)
+        name, method, params, revision, problem = understood
         edition = self.edition
         if method is None or not method.exists_at(revision) or not _serves(edition, method):
             raise unknown_method(name, revision)
         if method.notification != (message.id is UNSET):
             raise InvalidRequestError(_WRONG_ID[method.notification].format(name))
         if problem is not None:
-            raise problem
+            raise InvalidParamsError(problem)
         if revision.stateless and not method.notification:
             _require_envelope(params.meta)
         message_id = None if message.id is UNSET else message.id
@@ -122,14 +121,14 @@ class Dispatcher:
             ctx = self._resolve(request)
             ended = [begin(request, ctx) for begin in self._observers]
             result = await self._handle(request, ctx)
-            reply = answer(message_id, stamp(result, request.revision, self._server_info, ctx.echo))
+            reply = answer(message_id, self._finished(result, request, ctx))
         except Exception as error:  # noqa: BLE001 - the one place where anything becomes a wire error
             problem = to_protocol_error(error)
             outcome = Outcome("error", problem.code)
             return failure(message_id, problem)
         else:
             if ended:
-                outcome = outcome_of(result)
+                outcome = outcome_of(_bare(result))
             return reply
         finally:
             for end in reversed(ended):
@@ -140,7 +139,12 @@ class Dispatcher:
         edition: Edition = request.edition or self.edition
         return edition.handlers[request.method.name]
 
-    async def _handle(self, request: Request, ctx: Asker) -> Result:
+    def _finished(self, result: Result | Prepared, request: Request, ctx: Asker) -> Result | Raw:
+        if isinstance(result, Prepared) and not ctx.echo:
+            return result.encoded(self._server_info)
+        return stamp(_bare(result), request.revision, self._server_info, ctx.echo)
+
+    async def _handle(self, request: Request, ctx: Asker) -> Result | Prepared:
         try:
             return await self._handler(request)(request, ctx)
         except BaseException as error:
@@ -153,6 +157,10 @@ class Dispatcher:
 
 def _serves(edition: Edition, method: Method) -> bool:
     return method.notification or method.name in edition.handlers
+
+
+def _bare(result: Result | Prepared) -> Result:
+    return result.result if isinstance(result, Prepared) else result
 
 
 def outcome_of(result: Result) -> Outcome:
@@ -178,17 +186,6 @@ def log_unexpected(error: Exception) -> str:
     reference = secrets.token_hex(4)
     _log.error("unexpected error, reference %s", reference, exc_info=error)
     return reference
-
-
-def _read(method: Method | None, message: Message) -> tuple[Params, InvalidParamsError | None]:
-    # A request of a revision that is not served has parameters of its own: which revision it speaks
-    # matters before what is wrong with them.
-    if method is None:
-        return decode_params(message.params, Params), None
-    try:
-        return method.decode(message.params), None
-    except InvalidParamsError as error:
-        return decode_params(message.params, Params), error
 
 
 def _require_envelope(request_meta: Mapping[str, Any]) -> None:

@@ -95,8 +95,8 @@ def id_of(body: bytes) -> MessageId | UnsetType:
         return UNSET
 
 
-def answer(message_id: MessageId, result: Struct) -> Reply:
-    """Encode a result."""
+def answer(message_id: MessageId, result: Struct | Raw) -> Reply:
+    """Encode a result, or one that is encoded already, for a request."""
     return Reply(_encoder.encode(_Answer("2.0", message_id, result)))
 
 

@@ -43,14 +43,9 @@ INTENT_HEADER: Final = "Mcp-Context-Intent"
 PARENT_HEADER: Final = "Mcp-Context-Parent"
 
 
-def extension_settings(capabilities: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """Return what a client with these capabilities declares under our extension, or an empty mapping."""
-    return _declared(capabilities, EXTENSION) or {}
-
-
-def declares_context(capabilities: Mapping[str, Any] | None) -> bool:
-    """Tell whether a client with these capabilities knows our extension."""
-    return _declared(capabilities, EXTENSION) is not None
+def declared_settings(capabilities: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return what a client declares under our extension, or ``None`` where it does not know it."""
+    return _declared(capabilities, EXTENSION)
 
 
 def declares_tasks(capabilities: Mapping[str, Any] | None) -> bool:

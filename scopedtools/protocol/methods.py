@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
@@ -147,19 +148,20 @@ class Method:
         """Tell whether a revision has this method."""
         return self.eras == "both" or (self.eras == "stateless") == revision.stateless
 
-    def decode(self, raw: Raw | UnsetType) -> Params:
-        """Read the parameters.
 
-        Raises:
-            InvalidParamsError: They do not have the shape that the method asks for.
-        """
-        return decode_params(raw, self.params)
+@cache
+def _decoder(shape: type[Params]) -> msgspec.json.Decoder[Params]:
+    return msgspec.json.Decoder(shape)
 
 
-def decode_params(raw: Raw | UnsetType, shape: type[Params]) -> Params:
-    """Read parameters of a given shape; see `Method.decode`."""
+def decode_params(raw: Raw | bytes | UnsetType, shape: type[Params]) -> Params:
+    """Read parameters.
+
+    Raises:
+        InvalidParamsError: They do not have this shape.
+    """
     try:
-        return msgspec.json.decode(b"{}" if raw is UNSET else raw, type=shape)
+        return _decoder(shape).decode(b"{}" if raw is UNSET else raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidParamsError(f"Invalid params: {error}") from error
 

@@ -22,12 +22,12 @@ NAME_HEADER: Final = "mcp-name"
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
-_MARK: Final = "x-mcp-header"
+MARK: Final = "x-mcp-header"
 
 _NAMED: Final = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs", "definitions"})
 """Keywords of JSON Schema whose values are schemas by name."""
 
-_DATA: Final = frozenset({"const", "default", "enum", "examples", _MARK})
+_DATA: Final = frozenset({"const", "default", "enum", "examples", MARK})
 """Keywords whose values are no schemas, whatever they look like."""
 
 _SENTINEL: Final = ("=?base64?", "?=")
@@ -121,7 +121,7 @@ def mirrored_parameters(schema: Mapping[str, Any], *, where: str) -> dict[str, t
     """
     found: dict[str, tuple[str, ...]] = {}
     for path, inner in _schemas(schema, ()):
-        if not isinstance(inner, dict) or (suffix := inner.get(_MARK)) is None:
+        if not isinstance(inner, dict) or (suffix := inner.get(MARK)) is None:
             continue
         place = ".".join(path or ("arguments",))
         if path is None or not path:

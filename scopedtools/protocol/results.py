@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal
@@ -183,7 +182,7 @@ def stamp(
     Returns:
         A copy: an author may keep a result and return it again, at another revision.
     """
-    result = copy.copy(result)
+    result = replace(result)
     if echo:
         result.meta = {**(result.meta or {}), **echo}
     if revision.stateless:

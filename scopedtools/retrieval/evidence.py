@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import threading
+from collections.abc import Sequence
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import cachetools
 import numpy as np
 
+from scopedtools.retrieval import vectors as vector_code
 from scopedtools.retrieval.heard import Heard
-from scopedtools.retrieval.index import Index
+from scopedtools.retrieval.index import Index, Plain
 from scopedtools.retrieval.scoring import Scored
 from scopedtools.retrieval.vectors import VectorIndex
 from scopedtools.types import Rows
@@ -59,6 +63,12 @@ def plain_requests() -> tuple[str, ...]:
     return tuple(line for line in text.splitlines() if line and not line.startswith("#"))
 
 
+def made_of(requests: Sequence[str]) -> str:
+    """Return a hash over plain requests and the code that tells what is usual: both make what is saved."""
+    code = [Path(file).read_bytes() for file in (__file__, vector_code.__file__)]
+    return hashlib.sha256(b"\n".join([*code, "\n".join(requests).encode()])).hexdigest()
+
+
 class Judge:
     """Tells whether anything in an index serves what was heard.
 
@@ -80,7 +90,11 @@ class Judge:
         self._lock = threading.Lock()
         if plain is not None and index.vectors is not None:
             # Now, so that no request waits for it: 0.2 s at 45,000 rows.
-            self._whole = _usual(index.vectors, plain, self._everything)
+            known = index.plain
+            if known is not None and known.vectors is plain:
+                self._whole = known.usual
+            else:
+                self._whole = _usual(index.vectors, plain, self._everything)
 
     def serves(self, heard: Heard, scored: Scored, within: Rows) -> bool:
         """Tell whether any permitted row is likely to serve what was said.
@@ -97,6 +111,13 @@ class Judge:
             return False
         # What is said now comes first and mostly decides; only where it is not served is the rest looked at.
         return any(self._served(scored, whole, within) for whole, _ in heard.spans)
+
+    @property
+    def plain(self) -> Plain | None:
+        """What plain requests get, to be saved with the index; ``None`` without vectors."""
+        if self._whole is None or self._plain is None:
+            return None
+        return Plain(made_of(plain_requests()), self._plain, self._whole)
 
     def _served(self, scored: Scored, part: int, within: Rows) -> bool:
         # An encoder that failed on this request leaves no cosines.

@@ -17,7 +17,7 @@ MEMORY_TURNS: Final = 6
 """Earlier turns that still count. Measured on dialogues: 2 lose 4 points of recall@5, more gain none."""
 
 _KEPT: Final = 512
-"""Texts kept as they were cut, the least recently used go first: a turn comes again with each later one."""
+"""Utterances kept as they were cut, the least recently used go first: turns come again with later ones."""
 
 _TURN_DECAY: Final = 0.7
 _REPLY_WEIGHT: Final = 0.6

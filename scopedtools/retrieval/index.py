@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, overload
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from scopedtools.exceptions import IndexMismatchError
+from scopedtools.retrieval import arrays
 from scopedtools.retrieval import manifest as manifests
 from scopedtools.retrieval.lexical import LexicalIndex
-from scopedtools.retrieval.manifest import Manifest
-from scopedtools.retrieval.relations import Relations, relate
-from scopedtools.retrieval.text import terms, texts
+from scopedtools.retrieval.manifest import Manifest, SavedPlain, SavedWords
+from scopedtools.retrieval.relations import Relations
+from scopedtools.retrieval.text import texts
 from scopedtools.retrieval.vectors import VectorIndex
+from scopedtools.retrieval.words import Words, code, source
 from scopedtools.types import Describable, Encoder
+
+if TYPE_CHECKING:
+    from scopedtools.types import Vectors
 
 Progress = Callable[[int, int], None]
 """Called with the number of texts encoded so far, and of all that will be."""
@@ -45,49 +51,95 @@ class RowTexts(NamedTuple):
     hashes: tuple[str, ...]
 
 
+class Plain(NamedTuple):
+    """What requests on everything and nothing in particular get from an index.
+
+    Attributes:
+        made_of: Hash over the requests, and over the code that tells what is usual.
+        vectors: Their vectors, float32, shape ``(requests, d)``.
+        usual: The usual best cosine among all rows.
+    """
+
+    made_of: str
+    vectors: Vectors
+    usual: float
+
+
 class Index:
     """The texts of rows with their terms and, where there is an encoder, their vectors. Immutable.
 
-    Only the vectors are saved. Terms are made anew at each start, in about 45 microseconds a row: saved ones
-    would be one more thing that can be stale.
+    All of it is saved, and what is saved is used for the same rows alone. What is not saved is made when it
+    is first needed: texts from the rows each time, since they would be another copy of the catalog.
 
-    Attributes:
+    Args:
         rows: Row *i* of the catalog is row *i* here.
-        catalog: Hash over all names and texts of all rows in order.
-        lexical: BM25 over the terms.
-        relations: Groups of rows, and which rows others need.
+        words: Made of the rows, if they are there already.
         vectors: A vector for each text, or ``None``.
         encoder: Name and revision of what made the vectors, or two empty strings.
+        catalog: What `catalog` is, if that is known.
+        plain: What plain requests get, if that is known.
+
+    Attributes:
+        rows: The rows as the index sees them.
+        vectors: A vector for each text, or ``None``.
+        encoder: Name and revision of what made the vectors, or two empty strings.
+        plain: What plain requests get, or ``None`` where that was not saved.
     """
 
     def __init__(
         self,
-        rows: tuple[RowTexts, ...],
-        lexical: LexicalIndex,
-        relations: Relations,
+        rows: Sequence[Describable],
+        *,
+        words: Words | None = None,
         vectors: VectorIndex | None = None,
         encoder: tuple[str, str] = ("", ""),
+        catalog: str = "",
+        plain: Plain | None = None,
     ) -> None:
-        self.rows = rows
-        self.lexical = lexical
-        self.relations = relations
+        self.rows: Sequence[RowTexts] = _Described(rows)
         self.vectors = vectors
         self.encoder = encoder
-        self.catalog = _catalog_hash(rows)
+        self.plain = plain
+        self._described = rows
+        self._given, self._catalog = words, catalog
 
     @classmethod
     def build(
         cls, rows: Sequence[Describable], encoder: Encoder | None, *, progress: Progress | None = None
     ) -> Index:
         """Index the rows of a catalog, in catalog order; without an encoder, their words alone."""
-        described = tuple(map(_described, rows))
-        index = cls(described, LexicalIndex.build([terms(row) for row in rows]), relate(rows))
+        index = cls(rows)
         return index if encoder is None else index.with_vectors(encoder, progress=progress)
 
     @classmethod
     def load(cls, folder: Path, *, rows: Sequence[Describable], encoder: Encoder) -> Index:
         """Load a saved index for these rows and this encoder; see ``with_saved``."""
         return cls.build(rows, None).with_saved(folder, encoder)
+
+    @cached_property
+    def words(self) -> Words:
+        """Terms and relations, made in about 60 microseconds a row where they were not saved."""
+        return self._given if self._given is not None else Words.of(self._described)
+
+    @property
+    def lexical(self) -> LexicalIndex:
+        """BM25 over the terms."""
+        return self.words.lexical
+
+    @property
+    def relations(self) -> Relations:
+        """Groups of rows, and which rows others need."""
+        return self.words.relations
+
+    @cached_property
+    def catalog(self) -> str:
+        """Hash over all names and texts of all rows in order."""
+        return self._catalog or _catalog_hash(self.rows)
+
+    @cached_property
+    def source(self) -> str:
+        """Hash over all that the rows' texts, terms and relations are made of."""
+        return source(self._described)
 
     def with_vectors(
         self, encoder: Encoder, *, known: Known | None = None, progress: Progress | None = None
@@ -99,9 +151,10 @@ class Index:
             known: Vectors of the same encoder that need not be made again, see ``known_vectors``.
             progress: Told about the texts that are encoded.
         """
-        if not self.rows:
+        rows = tuple(self.rows)
+        if not rows:
             return self
-        text_of = {key: text for row in self.rows for key, text in zip(row.hashes, row.texts, strict=True)}
+        text_of = {key: text for row in rows for key, text in zip(row.hashes, row.texts, strict=True)}
         vectors = dict(known or {})
         missing = [key for key in text_of if key not in vectors]
         for start in range(0, len(missing), _PORTION):
@@ -110,11 +163,26 @@ class Index:
             vectors.update(zip(portion, encoded, strict=True))
             if progress is not None:
                 progress(start + len(portion), len(missing))
-        matrix = np.stack([vectors[key] for row in self.rows for key in row.hashes])
-        return self._with(VectorIndex.build(matrix, _row_of(self.rows)), encoder)
+        matrix = np.stack([vectors[key] for row in rows for key in row.hashes])
+        vectors_of = VectorIndex.build(matrix, self.words.row_of)
+        made_by = encoder.name, encoder.revision
+        return Index(
+            self._described, words=self.words, vectors=vectors_of, encoder=made_by, catalog=self._catalog
+        )
 
-    def with_saved(self, folder: Path, encoder: Encoder) -> Index:
-        """Return an index of the same rows with saved vectors, which are mapped into memory, not read.
+    def is_of(self, rows: Sequence[Describable]) -> bool:
+        """Tell whether it was made of these very objects."""
+        return self._described is rows
+
+    def with_saved(self, folder: Path, encoder: Encoder | None) -> Index:
+        """Return an index of the same rows with what was saved, which is mapped into memory, not read.
+
+        Saved words are used where they are of these rows in every detail and of this code, and are made anew
+        otherwise: vectors are of less than that, and fit longer.
+
+        Args:
+            folder: Of the index.
+            encoder: What the vectors must be by, or ``None`` for whatever the folder has.
 
         Raises:
             FileNotFoundError: The folder holds no index.
@@ -122,10 +190,23 @@ class Index:
                 one, or a file is missing or changed.
         """
         manifest = manifests.read(folder)
-        self._check(folder, manifest, encoder)
+        saved = manifest.words
+        if saved is not None and not saved.fits(self.source, code()):
+            saved = None
+        self._check(folder, manifest, encoder, catalog=self.catalog if saved is None else manifest.catalog)
         if found := manifests.problems(folder, manifest):
             raise IndexMismatchError(f"{found[0]}; rebuild the index")
-        return self._with(VectorIndex.load(folder / manifest.vectors_file.name, _row_of(self.rows)), encoder)
+        words = self.words if saved is None else Words.load(folder / saved.file.name)
+        vectors = VectorIndex.load(folder / manifest.vectors_file.name, words.row_of)
+        made_by = manifest.encoder, manifest.revision
+        return Index(
+            self._described,
+            words=words,
+            vectors=vectors,
+            encoder=made_by,
+            catalog=manifest.catalog,
+            plain=_load_plain(folder, manifest),
+        )
 
     def known(self, encoder: Encoder) -> Known:
         """Return the vectors by the hashes of their texts, none but those of this encoder.
@@ -156,7 +237,7 @@ class Index:
                 "an index must have vectors to be saved, got words alone; build it with an encoder"
             )
         folder.mkdir(parents=True, exist_ok=True)
-        lines = [msgspec.json.encode({"name": row.name, "texts": row.hashes}) + b"\n" for row in self.rows]
+        lines = (msgspec.json.encode({"name": row.name, "texts": row.hashes}) + b"\n" for row in self.rows)
         manifest = Manifest(
             format=manifests.FORMAT,
             rows=len(self.rows),
@@ -170,6 +251,7 @@ class Index:
             catalog=self.catalog,
             rows_file=manifests.place(folder, "rows", ".jsonl", lambda path: _write(path, lines)),
             vectors_file=manifests.place(folder, "index", ".faiss", self.vectors.save),
+            words=self._save_words(folder),
             versions=manifests.versions(),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             command=command,
@@ -178,19 +260,49 @@ class Index:
         manifests.tidy(folder, manifest)
         return manifest
 
-    def _with(self, vectors: VectorIndex, encoder: Encoder) -> Index:
-        return Index(self.rows, self.lexical, self.relations, vectors, (encoder.name, encoder.revision))
+    def renew(self, folder: Path, plain: Plain | None = None) -> None:
+        """Save beside the vectors what the folder lacks: the words of these rows, and what is new.
 
-    def _check(self, folder: Path, manifest: Manifest, encoder: Encoder) -> None:
-        wanted = (encoder.name, encoder.revision)
-        if (manifest.encoder, manifest.revision) != wanted:
+        Args:
+            folder: Holds this index otherwise; where it holds another by now, nothing is saved.
+            plain: What plain requests get, where that has been found out.
+
+        Raises:
+            OSError: A file cannot be written; the old index is still there.
+        """
+        manifest = manifests.read(folder)
+        if (manifest.catalog, manifest.encoder, manifest.revision) != (self.catalog, *self.encoder):
+            return
+        words = manifest.words
+        if words is None or not words.fits(self.source, code()):
+            words = self._save_words(folder)
+        saved = manifest.plain
+        if plain is not None and (saved is None or saved.made_of != plain.made_of):
+            saved = _save_plain(folder, plain)
+        if (words, saved) != (manifest.words, manifest.plain):
+            manifest = msgspec.structs.replace(manifest, format=manifests.FORMAT, words=words, plain=saved)
+            manifests.write(folder, manifest)
+            manifests.tidy(folder, manifest)
+
+    def _save_words(self, folder: Path) -> SavedWords | None:
+        if not (made_by := code()):
+            return None  # nobody could tell whether they are stale
+        return SavedWords(
+            file=manifests.place(folder, "words", ".safetensors", self.words.save),
+            source=self.source,
+            code=made_by,
+        )
+
+    def _check(self, folder: Path, manifest: Manifest, encoder: Encoder | None, *, catalog: str) -> None:
+        wanted = None if encoder is None else (encoder.name, encoder.revision)
+        if wanted is not None and (manifest.encoder, manifest.revision) != wanted:
             raise IndexMismatchError(
                 f"index {folder} must be built with {wanted[0]} {wanted[1]}, "
                 f"got {manifest.encoder} {manifest.revision}; rebuild it"
             )
-        if manifest.catalog != self.catalog:
+        if manifest.catalog != catalog:
             raise IndexMismatchError(
-                f"index {folder} must be built from catalog {self.catalog} ({len(self.rows)} rows), "
+                f"index {folder} must be built from catalog {catalog} ({len(self.rows)} rows), "
                 f"got {manifest.catalog} ({manifest.rows} rows); rebuild it"
             )
 
@@ -222,9 +334,45 @@ def known_vectors(folder: Path, encoder: Encoder) -> Known:
     return dict(zip(hashes, stored.vectors.copy(), strict=True))
 
 
+class _Described(Sequence[RowTexts]):
+    """Rows as the index sees them, made as they are asked for."""
+
+    def __init__(self, rows: Sequence[Describable]) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[RowTexts]:
+        return map(_described, self._rows)
+
+    @overload
+    def __getitem__(self, place: int) -> RowTexts: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[RowTexts, ...]: ...
+    def __getitem__(self, place: int | slice) -> RowTexts | tuple[RowTexts, ...]:
+        if isinstance(place, slice):
+            return tuple(map(_described, self._rows[place]))
+        return _described(self._rows[place])
+
+
 def _described(row: Describable) -> RowTexts:
     found = texts(row)
     return RowTexts(row.name, found, tuple(map(_hash, found)))
+
+
+def _save_plain(folder: Path, plain: Plain) -> SavedPlain:
+    file = manifests.place(
+        folder, "plain", ".safetensors", lambda path: arrays.save(path, {"vectors": plain.vectors})
+    )
+    return SavedPlain(file, plain.made_of, plain.usual)
+
+
+def _load_plain(folder: Path, manifest: Manifest) -> Plain | None:
+    saved = manifest.plain
+    if saved is None:
+        return None
+    return Plain(saved.made_of, arrays.load(folder / saved.file.name)["vectors"], saved.usual)
 
 
 def _hash(text: str) -> str:
@@ -232,13 +380,13 @@ def _hash(text: str) -> str:
 
 
 def _catalog_hash(rows: Sequence[RowTexts]) -> str:
-    lines = (msgspec.json.encode((row.name, row.hashes)) for row in rows)
-    return hashlib.sha256(b"\n".join(lines)).hexdigest()
+    digest = hashlib.sha256()
+    for place, row in enumerate(rows):
+        digest.update(b"\n" if place else b"")
+        digest.update(msgspec.json.encode((row.name, row.hashes)))
+    return digest.hexdigest()
 
 
-def _row_of(rows: Sequence[RowTexts]) -> npt.NDArray[np.int64]:
-    return np.repeat(np.arange(len(rows)), [len(row.texts) for row in rows])
-
-
-def _write(path: Path, lines: Sequence[bytes]) -> None:
-    path.write_bytes(b"".join(lines))
+def _write(path: Path, lines: Iterable[bytes]) -> None:
+    with path.open("wb") as file:
+        file.writelines(lines)

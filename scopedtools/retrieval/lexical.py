@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, lru_cache
 from typing import Any, Final
 
@@ -60,24 +60,50 @@ def stem(word: str) -> str:
 
 
 class LexicalIndex:
-    """Scores rows by the words that they share with a query. Immutable; may be used in parallel."""
+    """Scores rows by the words that they share with a query. Immutable; may be used in parallel.
 
-    def __init__(self, model: Any, rows: int) -> None:
-        self._model = model
+    Args:
+        terms: All terms of all rows, sorted.
+        bounds: int64, shape ``(terms + 1,)``: the postings of term *i* are those from ``bounds[i]`` to
+            ``bounds[i + 1]``.
+        having: int64, the row of each posting, ascending within a term.
+        values: float32, what each posting adds to the score of its row.
+        rows: Number of rows.
+    """
+
+    def __init__(
+        self,
+        terms: Sequence[str],
+        bounds: npt.NDArray[np.int64],
+        having: npt.NDArray[np.int64],
+        values: npt.NDArray[np.float32],
+        *,
+        rows: int,
+    ) -> None:
+        self.bounds, self.having, self.values = bounds, having, values
         self.rows = rows
+        self._numbers = {term: number for number, term in enumerate(terms)}
 
     @classmethod
-    def build(cls, texts: Sequence[str]) -> LexicalIndex:
+    def build(cls, texts: Iterable[str]) -> LexicalIndex:
         """Index one text for each row, in order."""
         found = [tokens(text) for text in texts]
-        vocabulary = {token: i for i, token in enumerate(sorted({token for row in found for token in row}))}
-        if not vocabulary:
-            return cls(None, len(texts))
+        terms = sorted({token for row in found for token in row})
+        if not terms:
+            none = np.empty(0, dtype=np.int64)
+            return cls((), np.zeros(1, dtype=np.int64), none, none.astype(np.float32), rows=len(found))
         # int64, as numpy wants indices: with int32 it converts them in each request.
         model = _bm25s().BM25(backend="numpy", csc_backend="numpy", int_dtype="int64")
+        vocabulary = {term: number for number, term in enumerate(terms)}
         ids = [[vocabulary[token] for token in row] for row in found]
         model.index((ids, vocabulary), show_progress=False)
-        return cls(model, len(texts))
+        made = model.scores
+        return cls(terms, made["indptr"], made["indices"], made["data"], rows=len(found))
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """All terms of all rows, sorted."""
+        return tuple(self._numbers)
 
     def scores(self, text: str) -> npt.NDArray[np.float32]:
         """Score every row for a query; float32, shape ``(rows,)``, 0 where no word is shared."""
@@ -87,10 +113,7 @@ class LexicalIndex:
     def matrix(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Score every row for each query; float32, shape ``(len(texts), rows)``."""
         scores = np.zeros((len(texts), self.rows), dtype=np.float32)
-        if self._model is None:
-            return scores
-        matrix = self._model.scores
-        bounds, rows, values = matrix["indptr"], matrix["indices"], matrix["data"]
+        bounds, rows, values = self.bounds, self.having, self.values
         # What bm25s' own `get_scores_from_ids` does, without its checks and its array for each query.
         for text, mine in zip(texts, scores, strict=True):
             for term in self._known(text):
@@ -129,17 +152,13 @@ class LexicalIndex:
             yield rows, math.log1p((self.rows - len(rows) + 0.5) / (len(rows) + 0.5))
 
     def _rows_with(self, token: str) -> npt.NDArray[np.int64]:
-        term = None if self._model is None else self._model.vocab_dict.get(token)
+        term = self._numbers.get(token)
         if term is None:
             return np.empty(0, dtype=np.int64)
-        matrix = self._model.scores
-        start, end = matrix["indptr"][term : term + 2]
-        rows: npt.NDArray[np.int64] = matrix["indices"][start:end]
-        return rows
+        return self.having[self.bounds[term] : self.bounds[term + 1]]
 
     def _known(self, text: str) -> list[int]:
-        vocabulary = self._model.vocab_dict
-        return [vocabulary[token] for token in _query_tokens(text) if token in vocabulary]
+        return [self._numbers[token] for token in _query_tokens(text) if token in self._numbers]
 
 
 @cache

@@ -14,7 +14,10 @@ import msgspec
 
 from scopedtools.exceptions import IndexMismatchError
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+"""Format 1 had no words; it is read as it was."""
+
+_READ: Final = (1, FORMAT)
 NAME: Final = "manifest.json"
 
 
@@ -28,6 +31,38 @@ class SavedFile(msgspec.Struct, frozen=True):
 
     name: str
     sha256: str
+
+
+class SavedWords(msgspec.Struct, frozen=True):
+    """Terms and relations of rows, and what they were made of.
+
+    Attributes:
+        file: Where they are.
+        source: Hash over all of the rows that they were made of.
+        code: Hash over the code that made them.
+    """
+
+    file: SavedFile
+    source: str
+    code: str
+
+    def fits(self, source: str, code: str) -> bool:
+        """Tell whether this code would make the same of these rows."""
+        return (self.source, self.code) == (source, code)
+
+
+class SavedPlain(msgspec.Struct, frozen=True):
+    """What plain requests get from an index.
+
+    Attributes:
+        file: Their vectors.
+        made_of: Hash over the requests, and over the code that tells what is usual.
+        usual: The usual best cosine among all rows.
+    """
+
+    file: SavedFile
+    made_of: str
+    usual: float
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +84,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         versions: Library versions that built it.
         created: Time of the build, ISO 8601, UTC.
         command: Command line that built it, or ``""``.
+        words: Terms and relations, or ``None`` where they are made anew at each start.
+        plain: What plain requests get, or ``None`` likewise.
     """
 
     format: int
@@ -66,6 +103,14 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     versions: dict[str, str]
     created: str
     command: str = ""
+    words: SavedWords | None = None
+    plain: SavedPlain | None = None
+
+    @property
+    def files(self) -> tuple[SavedFile, ...]:
+        """All files of the index."""
+        more = (one.file for one in (self.words, self.plain) if one is not None)
+        return (self.rows_file, self.vectors_file, *more)
 
 
 def read(folder: Path) -> Manifest:
@@ -80,7 +125,7 @@ def read(folder: Path) -> Manifest:
     try:
         # The format first: another one may have other fields.
         found = msgspec.json.decode(data, type=dict[str, msgspec.Raw]).get("format", msgspec.Raw(b"none"))
-        if bytes(found) != str(FORMAT).encode():
+        if bytes(found) not in [str(known).encode() for known in _READ]:
             raise IndexMismatchError(
                 f"{path} must have format {FORMAT}, got {bytes(found).decode()}; rebuild the index"
             )
@@ -118,7 +163,7 @@ def place(folder: Path, stem: str, suffix: str, write: Callable[[Path], None]) -
 def problems(folder: Path, manifest: Manifest) -> list[str]:
     """Recompute the hashes; return one sentence for each file that is missing or changed."""
     found: list[str] = []
-    for file in (manifest.rows_file, manifest.vectors_file):
+    for file in manifest.files:
         path = folder / file.name
         got = digest(path) if path.is_file() else "no file"
         if got != file.sha256:
@@ -128,10 +173,11 @@ def problems(folder: Path, manifest: Manifest) -> list[str]:
 
 def tidy(folder: Path, manifest: Manifest) -> None:
     """Remove the files of earlier indexes. Processes that have mapped them keep what they mapped."""
-    current = {manifest.rows_file.name, manifest.vectors_file.name}
-    for path in (*folder.glob("rows-*.jsonl"), *folder.glob("index-*.faiss")):
-        if path.name not in current:
-            path.unlink(missing_ok=True)
+    current = {file.name for file in manifest.files}
+    for pattern in ("rows-*.jsonl", "index-*.faiss", "words-*.safetensors", "plain-*.safetensors"):
+        for path in folder.glob(pattern):
+            if path.name not in current:
+                path.unlink(missing_ok=True)
 
 
 def digest(path: Path) -> str:

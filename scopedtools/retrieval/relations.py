@@ -38,8 +38,8 @@ class Relations(NamedTuple):
     """
 
     groups: npt.NDArray[np.int32]
-    required: tuple[tuple[int, ...], ...]
-    finders: tuple[tuple[tuple[int, ...], ...], ...]
+    required: Sequence[tuple[int, ...]]
+    finders: Sequence[tuple[tuple[int, ...], ...]]
 
     def closure(self, row: int) -> Iterator[int]:
         """Yield a row, then all that it requires, directly or not, each once."""

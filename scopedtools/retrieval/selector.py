@@ -16,9 +16,9 @@ from anyio import to_thread
 
 from scopedtools.exceptions import IndexMismatchError, MissingDependencyError
 from scopedtools.retrieval.encoders import default_encoder
-from scopedtools.retrieval.evidence import Judge, plain_requests
+from scopedtools.retrieval.evidence import Judge, made_of, plain_requests
 from scopedtools.retrieval.heard import Heard, hear
-from scopedtools.retrieval.index import Index, known_vectors
+from scopedtools.retrieval.index import Index, Plain, known_vectors
 from scopedtools.retrieval.learning import Learning
 from scopedtools.retrieval.queries import EncoderThread
 from scopedtools.retrieval.ranking import choose, rank
@@ -80,12 +80,23 @@ class HybridSelector:
         self._judge: Judge | None = None
         self._plain: Vectors | None = None
         self._vectors_from: Index | None = None
+        self._preloaded: Index | None = None
         self._failing = False
 
     @property
     def index(self) -> Index | None:
         """The index that answers now: of words alone while vectors are being made, ``None`` before."""
         return None if self._judge is None else self._judge.index
+
+    def preload(self, rows: Sequence[Describable]) -> None:
+        """Map the saved index of these rows into memory, or make their words, before processes are forked.
+
+        Touches neither the encoder nor its thread: neither would outlive a fork.
+        """
+        rows = rows if isinstance(rows, tuple) else tuple(rows)
+        words = Index.build(rows, None)
+        self._preloaded = self._saved(words) or words
+        _ = self._preloaded.words  # made now, where nothing was saved
 
     async def prepare(self, rows: Sequence[Describable], *, anew: bool = True) -> None:
         """Load the saved index of these rows, or build and save it; load the encoder.
@@ -100,7 +111,7 @@ class HybridSelector:
         """
         if anew:
             self._plain = self._vectors_from = None
-        rows = tuple(rows)
+        rows = rows if isinstance(rows, tuple) else tuple(rows)
         given_up = threading.Event()
         try:
             await to_thread.run_sync(self._prepare, rows, given_up)
@@ -227,18 +238,21 @@ class HybridSelector:
         )
 
     def _prepare(self, rows: Sequence[Describable], given_up: threading.Event) -> None:
-        words = Index.build(rows, None)
+        words, self._preloaded = self._preloaded, None
+        if words is None or not words.is_of(rows):
+            words = Index.build(rows, None)
         self._judge = Judge(words)
         try:
             self._encoder.load()
+            index = self._fitting(words) or self._built(words)
             if self._plain is None and self._abstain:
-                self._plain = self._encoder.encode_queries(plain_requests())
-            index = self._saved(words) or self._built(words)
+                self._plain = self._plain_of(index)
             if index.vectors is not None:
                 self._vectors_from = index
             if self._learning is not None:
                 self._learning.begin(index)
-            self._judge = Judge(index, self._plain)
+            self._judge = judge = Judge(index, self._plain)
+            self._renew(index, judge.plain)
         except MissingDependencyError as error:
             if not given_up.is_set():
                 _log.warning("no vectors; words alone answer: %s", error)
@@ -248,16 +262,37 @@ class HybridSelector:
             if not given_up.is_set():
                 _log.exception("no vectors; words alone answer")
 
-    def _saved(self, words: Index) -> Index | None:
-        if self._folder is None or self._vectors_from is not None:  # what is in memory is newer
+    def _fitting(self, words: Index) -> Index | None:
+        if self._vectors_from is not None:  # what is in memory is newer
+            return None
+        encoder = self._encoder.name, self._encoder.revision
+        return words if words.encoder == encoder else self._saved(words, self._encoder)
+
+    def _saved(self, words: Index, encoder: Encoder | None = None) -> Index | None:
+        if self._folder is None:
             return None
         try:
-            return words.with_saved(self._folder, self._encoder)
+            return words.with_saved(self._folder, encoder)
         except FileNotFoundError:
             return None
         except (IndexMismatchError, OSError) as error:
             _log.warning("%s", error)
             return None
+
+    def _plain_of(self, index: Index) -> Vectors:
+        requests = plain_requests()
+        if index.plain is not None and index.plain.made_of == made_of(requests):
+            return index.plain.vectors
+        return self._encoder.encode_queries(requests)
+
+    def _renew(self, index: Index, plain: Plain | None) -> None:
+        """Save what the next start need not make again."""
+        if self._folder is None or index.vectors is None:
+            return
+        try:
+            index.renew(self._folder, plain)
+        except (IndexMismatchError, OSError) as error:
+            _log.debug("nothing added to the index in %s: %s", self._folder, error)
 
     def _built(self, words: Index) -> Index:
         if self._vectors_from is not None:

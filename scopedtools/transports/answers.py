@@ -48,6 +48,10 @@ class Refusal(Exception):  # noqa: N818 - an answer on its way out, not an error
         self.error = error
         self.headers = headers
 
+    def anew(self) -> Refusal:
+        """Return the same refusal, to be raised for another request."""
+        return Refusal(self.status, self.error, self.headers)
+
 
 def json_headers(varies_by: Iterable[str]) -> Headers:
     """Return the headers of an answer with a body.

@@ -58,7 +58,7 @@ def build_app(
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         # The one hot path is told apart by hand; a router costs as much as all the rest of a list.
-        if scope["type"] == "http" and _is_endpoint(scope, path):
+        if scope["type"] == "http" and (scope["path"] == path or _is_endpoint(scope, path)):
             await endpoint(scope, receive, send)
         else:
             await router(scope, receive, send)

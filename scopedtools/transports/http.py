@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from functools import partial
-from typing import Final, TypeAlias
+from functools import lru_cache, partial
+from typing import Final, TypeAlias, cast
 
-from msgspec import UNSET
+from msgspec import UNSET, Raw, UnsetType
 from starlette.types import Receive, Scope, Send
 
 from scopedtools.auth.bearer import Authorizer
@@ -22,29 +22,35 @@ from scopedtools.exceptions import (
 from scopedtools.protocol import mirrors
 from scopedtools.protocol.batch import is_batch, run_batch
 from scopedtools.protocol.dispatch import Dispatcher, to_protocol_error
-from scopedtools.protocol.envelope import Message, Reply, decode, failure, id_of
+from scopedtools.protocol.envelope import Message, decode, failure, id_of
 from scopedtools.protocol.exchange import SILENCE
 from scopedtools.protocol.methods import METHODS
 from scopedtools.protocol.request import Ingress, Request
-from scopedtools.protocol.revisions import REVISIONS, UNNAMED
+from scopedtools.protocol.revisions import REVISIONS, UNNAMED, Revision
+from scopedtools.protocol.understood import Understood, understand
 from scopedtools.transports import sse
 from scopedtools.transports.answers import (
     Answer,
-    Headers,
     Refusal,
     answer_with,
     json_headers,
     not_allowed,
     refused,
     rejection,
-    require_media_types,
     send_answer,
 )
+from scopedtools.transports.attending import attended
+from scopedtools.transports.heads import Head, Heads, token_of
 from scopedtools.transports.hosts import HostPolicy
 from scopedtools.transports.questions import Questions
 from scopedtools.transports.sessions import HttpSession, Sessions
 from scopedtools.transports.sse import Stream, StreamExchange
 from scopedtools.types import ANONYMOUS, Principal
+
+_LISTS: Final = frozenset({"tools/list", "resources/list", "resources/templates/list", "prompts/list"})
+
+_UNDERSTOOD: Final = 4096
+"""Requests for lists that are understood at sight."""
 
 SESSION_HEADER: Final = "mcp-session-id"
 
@@ -85,7 +91,9 @@ class HttpTransport:
         self._authorizer = authorizer
         self._lacking = lacking
         self._sessions = sessions
-        self._hosts = hosts or HostPolicy()
+        self._heads = Heads(hosts or HostPolicy(), checks_tokens=authorizer is not None)
+        # A list is asked for with the same words again and again; what a call says is its own.
+        self._understood = lru_cache(_UNDERSTOOD)(_understood)
         self._described = json_headers(varies_by)
         self._max_body_bytes = max_body_bytes
         self._keepalive_s = keepalive_s
@@ -106,12 +114,15 @@ class HttpTransport:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> Answer | None:
         """Return what to answer, or ``None`` where the answer was a stream and is over."""
-        headers = mirrors.joined(scope["headers"])
-        if refused := self._hosts.refuses(scope, headers):
-            raise Refusal(refused[0], InvalidRequestError(refused[1]))
-        principal = await self._principal(headers)
+        head = self._heads.read(scope)
+        if head.refused is not None:
+            raise head.refused.anew()
+        principal = ANONYMOUS
+        if self._authorizer is not None:
+            principal = await self._authorizer.authenticate(token_of(scope))
         if scope["method"] == "POST":
-            return await self._post(scope, headers, principal, receive, send)
+            return await self._post(scope, head, principal, receive, send)
+        headers = head.headers
         if self._sessions is None or scope["method"] not in ("GET", "DELETE"):
             raise not_allowed("POST")
         if not mirrors.is_legacy(headers.get(mirrors.VERSION_HEADER)):
@@ -124,12 +135,13 @@ class HttpTransport:
         return None
 
     async def _post(
-        self, scope: Scope, headers: Mapping[str, str], principal: Principal, receive: Receive, send: Send
+        self, scope: Scope, head: Head, principal: Principal, receive: Receive, send: Send
     ) -> Answer | None:
-        require_media_types(headers)
-        body = await self._read(headers, receive)
-        if is_batch(body) and _has_batches(headers):
-            return await self._batch(body, scope, headers, principal)
+        if head.unfit is not None:
+            raise head.unfit.anew()
+        body = await self._read(head.headers, receive)
+        if is_batch(body) and _has_batches(head.headers):
+            return await self._batch(body, scope, head, principal)
         try:
             message = decode(body)
         except ProtocolError as error:
@@ -137,37 +149,47 @@ class HttpTransport:
         if message.method is UNSET:
             self._questions.answer(message, principal)
             return Answer(202)
-        return await self._answer_message(message, scope, headers, principal, receive=receive, send=send)
+        return await self._answer_message(message, scope, head, principal, receive=receive, send=send)
 
     async def _answer_message(
         self,
         message: Message,
         scope: Scope,
-        headers: Mapping[str, str],
+        head: Head,
         principal: Principal,
         *,
         receive: Receive,
         send: Send,
     ) -> Answer | None:
-        session = self._session_of(message, headers, principal)
+        session = self._session_of(message, head.headers, principal)
         stream = _stream(message, session)
         ingress = Ingress(
             principal,
-            self._lines(scope),
+            head.lines,
             scope.get("query_string", b""),
             SILENCE if stream is None else StreamExchange(stream, self._questions, principal),
             session.state if session is not None else None,
         )
         try:
-            request = await self._admit(message, headers, ingress)
+            request = self._admit(message, head, ingress)
+            if self._authorizer is not None and self._lacking is not None:
+                # Before it runs: once an answer is a stream, its status is said.
+                self._authorizer.require(principal, await self._lacking(request))
         except Exception as error:  # noqa: BLE001 - nothing a client sends may end in a bare failure
-            return rejection(message.id, error, headers)
+            return rejection(message.id, error, head.headers)
         if request.id is None:
             if session is not None:
                 session.cancel(request)
             return Answer(202)
+        if stream is not None and session is not None:
+            await self._converse(request, session, stream, receive, send)
+            return None
         if stream is not None:
-            return await self._converse(request, session, stream, receive, send)
+            stream_out = partial(self._stream_out, stream, None, send)
+            reply = await attended(
+                self._dispatcher.run(request), stream, receive=receive, stream_out=stream_out
+            )
+            return None if reply is None else answer_with(reply, request)
         reply = await self._dispatcher.run(request)
         if session is None or request.method.name != "initialize" or reply.code is not None:
             return answer_with(reply, request)
@@ -175,9 +197,8 @@ class HttpTransport:
             self._sessions.keep(session)
         return answer_with(reply, request, ((SESSION_HEADER.encode(), session.id.encode()),))
 
-    async def _batch(
-        self, body: bytes, scope: Scope, headers: Mapping[str, str], principal: Principal
-    ) -> Answer:
+    async def _batch(self, body: bytes, scope: Scope, head: Head, principal: Principal) -> Answer:
+        headers = head.headers
         session = self._session(headers, principal) if self._sessions is not None else None
         state = session.state if session is not None else None
         try:
@@ -185,58 +206,44 @@ class HttpTransport:
                 body,
                 self._dispatcher,
                 identify=partial(mirrors.identify, headers.get(mirrors.VERSION_HEADER)),
-                ingress=Ingress(principal, self._lines(scope), scope.get("query_string", b""), session=state),
+                ingress=Ingress(principal, head.lines, scope.get("query_string", b""), session=state),
                 answered=lambda message: self._questions.answer(message, principal),
             )
         except ProtocolError as error:
             return Answer(400, failure(UNSET, error).body)
         return Answer(202) if replies is None else Answer(200, replies)
 
-    async def _admit(self, message: Message, headers: Mapping[str, str], ingress: Ingress) -> Request:
-        agreed = ingress.session.revision if ingress.session is not None else UNNAMED
-        identify = partial(mirrors.identify, headers.get(mirrors.VERSION_HEADER), agreed=agreed)
-        request = self._dispatcher.admit(message, identify, ingress)
+    def _admit(self, message: Message, head: Head, ingress: Ingress) -> Request:
+        name, params = cast("str", message.method), message.params
+        if name in _LISTS and ingress.session is None and params is not UNSET:
+            understood = self._understood(name, bytes(params), head)
+        else:
+            agreed = ingress.session.revision if ingress.session is not None else UNNAMED
+            understood = _understood(name, params, head, agreed)
+        request = self._dispatcher.admit(message, understood, ingress)
         if request.revision.stateless and request.id is not None:
-            mirrors.check(request, headers)
-        if self._authorizer is not None and self._lacking is not None:
-            # Before it runs: once an answer is a stream, its status is said.
-            self._authorizer.require(ingress.principal, await self._lacking(request))
+            mirrors.check(request, head.headers)
         return request
 
     async def _converse(
-        self, request: Request, session: HttpSession | None, stream: Stream, receive: Receive, send: Send
-    ) -> Answer | None:
-        """Run a request that may send messages before its result; without any, answer with plain JSON."""
+        self, request: Request, session: HttpSession, stream: Stream, receive: Receive, send: Send
+    ) -> None:
+        """Run a request of a session. It goes on without its client, who may come back for the answer."""
         running = asyncio.create_task(self._run(request, stream))
-        if session is not None:
-            session.running(request, running, stream)
-        gone: asyncio.Task[None] | None = None
+        session.running(request, running, stream)
+        gone = _watch(receive, partial(stream.leave, 0))
         try:
-            await asyncio.sleep(0)  # most tools are done after one step, and need no one to watch the client
-            if not running.done():
-                # Closing the stream cancels the call, unless the client may come back to it.
-                leave = running.cancel if session is None else partial(stream.leave, 0)
-                gone = _watch(receive, leave)
-            # In a session even a lone result goes out as a stream, so that a client that loses the connection
-            # can come back for it.
-            if session is None and not await stream.spoke():
-                return None if running.cancelled() else answer_with(running.result(), request)
+            # Even a lone result goes out as a stream: who loses the connection can only come back to one.
             await self._stream_out(stream, session, send, retry_ms=_RETRY_MS)
         finally:
-            if gone is not None:
-                gone.cancel()
-            if session is None:
-                running.cancel()
-        return None
+            gone.cancel()
 
-    async def _run(self, request: Request, stream: Stream) -> Reply:
+    async def _run(self, request: Request, stream: Stream) -> None:
         try:
             reply = await self._dispatcher.run(request)
-            if stream.count or stream.key:
-                await stream.put(reply.body)
+            await stream.put(reply.body)
         finally:
             stream.close()
-        return reply
 
     async def _follow(
         self, session: HttpSession, headers: Mapping[str, str], receive: Receive, send: Send
@@ -300,17 +307,6 @@ class HttpTransport:
             raise Refusal(404, InvalidRequestError("There is no such session, initialize again"))
         return session
 
-    async def _principal(self, headers: Mapping[str, str]) -> Principal:
-        if self._authorizer is None:
-            return ANONYMOUS
-        return await self._authorizer.authenticate(headers.get("authorization"))
-
-    def _lines(self, scope: Scope) -> Headers:
-        """Return the header lines that handlers see: a token that was checked ends here."""
-        if self._authorizer is None:
-            return tuple(scope["headers"])
-        return tuple([line for line in scope["headers"] if line[0] != b"authorization"])
-
     async def _read(self, headers: Mapping[str, str], receive: Receive) -> bytes:
         announced = headers.get("content-length", "")
         if announced.isdecimal() and int(announced) > self._max_body_bytes:
@@ -332,6 +328,13 @@ class HttpTransport:
         error = InvalidRequestError(f"The body is larger than {self._max_body_bytes} bytes")
         # What was not read yet would be taken for the next request, so the connection ends here.
         return Refusal(413, error, ((b"connection", b"close"),))
+
+
+def _understood(
+    name: str, params: Raw | bytes | UnsetType, head: Head, agreed: Revision = UNNAMED
+) -> Understood:
+    version = head.headers.get(mirrors.VERSION_HEADER)
+    return understand(name, params, partial(mirrors.identify, version, agreed=agreed))
 
 
 def _has_batches(headers: Mapping[str, str]) -> bool:

@@ -61,7 +61,7 @@ class Stream:
         self._events: deque[Event] = deque()
         self._read = 0
         self._reader = 0
-        self._changed = asyncio.Event()
+        self._changed: asyncio.Event | None = None
 
     async def put(self, body: bytes) -> None:
         """Add a message, unless the stream is over.
@@ -70,7 +70,7 @@ class Stream:
         goes instead.
         """
         while not self.key and self._is_full(_UNREAD) and not self.over:
-            await self._changed.wait()
+            await self._change()
         if self.over:
             return
         self._events.append(Event(self.count, body))
@@ -88,7 +88,7 @@ class Stream:
     async def spoke(self) -> bool:
         """Wait for the first message or the end; tell whether there was a message."""
         while not (self.count or self.over):
-            await self._changed.wait()
+            await self._change()
         return self.count > 0
 
     def take_over(self) -> int:
@@ -151,13 +151,19 @@ class Stream:
         self.size_bytes -= len(self._events.popleft().body)
 
     def _wake(self) -> None:
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
+        changed, self._changed = self._changed, None
+        if changed is not None:
+            changed.set()
+
+    async def _change(self) -> None:
+        if self._changed is None:  # most streams end before anybody waits
+            self._changed = asyncio.Event()
+        await self._changed.wait()
 
     async def _changes_within(self, seconds: float) -> bool:
         try:
             async with asyncio.timeout(seconds):
-                await self._changed.wait()
+                await self._change()
         except TimeoutError:
             return False
         return True

@@ -28,6 +28,7 @@ from scopedtools.protocol.mirrors import known_revision
 from scopedtools.protocol.request import Ingress, Request
 from scopedtools.protocol.revisions import Revision
 from scopedtools.protocol.session import Session
+from scopedtools.protocol.understood import understand
 from scopedtools.transports.pipes import Pipes, claimed
 from scopedtools.transports.questions import Questions, result_of
 from scopedtools.types import ANONYMOUS
@@ -109,7 +110,8 @@ class StdioTransport:
 
     async def _admit_message(self, message: Message, client: _Client) -> Request | None:
         try:
-            request = self._dispatcher.admit(message, client.identify, client.ingress)
+            understood = understand(cast("str", message.method), message.params, client.identify)
+            request = self._dispatcher.admit(message, understood, client.ingress)
         except Exception as error:  # noqa: BLE001 - nothing a client sends may end the process
             if message.id is UNSET:
                 _log.info("ignoring a notification: %s", error)  # JSON-RPC forbids to answer one

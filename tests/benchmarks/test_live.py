@@ -13,9 +13,10 @@ import pytest
 from typer import Typer
 from typer.testing import CliRunner
 
+from benchmarks.hosting import HostingError
 from benchmarks.selection import live
 from benchmarks.selection.live import Report, Seen, Visit, drive
-from benchmarks.selection.live_server import HostingError, hosted
+from benchmarks.selection.live_server import hosted
 from benchmarks.selection.sample import take_sample
 from scopedtools.assembly import SEARCH_TOOLS
 from scopedtools.testing import Client

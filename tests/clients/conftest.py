@@ -19,10 +19,10 @@ from typing import IO, Any, Final, Literal, TypedDict, Unpack, cast
 
 import pytest
 
+from benchmarks.hosting import ended, free_port, listening
 from tests.clients.driving import Params, Sight, Step, Visit
 from tests.clients.inspector import Inspector
 from tests.clients.installing import environment, node_modules
-from tests.clients.processes import ended, free_port, listening
 from tests.clients.roster import ALL, marked
 
 HERE: Final = Path(__file__).parent

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.clients.processes import free_port, listening
+from benchmarks.hosting import free_port, listening
 from tests.gateway.fronted import UPSTREAM
 from tests.gateway.real_servers import all_servers, node_server
 

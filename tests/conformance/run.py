@@ -15,7 +15,6 @@ import json
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -32,6 +31,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.hosting import end, free_port
 from tests.conformance.exempt import EXEMPT
 from tests.conformance.proxy import HOST, HeaderProxy
 
@@ -85,7 +85,6 @@ GATEWAY: Final = Path(__file__).with_name("gateway.py")
 INSTALL_S: Final = 300
 START_S: Final = 60
 RUN_S: Final = 120
-END_S: Final = 10
 
 OUTCOMES: Final = {"SUCCESS": "passed", "FAILURE": "failed", "WARNING": "warned", "SKIPPED": "skipped"}
 
@@ -171,9 +170,7 @@ def scored(run: str) -> frozenset[str]:
 @asynccontextmanager
 async def served(log: Path, script: Path, *arguments: str) -> AsyncIterator[int]:
     """Run a server on a free port, which is yielded once it answers."""
-    with socket.socket() as free:
-        free.bind((HOST, 0))
-        port: int = free.getsockname()[1]
+    port = free_port()
     process = await _start(log, sys.executable, str(script), str(port), *arguments)
     try:
         async with asyncio.timeout(START_S):
@@ -185,7 +182,7 @@ async def served(log: Path, script: Path, *arguments: str) -> AsyncIterator[int]
     except TimeoutError as error:
         raise ConformanceError(f"The server is not ready after {START_S} s, see {log}") from error
     finally:
-        await _end(process)
+        await end(process)
 
 
 async def _answers(port: int) -> bool:
@@ -213,20 +210,6 @@ async def _start(log: Path, *command: str) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             *command, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output
         )
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is not None:
-        return
-    process.terminate()
-    try:
-        await asyncio.wait_for(process.wait(), END_S)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-    except asyncio.CancelledError:  # there is no time to be polite
-        process.kill()
-        raise
 
 
 async def judge(lane: Lane) -> dict[str, Verdict]:
@@ -261,7 +244,7 @@ async def _judge(run: str, url: str, folder: Path) -> Verdict:
     except TimeoutError:
         problem = f"not done after {RUN_S} s, see {output}.log"
     finally:
-        await _end(process)
+        await end(process)
     return Verdict(checks_in(output), await asyncio.to_thread(scored, run), problem)
 
 

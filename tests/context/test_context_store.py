@@ -229,18 +229,26 @@ async def test_a_record_that_is_larger_than_all_may_be_is_not_kept() -> None:
     assert await store.get(b"b") is None
 
 
-async def test_an_idle_context_takes_little_memory() -> None:
-    store, contexts = MemoryStore(), 10_000
-    names = [b"%032d" % number for number in range(contexts)]
-    records = [ContextRecord("v" * 32, tuple(range(first, first + 16))) for first in range(1_000, 1_010)]
+async def filled(store: MemoryStore, contexts: int) -> int:
+    """Keep records of 16 rows; returns how many bytes they take, their keys included."""
+    rows = range(2**62, 2**62 + 16)
     tracemalloc.start()
     try:
-        for number, name in enumerate(names):
-            await store.add(name, records[number % 10])
-        taken, _ = tracemalloc.get_traced_memory()
+        for number in range(contexts):
+            await store.add(b"%032d" % number, ContextRecord("v" * 32, tuple(rows)))
+        return tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
-    assert taken / contexts < 600
+
+
+async def test_an_idle_context_takes_little_memory() -> None:
+    contexts = 10_000
+    assert await filled(MemoryStore(), contexts) / contexts < 500
+
+
+async def test_records_take_about_the_bytes_that_they_are_counted_for() -> None:
+    taken = await filled(MemoryStore(max_records_bytes=4_000_000), 12_000)
+    assert 3_000_000 < taken < 4_400_000
 
 
 # Values
@@ -325,3 +333,17 @@ async def test_contexts_with_values_are_bounded_too() -> None:
     for name in (b"a", b"b", b"c"):
         await store.put_value(name, "x", b"1")
     assert [await store.value_names(name) for name in (b"a", b"b", b"c")] == [[], ["x"], ["x"]]
+
+
+@pytest.mark.parametrize("values", [1, 10])
+async def test_values_take_about_the_bytes_that_they_are_counted_for(values: int) -> None:
+    store = MemoryStore(max_values_bytes=4_000_000)
+    tracemalloc.start()
+    try:
+        for number in range(10_000):
+            for name in range(values):
+                await store.put_value(b"%021d" % number, f"name {name}", b"x" * (40 + number % 2))
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 2_500_000 < taken < 4_400_000

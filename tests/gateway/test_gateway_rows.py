@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from scopedtools.catalog.names import mark
 from scopedtools.catalog.primitives import KINDS
 from scopedtools.gateway import ConfigError, Gateway, GatewayConfig
 from scopedtools.gateway.listing import Definitions
+from scopedtools.gateway.snapshot import Snapshots
 from scopedtools.gateway.trust import clean
 from tests.gateway.fronted import configured
 
@@ -31,9 +33,13 @@ def having(*tools: str | dict[str, Any], resources: tuple[str, ...] = (), **more
 
 
 def gateway_of(servers: dict[str, Definitions], options: dict[str, Any] | None = None, **own: Any) -> Gateway:
-    """Return a gateway that does not run, whose servers have something."""
+    """Return a gateway that does not run, whose servers had something when they were last seen."""
     described = {name: SERVER | (options or {}).get(name, {}) for name in servers}
-    return Gateway(configured(described, **own), known=servers)
+    with TemporaryDirectory() as folder:
+        config = configured(described, state_dir=folder, **own)
+        for one in config.servers:
+            Snapshots(Path(folder)).write(one, servers[one.name])
+        return Gateway(config)
 
 
 def names(gateway: Gateway) -> list[str]:

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import anyio
-import httpx2
 import pytest
 from mcp import Client, StdioServerParameters
 
+from benchmarks.hosting import HOST, free_port, listening
 from scopedtools import ScopedServer
 from scopedtools.cli.origin import Origin
 from scopedtools.gateway import Gateway
@@ -38,40 +34,20 @@ def written(folder: Path, servers: dict[str, Any]) -> Path:
     return path
 
 
-@asynccontextmanager
-async def served(config: Path, *arguments: str) -> AsyncIterator[str]:
+@contextmanager
+def served(config: Path, *arguments: str) -> Iterator[str]:
     """Start the command over HTTP; yield the URL."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, *COMMAND, *arguments, "--config", str(config), "--port", str(port)]
-    log = config.with_suffix(".log")
-    with log.open("wb") as out:
-        process = await anyio.open_process(command, cwd=ROOT, stdout=out, stderr=out, env=os.environ)
-    try:
-        with anyio.fail_after(START_S):
-            while not await _answers(port):
-                assert process.returncode is None, log.read_text()
-                await anyio.sleep(0.1)
-        yield f"http://127.0.0.1:{port}/mcp"
-    finally:
-        process.send_signal(signal.SIGTERM)
-        with anyio.fail_after(START_S, shield=True):
-            await process.wait()
-
-
-async def _answers(port: int) -> bool:
-    async with httpx2.AsyncClient() as client:
-        try:
-            await client.get(f"http://127.0.0.1:{port}/mcp")
-        except httpx2.TransportError:
-            return False
-        return True
+    with listening(command, port, config.with_suffix(".log"), cwd=ROOT):
+        yield f"http://{HOST}:{port}/mcp"
 
 
 async def test_the_command_fronts_a_server_over_http(tmp_path: Path) -> None:
-    async with served(written(tmp_path, {"up": stdio()})) as url, Client(url) as client:
-        assert "up__add" in {tool.name for tool in (await client.list_tools()).tools}
-        assert (await client.call_tool("up__add", {"a": 1, "b": 2})).structured_content == {"result": 3}
+    with served(written(tmp_path, {"up": stdio()})) as url:
+        async with Client(url) as client:
+            assert "up__add" in {tool.name for tool in (await client.list_tools()).tools}
+            assert (await client.call_tool("up__add", {"a": 1, "b": 2})).structured_content == {"result": 3}
 
 
 async def test_the_command_fronts_a_server_over_stdio(tmp_path: Path) -> None:
@@ -86,12 +62,13 @@ async def test_a_server_of_one_s_own_and_several_files_are_one_server(tmp_path: 
     first, second = written(tmp_path, {"up": stdio()}), tmp_path / "more.json"
     second.write_text(json.dumps({"mcpServers": {"more": stdio(allow=["add"])}}))
     own = ("examples.bookshop.server:app", "--config", str(second))
-    async with served(first, *own) as url, Client(url) as client:
-        names = {tool.name for tool in (await client.list_tools()).tools}
-        assert {"find_books", "up__add", "more__add"} < names
-        assert "more__fail" not in names
-        for name in ("up__add", "more__add"):
-            assert (await client.call_tool(name, {"a": 1, "b": 2})).structured_content == {"result": 3}
+    with served(first, *own) as url:
+        async with Client(url) as client:
+            names = {tool.name for tool in (await client.list_tools()).tools}
+            assert {"find_books", "up__add", "more__add"} < names
+            assert "more__fail" not in names
+            for name in ("up__add", "more__add"):
+                assert (await client.call_tool(name, {"a": 1, "b": 2})).structured_content == {"result": 3}
 
 
 def test_the_command_wants_something_to_serve() -> None:

@@ -113,9 +113,10 @@ def test_an_index_of_something_else_is_refused(
         (lambda folder: next(folder.glob("*.faiss")).unlink(), "got no file"),
         (lambda folder: (folder / "manifest.json").write_text("{"), "got a damaged one"),
         (lambda folder: (folder / "manifest.json").write_text('{"format": 1}'), "got a damaged one"),
-        (lambda folder: change(folder, format=2), "must have format 1, got 2"),
+        (lambda folder: change(folder, format=3), "must have format 2, got 3"),
+        (lambda folder: flip_a_byte(next(folder.glob("words-*"))), "must have SHA-256"),
     ],
-    ids=["vectors", "rows", "no vectors", "not JSON", "fields missing", "format"],
+    ids=["vectors", "rows", "no vectors", "not JSON", "fields missing", "format", "words"],
 )
 def test_a_damaged_index_is_refused(tmp_path: Path, damage: Callable[[Path], object], message: str) -> None:
     damage(saved(tmp_path))
@@ -133,7 +134,7 @@ def test_verify_names_the_changed_file(tmp_path: Path) -> None:
     assert str(path) in problem
 
 
-@pytest.mark.parametrize("step", range(6))
+@pytest.mark.parametrize("step", range(9))
 def test_a_save_that_fails_midway_leaves_the_old_index(
     tmp_path: Path, step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,7 +178,8 @@ def test_saving_again_removes_the_old_files_and_leaves_others_alone(tmp_path: Pa
     (saved(tmp_path) / "recipe.toml").write_text("catalog = 'tools.jsonl'")
     Index.build(SHOP[:3], HashingEncoder()).save(tmp_path)
 
-    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".faiss", ".json", ".jsonl", ".toml"]
+    suffixes = [".faiss", ".json", ".jsonl", ".safetensors", ".toml"]
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == suffixes
     assert (tmp_path / "recipe.toml").exists()
     Index.load(tmp_path, rows=SHOP[:3], encoder=HashingEncoder())
 
@@ -195,11 +197,7 @@ def test_saving_the_same_index_twice_changes_only_the_date(tmp_path: Path) -> No
     first = Index.build(SHOP, HashingEncoder()).save(tmp_path)
     second = Index.build(SHOP, HashingEncoder()).save(tmp_path)
 
-    assert (first.rows_file, first.vectors_file, first.catalog) == (
-        second.rows_file,
-        second.vectors_file,
-        second.catalog,
-    )
+    assert (first.files, first.words, first.catalog) == (second.files, second.words, second.catalog)
     assert verify(tmp_path) == []
 
 
@@ -228,5 +226,5 @@ def test_words_alone_are_not_saved(tmp_path: Path) -> None:
 def test_an_empty_catalog_can_be_indexed() -> None:
     index = Index.build([], HashingEncoder())
 
-    assert index.rows == ()
+    assert list(index.rows) == []
     assert index.vectors is None

@@ -13,6 +13,7 @@ from anyio.lowlevel import checkpoint
 from scopedtools.protocol.envelope import decode
 from scopedtools.protocol.request import Ingress
 from scopedtools.protocol.revisions import LATEST
+from scopedtools.protocol.understood import understand
 from scopedtools.testing import Client, WireError
 from tests.context.office import growing, listed
 from tests.server.live_shop import Gated, Shop, Words, goods, shown
@@ -28,7 +29,9 @@ async def test_a_request_that_was_admitted_is_answered_by_the_catalog_of_that_ti
     shop = Shop(catalog=goods(["sell"], note="old"))
     call = message("tools/call", {"name": "sell", "arguments": {}, "_meta": ENVELOPE}, message_id=1)
     async with shop:
-        request = shop.dispatcher.admit(decode(msgspec.json.encode(call)), lambda _: LATEST, Ingress())
+        said = decode(msgspec.json.encode(call))
+        understood = understand("tools/call", said.params, lambda _: LATEST)
+        request = shop.dispatcher.admit(said, understood, Ingress())
         await shop.update(goods(["buy"]))
         assert b"sell old" in (await shop.dispatcher.run(request)).body
 

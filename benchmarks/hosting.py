@@ -1,7 +1,8 @@
-"""Processes that tests start, and end."""
+"""Processes that benchmarks and tests start, wait for, and end."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -11,9 +12,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-import pytest
+from scopedtools.exceptions import ScopedToolsError
 
-START_S: Final = 60
+HOST: Final = "127.0.0.1"
+START_S: Final = 120
+END_S: Final = 20
+
+
+class HostingError(ScopedToolsError):
+    """The server did not start."""
 
 
 @contextmanager
@@ -33,11 +40,14 @@ def listening(
         log: Takes what it writes.
         cwd: Where it runs.
         variables: Of its environment, besides those of this process.
+
+    Raises:
+        HostingError: It does not listen; the message ends with what it wrote.
     """
     environment = {**os.environ, **(variables or {})}
     with (
         log.open("wb") as sink,
-        ended(subprocess.Popen(command, cwd=cwd, env=environment, stdout=sink, stderr=sink)) as server,
+        ended(subprocess.Popen(command, cwd=cwd, env=environment, stdout=sink, stderr=sink)) as server,  # noqa: S603 - ours
     ):
         _await_port(server, port, log)
         yield
@@ -46,7 +56,7 @@ def listening(
 def free_port() -> int:
     """Return a port that nobody listens on."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
         return port
 
@@ -59,19 +69,39 @@ def ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]
     finally:
         process.terminate()
         try:
-            process.wait(timeout=10)
+            process.wait(timeout=END_S)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(timeout=10)
+            process.wait(timeout=END_S)
+
+
+async def end(process: asyncio.subprocess.Process) -> None:
+    """End a process of the event loop, if it has not ended."""
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), END_S)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+    except asyncio.CancelledError:  # there is no time to be polite
+        process.kill()
+        raise
+
+
+def end_of(log: Path) -> str:
+    """Return what a process wrote last."""
+    return log.read_text(encoding="utf-8", errors="replace")[-1000:]
 
 
 def _await_port(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        with suppress(OSError), socket.create_connection((HOST, port), timeout=1):
             return
         # Waiting for its end is the pause between two looks at the port.
         with suppress(subprocess.TimeoutExpired):
             server.wait(timeout=0.05)
             break
-    pytest.fail(f"the server does not listen, exit status {server.returncode}:\n{log.read_text()}")
+    raise HostingError(f"the server does not listen, exit status {server.poll()}: {end_of(log)}")

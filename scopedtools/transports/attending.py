@@ -1,0 +1,101 @@
+"""A request that runs while somebody looks after its client."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, cast
+
+from starlette.types import Receive
+
+from scopedtools.protocol.envelope import Reply
+from scopedtools.transports.sse import Stream
+
+
+async def attended(
+    running: Coroutine[Any, Any, Reply],
+    stream: Stream,
+    *,
+    receive: Receive,
+    stream_out: Callable[[], Awaitable[None]],
+) -> Reply | None:
+    """Run a request that may send messages before its result, and is cancelled when its client goes away.
+
+    Args:
+        running: The request, not yet begun.
+        stream: Takes its messages, and the reply after them.
+        receive: Of the ASGI server.
+        stream_out: Sends the stream, until it is over.
+
+    Returns:
+        The reply, where nothing was sent yet; ``None`` where all was, or nobody is there any longer.
+    """
+    attendant = _Attendant(stream, receive, stream_out)
+    try:
+        reply = await running
+        if attendant.gone:
+            return None
+        if not stream.count:
+            return reply
+        await stream.put(reply.body)
+        stream.close()
+        await attendant.sent()
+    except asyncio.CancelledError:
+        if not attendant.gone:
+            raise
+    finally:
+        attendant.leave()
+    return None
+
+
+class _Attendant:
+    """Watches the client, and sends what there is to send. Begins only when the request has to wait.
+
+    Most calls are done in one step, and a task for each would cost more than they do.
+    """
+
+    def __init__(self, stream: Stream, receive: Receive, stream_out: Callable[[], Awaitable[None]]) -> None:
+        self._stream = stream
+        self._receive = receive
+        self._stream_out = stream_out
+        self._request = cast("asyncio.Task[Any]", asyncio.current_task())
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
+        self._begin_later = asyncio.get_running_loop().call_soon(self._begin)
+        self.gone = False
+
+    def _begin(self) -> None:
+        self._tasks = asyncio.create_task(self._send()), asyncio.create_task(self._watch())
+
+    async def sent(self) -> None:
+        """Wait until all is sent."""
+        if self._tasks:
+            await self._tasks[0]
+        else:
+            await self._stream_out()
+
+    def leave(self) -> None:
+        """Stop; a cancellation of the request that came from here is over."""
+        self._begin_later.cancel()
+        for task in self._tasks:
+            task.cancel()
+        if self.gone:
+            self._request.uncancel()
+
+    async def _send(self) -> None:
+        if not await self._stream.spoke():
+            return
+        with contextlib.suppress(OSError):  # some ASGI servers raise it when the client is gone
+            await self._stream_out()
+        if not self._stream.over:
+            self._lose()
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._lose()
+
+    def _lose(self) -> None:
+        if not self.gone:
+            self.gone = True
+            self._request.cancel()

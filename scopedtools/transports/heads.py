@@ -1,0 +1,75 @@
+"""What the header lines of a request say, read once for all requests that have the same lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+from scopedtools.exceptions import InvalidRequestError
+from scopedtools.protocol.mirrors import joined
+from scopedtools.transports.answers import Headers, Refusal, require_media_types
+from scopedtools.transports.hosts import HostPolicy
+
+_REMEMBERED: Final = 1024
+"""Heads that are kept. A client sends the same one with nearly every request."""
+
+_TOKEN: Final = b"authorization"
+
+
+class Head:
+    """The header lines of a request, and what follows from them alone. Equal only to itself.
+
+    Attributes:
+        lines: As they came, without a token that is checked.
+        headers: Values by name in lower case.
+        refused: Why whoever sends this is not served here, or ``None``.
+        unfit: Why a message cannot come with it, or ``None``.
+    """
+
+    __slots__ = ("headers", "lines", "refused", "unfit")
+
+    def __init__(self, lines: Headers, hosts: HostPolicy, address: str) -> None:
+        self.lines = lines
+        self.headers: Mapping[str, str] = joined(lines)
+        refused = hosts.refuses({"server": (address,)}, self.headers)
+        self.refused = Refusal(refused[0], InvalidRequestError(refused[1])) if refused else None
+        self.unfit = _unfit(self.headers)
+
+
+class Heads:
+    """Reads the header lines of requests.
+
+    Args:
+        hosts: Decides who may call by host and origin.
+        checks_tokens: Whether tokens are checked; then they end here, and handlers do not see them.
+    """
+
+    def __init__(self, hosts: HostPolicy, *, checks_tokens: bool) -> None:
+        self._hosts = hosts
+        self._checks_tokens = checks_tokens
+        self._read = lru_cache(_REMEMBERED)(self._made)
+
+    def read(self, scope: Mapping[str, Any]) -> Head:
+        """Return the head of an ASGI request."""
+        lines = scope["headers"]
+        if self._checks_tokens:
+            lines = [line for line in lines if line[0] != _TOKEN]
+        # Some servers give lists, which cannot be looked up.
+        return self._read(tuple(map(tuple, lines)), (scope.get("server") or ("",))[0])
+
+    def _made(self, lines: Headers, address: str) -> Head:
+        return Head(lines, self._hosts, address)
+
+
+def token_of(scope: Mapping[str, Any]) -> str | None:
+    """Return the value of ``Authorization``, or ``None``; of several lines all, which no scheme knows."""
+    return joined([line for line in scope["headers"] if line[0] == _TOKEN]).get(_TOKEN.decode())
+
+
+def _unfit(headers: Mapping[str, str]) -> Refusal | None:
+    try:
+        require_media_types(headers)
+    except Refusal as refusal:
+        return refusal.with_traceback(None)
+    return None
