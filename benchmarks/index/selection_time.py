@@ -1,6 +1,7 @@
 """What one search takes beside the encoder: rows, parts of the request, history, permitted rows.
 
 Run: python benchmarks/index/selection_time.py [--json PATH] [--runs N] [--rows N ...]
+     [--limit N]
 
 Searches as a server does, through ``HybridSelector.search``, one after the other, each with its query vectors
 cached. CPU milliseconds are of the whole process: threads that a library starts would show as more CPU than
@@ -174,11 +175,13 @@ def _history(said: Sequence[str], start: int, turns: int) -> tuple[Turn, ...]:
     )
 
 
-async def measure(selector: HybridSelector, case: Case, rows: int, runs: int, said: Sequence[str]) -> Line:
+async def measure(
+    selector: HybridSelector, case: Case, rows: int, runs: int, said: Sequence[str], *, limit: int = LIMIT
+) -> Line:
     """Time one case, each request twice over and after a first run that fills the caches."""
     asked = list(requests(case, said, runs // 2))
     within = _within(rows, case.permitted)
-    took = [[await _took(selector, within, *one) for one in asked] for _ in range(3)]
+    took = [[await _took(selector, within, *one, limit) for one in asked] for _ in range(3)]
     wall, cpu = np.array(took[1:]).reshape(-1, 2).T * 1000
     return Line(
         rows,
@@ -189,10 +192,10 @@ async def measure(selector: HybridSelector, case: Case, rows: int, runs: int, sa
 
 
 async def _took(
-    selector: HybridSelector, within: Rows, text: str, history: tuple[Turn, ...]
+    selector: HybridSelector, within: Rows, text: str, history: tuple[Turn, ...], limit: int
 ) -> tuple[float, float]:
     wall, cpu = time.perf_counter(), time.process_time()
-    await selector.search(text, within=within, limit=LIMIT, history=history)
+    await selector.search(text, within=within, limit=limit, history=history)
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
@@ -214,7 +217,7 @@ def facts() -> dict[str, str]:
     }
 
 
-async def run(sizes: Sequence[int], runs: int) -> list[Line]:
+async def run(sizes: Sequence[int], runs: int, *, limit: int = LIMIT) -> list[Line]:
     """Measure all cases at all sizes, printing each as it comes."""
     said = sentences()
     print(f"{'rows':>7} {'parts':>5} {'turns':>5} {'may see':>7}   wall p50    p99   cpu p50    p99  ms")
@@ -223,7 +226,7 @@ async def run(sizes: Sequence[int], runs: int) -> list[Line]:
         selector = HybridSelector(WordsEncoder())
         await selector.prepare(catalog(size))
         for case in CASES:
-            line = await measure(selector, case, size, runs, said)
+            line = await measure(selector, case, size, runs, said, limit=limit)
             lines.append(line)
             print(
                 f"{size:>7,} {case.parts:>5} {case.turns:>5} {case.permitted:>7.0%}   {line.wall_p50:>8.2f} "
@@ -239,8 +242,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where to write the figures; they are also printed")
     parser.add_argument("--runs", type=int, default=200, help="searches for each line of the table")
     parser.add_argument("--rows", type=int, nargs="+", default=SIZES, help="sizes of catalogs")
+    parser.add_argument("--limit", type=int, default=LIMIT, help="most rows that a search returns")
     arguments = parser.parse_args()
-    report = {"machine": facts(), "lines": asyncio.run(run(arguments.rows, arguments.runs))}
+    report = {
+        "machine": facts(),
+        "lines": asyncio.run(run(arguments.rows, arguments.runs, limit=arguments.limit)),
+    }
     encoded = msgspec.json.encode(report)
     print(encoded.decode())
     if arguments.json:
