@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -21,7 +22,8 @@ class Memo(Generic[T]):
     def __init__(self, *, max_items: int, max_bytes: int = 2**62) -> None:
         self._max_items = max_items
         self._max_bytes = max_bytes
-        self._entries: dict[tuple[int, ...], tuple[tuple[object, ...], T, int]] = {}
+        # A plain dict finds its first entry by going through all that were there before it.
+        self._entries: OrderedDict[tuple[int, ...], tuple[tuple[object, ...], T, int]] = OrderedDict()
         self._size_bytes = 0
 
     def get(self, *made_of: object) -> T | None:
@@ -34,13 +36,9 @@ class Memo(Generic[T]):
         if size_bytes > self._max_bytes:
             return value
         key = tuple(map(id, made_of))
-        self._forget(key)
+        before = self._entries.pop(key, None)
         self._entries[key] = made_of, value, size_bytes
-        self._size_bytes += size_bytes
+        self._size_bytes += size_bytes - (0 if before is None else before[2])
         while len(self._entries) > self._max_items or self._size_bytes > self._max_bytes:
-            self._forget(next(iter(self._entries)))
+            self._size_bytes -= self._entries.popitem(last=False)[1][2]
         return value
-
-    def _forget(self, key: tuple[int, ...]) -> None:
-        entry = self._entries.pop(key, None)
-        self._size_bytes -= 0 if entry is None else entry[2]

@@ -20,6 +20,7 @@ from scopedtools.protocol.results import (
     ListResult,
     PromptsResult,
     ResourcesResult,
+    Result,
     TemplatesResult,
     ToolsResult,
 )
@@ -110,19 +111,23 @@ class Pages:
         made = self._made.get(*asked)
         if made is not None:
             return made
-        result = self.make(asked)
-        size_bytes = _COPIES * sum(map(len, self._on_page(asked, self.shown(asked))))
-        return self._made.put(Prepared(result, asked.revision), *asked, size_bytes=size_bytes)
+        made = Prepared(self.make(asked), asked.revision)
+        return self._made.put(made, *asked, size_bytes=_COPIES * _size_bytes(made.result))
 
     def shown(self, asked: Asked) -> View:
         """Return the rows of the whole list, in order."""
         kind, permitted, listed = asked.kind, asked.permitted, asked.listed
+        if not listed.lasting:
+            return self._allowed(permitted, listed).of(kind)
+        # A whole list is asked for page by page, and its order is long to find.
         shown = self._shown.get(kind, permitted, listed)
         if shown is None:
-            allowed = self._catalog.all if permitted is self._rows else permitted | self._search
-            shown = (listed & allowed).of(kind)
+            shown = self._allowed(permitted, listed).of(kind)
             self._shown.put(shown, kind, permitted, listed, size_bytes=_ROW_BYTES * len(shown))
         return shown
+
+    def _allowed(self, permitted: View, listed: View) -> View:
+        return listed & (self._catalog.all if permitted is self._rows else permitted | self._search)
 
     def page(self, asked: Asked) -> View:
         """Return the rows of the page that is asked for, in order."""
@@ -133,7 +138,7 @@ class Pages:
         """Make the answer to a request; see `answer`."""
         shown = self.shown(asked)
         total = len(asked.permitted.of(asked.kind))
-        narrowed = len(shown) != total or bool(shown.bits & self._search.bits)
+        narrowed = len(shown) != total or shown.meets(self._search)
         cache = self._cache_for(asked, narrowed=narrowed, total=total)
         if not narrowed and not asked.declared:
             return self._result(asked, shown, cache)
@@ -177,6 +182,11 @@ class Pages:
         if start and start >= len(shown):
             raise InvalidParamsError("The cursor points behind the end of the list; begin without one")
         return slice(start, start + self._settings.page_rows)
+
+
+def _size_bytes(result: Result) -> int:
+    fields = (getattr(result, name) for name in result.__struct_fields__)
+    return sum(len(field) for field in fields if isinstance(field, Raw))
 
 
 def _result(kind: Kind, rows: Iterable[bytes], cache: Cache) -> ListResult:
