@@ -30,6 +30,7 @@ class Far(MemoryStore):
     def __init__(self, seed: int = 0) -> None:
         super().__init__()
         self._random = random.Random(seed)  # noqa: S311 - the same each time
+        self.keys: set[bytes] = set()
         self.replaced: list[bool] = []
 
     async def get(self, key: bytes) -> ContextRecord | None:
@@ -38,6 +39,7 @@ class Far(MemoryStore):
 
     async def add(self, key: bytes, record: ContextRecord) -> ContextRecord:
         await self._wait()
+        self.keys.add(key)
         return await super().add(key, record)
 
     async def replace(self, key: bytes, before: ContextRecord, after: ContextRecord) -> bool:
@@ -101,7 +103,7 @@ async def test_each_of_many_servers_keeps_what_it_added_and_the_calls_that_it_sa
             *(client.call_tool(name, what="x") for client, name in zip(clients, names, strict=True)),
         )
         lists = [await listed(client) for client in clients]
-        (record,) = [await store.get(key) for key in store._records._entries]
+        (record,) = [await store.get(key) for key in store.keys]
     assert sorted(lists[0]) == sorted(names)
     assert lists == [lists[0]] * 6
     assert record is not None

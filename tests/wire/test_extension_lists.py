@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from mcp_types.methods import validate_server_result
 
-from scopedtools import Context, ScopedServer, View, ViewSettings, prompt, resource
+from scopedtools import Context, ScopedServer, View, ViewSettings, listeners, prompt, resource
 from scopedtools.auth import StaticTokens
 from scopedtools.context.hosts import CARRIERS
 from scopedtools.protocol import meta
@@ -86,9 +86,11 @@ async def test_where_lists_grow_for_everybody_everybody_hears_of_it() -> None:
             assert (await stream.message())["method"] == CHANGED
 
 
-async def test_a_stream_more_than_the_server_bears_is_refused_and_one_that_ended_makes_room() -> None:
+async def test_a_stream_more_than_the_server_bears_is_refused_and_one_that_ended_makes_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listeners, "_MAX_STREAMS", 2)
     office = Office()
-    office._listeners._max_streams = 2
     listen = request_of("subscriptions/listen", {"notifications": {"toolsListChanged": True}})
     async with office:
         async with AsyncExitStack() as streams:
