@@ -8,11 +8,11 @@ from typing import Final, NamedTuple
 from cachetools import LRUCache
 
 from scopedtools.catalog.catalog import Catalog
-from scopedtools.catalog.memo import Memo
 from scopedtools.catalog.primitives import KINDS, Kind
 from scopedtools.catalog.view import View
 from scopedtools.context.growth import STEP_ROWS, additions, half, widened
 from scopedtools.context.settings import ViewSettings
+from scopedtools.memo import MemoOf
 from scopedtools.types import Hit, Rows, Selector, Turn
 
 _PERMISSIONS: Final = 128
@@ -57,7 +57,7 @@ class Chooser:
         self._search = search
         self._selector = selector
         self._settings = settings
-        self._of_lasting: Memo[View] = Memo(max_items=_PERMISSIONS)
+        self._of_lasting: MemoOf[View] = MemoOf(max_items=_PERMISSIONS)
         self._of_bits: LRUCache[Rows, View] = LRUCache(_PERMISSIONS)
         rows = catalog.all - search
         self.may_narrow = self.narrows_any(rows)

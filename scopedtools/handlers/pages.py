@@ -8,11 +8,11 @@ from typing import Any, Final, Literal, NamedTuple
 from msgspec import Raw
 
 from scopedtools.catalog.catalog import Catalog
-from scopedtools.catalog.memo import Memo
 from scopedtools.catalog.primitives import Kind
 from scopedtools.catalog.view import View
 from scopedtools.context.settings import ViewSettings
 from scopedtools.exceptions import InvalidParamsError
+from scopedtools.memo import MemoOf
 from scopedtools.protocol import meta
 from scopedtools.protocol.cursor import decode_cursor, encode_cursor
 from scopedtools.protocol.prepared import Prepared
@@ -97,22 +97,25 @@ class Pages:
         self._search = search
         self._settings = settings
         self._cache = cache
-        self._shown: Memo[View] = Memo(max_items=_REMEMBERED, max_bytes=_REMEMBERED_BYTES)
-        self._made: Memo[Prepared] = Memo(max_items=_REMEMBERED, max_bytes=_REMEMBERED_BYTES)
+        self._shown: MemoOf[View] = MemoOf(max_items=_REMEMBERED, max_bytes=_REMEMBERED_BYTES)
+        self._made: MemoOf[Prepared] = MemoOf(max_items=_REMEMBERED, max_bytes=_REMEMBERED_BYTES)
 
-    def answer(self, asked: Asked) -> Prepared:
+    def answer(self, asked: Asked) -> Prepared | ListResult:
         """Return the answer to a request, the one that was made before wherever it asks for the same.
 
         Raises:
             InvalidParamsError: The cursor is of another list, or points behind the end of this one.
         """
         if asked.cursor is not None or asked.held is not None:
-            return Prepared(self.make(asked), asked.revision)
+            return self.make(asked)
         made = self._made.get(*asked)
         if made is not None:
             return made
-        made = Prepared(self.make(asked), asked.revision)
-        return self._made.put(made, *asked, size_bytes=_COPIES * _size_bytes(made.result))
+        result = self.make(asked)
+        if not self._made.admits(*asked):
+            return result
+        size_bytes = _COPIES * _size_bytes(result)
+        return self._made.put(Prepared(result, asked.revision), *asked, size_bytes=size_bytes)
 
     def shown(self, asked: Asked) -> View:
         """Return the rows of the whole list, in order."""

@@ -117,4 +117,3 @@ class EncoderThread:
         finally:
             with self._lock:
                 self._under_way.pop(texts, None)
-

@@ -160,9 +160,7 @@ class VectorIndex:
                 return found
             fetch = min(2 * fetch, available)
 
-    def _nearest_of_few(
-        self, queries: Vectors, permitted: npt.NDArray[np.bool_], k: int
-    ) -> list[Ordinals]:
+    def _nearest_of_few(self, queries: Vectors, permitted: npt.NDArray[np.bool_], k: int) -> list[Ordinals]:
         """Find what ``nearest`` finds by comparing with all permitted vectors, in float32 first.
 
         Only rows so near to the edge that rounding might have put them on its other side are compared in
@@ -302,9 +300,7 @@ def _reaching(scores: npt.NDArray[np.floating], edge: np.floating, k: int) -> Or
     return np.concatenate([rows[above], rows[~above][: k - np.count_nonzero(above)]])
 
 
-def _rough_products(
-    some: Vectors, vectors: Vectors, ids: Ordinals | None = None
-) -> npt.NDArray[np.float32]:
+def _rough_products(some: Vectors, vectors: Vectors, ids: Ordinals | None = None) -> npt.NDArray[np.float32]:
     """Multiply some vectors with all of others, or with those of these numbers, in float32."""
     n, d = len(vectors) if ids is None else len(ids), vectors.shape[1]
     # See `_products`.

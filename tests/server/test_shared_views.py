@@ -32,7 +32,6 @@ class Far(MemoryStore):
         self._random = random.Random(seed)  # noqa: S311 - the same each time
         self.keys: set[bytes] = set()
         self.replaced: list[bool] = []
-        self.keys: set[bytes] = set()
 
     async def get(self, key: bytes) -> ContextRecord | None:
         await self._wait()
