@@ -12,7 +12,7 @@ import scopedtools
 
 ROOT = Path(scopedtools.__file__).parent
 
-BASE = {"exceptions", "types"}
+BASE = {"exceptions", "memo", "types"}
 PARTS = {
     "protocol",
     "catalog",
@@ -38,6 +38,7 @@ PARTS = {
 MAY_IMPORT: dict[str, set[str]] = {
     "exceptions": set(),
     "types": {"exceptions"},
+    "memo": set(),
     "protocol": BASE,
     "transports": {"auth", "protocol", *BASE},
     "catalog": {"protocol", *BASE},

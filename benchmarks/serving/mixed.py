@@ -1,7 +1,7 @@
 """How long requests of several kinds take while they come in together.
 
 Run: python -m benchmarks.serving.mixed [--load 0.2 0.5 0.8] [--seconds 15] [--encoder minilm|hashing]
-     [--cold SHARE] [--switch-ms MS] [--frozen] [--out FOLDER]
+     [--cold SHARE] [--capacity RATE] [--switch-ms MS] [--frozen] [--out FOLDER]
 
 Of 100 requests 95 are lists of one of 1,000 contexts that have their view, 4 call a tool, and one is the
 first of a new context, with an intent that nobody had before: requests of the public set MetaTool and, if
@@ -34,7 +34,7 @@ from benchmarks.selection.sample import SampleError, take_sample
 from benchmarks.serving.arrivals import Arrival, Client, Served, connected, precise_loop
 from benchmarks.serving.load import AnswerError
 from benchmarks.serving.load import connected as asking
-from benchmarks.serving.processes import cpu_s, served
+from benchmarks.serving.processes import core_wait_s, cpu_s, served
 from benchmarks.serving.rows import rows, write
 from benchmarks.serving.warm_list import NOUNS, VERBS
 from benchmarks.serving.wire import MODERN, template
@@ -59,6 +59,7 @@ class Line(msgspec.Struct):
         latency_ms: Of which 50, 90, 99 and 99.9 of 100 took less.
         late_ms: By how much the client was late itself, 99 of 100 less.
         cpu: CPU seconds of the server a second.
+        core_wait_us: For which the thread that answers had no core, for a request of whatever kind.
     """
 
     load: float
@@ -68,6 +69,7 @@ class Line(msgspec.Struct):
     latency_ms: list[float]
     late_ms: float
     cpu: float
+    core_wait_us: float
 
 
 class Results(msgspec.Struct):
@@ -135,14 +137,15 @@ async def measure(given: argparse.Namespace, about: Machine) -> Results:
             if given.frozen:
                 os.kill(process.pid, signal.SIGUSR1)
             async with connected(process.port, CONNECTIONS) as client:
-                results = Results(about, round(await _capacity(client, mix)), [])
+                results = Results(about, given.capacity or round(await _capacity(client, mix)), [])
                 print(f"capacity: {results.capacity:,.0f} requests a second", flush=True)
                 for load in given.load:
                     arrivals = mix.arrivals(load * results.capacity, given.seconds)
-                    before = cpu_s(process.pid)
+                    before = cpu_s(process.pid), core_wait_s(process.pid)
                     took = await client.run(arrivals)
-                    cpu = (cpu_s(process.pid) - before) / given.seconds
-                    results.lines += _lines(took, load, results.capacity, cpu)
+                    cpu = (cpu_s(process.pid) - before[0]) / given.seconds
+                    waited_us = (core_wait_s(process.pid) - before[1]) / len(took) * 1e6
+                    results.lines += _lines(took, load, results.capacity, (cpu, waited_us))
                     print(table(results.lines[-3:]), flush=True)
     return results
 
@@ -168,7 +171,9 @@ async def _capacity(client: Client, mix: Mix) -> float:
     return rate
 
 
-def _lines(took: Sequence[Served], load: float, capacity: float, cpu: float) -> Iterator[Line]:
+def _lines(
+    took: Sequence[Served], load: float, capacity: float, server: tuple[float, float]
+) -> Iterator[Line]:
     for kind in ("list", "call", "first"):
         some = [one for one in took if one.kind == kind]
         if not some:
@@ -181,7 +186,8 @@ def _lines(took: Sequence[Served], load: float, capacity: float, cpu: float) -> 
             requests=len(some),
             latency_ms=[round(cut(latencies, percent), 2) for percent in CUTS],
             late_ms=round(cut([one.late_ms for one in some], 99), 2),
-            cpu=round(cpu, 2),
+            cpu=round(server[0], 2),
+            core_wait_us=round(server[1], 1),
         )
 
 
@@ -192,12 +198,13 @@ def cut(values: Sequence[float], percent: float) -> float:
 
 def table(lines: Sequence[Line]) -> str:
     """Return lines as a Markdown table."""
-    heads = "| load | requests/s | kind | requests | p50 ms | p90 | p99 | p99.9 | late p99 | server CPU |"
+    heads = "load|requests/s|kind|requests|p50 ms|p90|p99|p99.9|late p99|server CPU|no core us"
     return "\n".join(
-        [heads, "|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|"]
+        [f"|{heads}|", "|---:|---:|---|" + "---:|" * 8]
         + [
             f"| {one.load:.0%} | {one.rate:,.0f} | {one.kind} | {one.requests:,} | "
-            f"{' | '.join(f'{value:.2f}' for value in one.latency_ms)} | {one.late_ms:.2f} | {one.cpu:.2f} |"
+            f"{' | '.join(f'{value:.2f}' for value in one.latency_ms)} | {one.late_ms:.2f} | {one.cpu:.2f} "
+            f"| {one.core_wait_us:.0f} |"
             for one in lines
         ]
     )
@@ -210,6 +217,7 @@ def main() -> None:
     )
     parser.add_argument("--load", nargs="+", type=float, default=(0.2, 0.5, 0.8), help="of the capacity")
     parser.add_argument("--seconds", type=float, default=15, help="for each load")
+    parser.add_argument("--capacity", type=float, help="requests a second, where it is known")
     parser.add_argument("--encoder", choices=("minilm", "hashing"), default="minilm")
     parser.add_argument("--cold", type=float, default=0.01, help="share of first requests")
     parser.add_argument("--switch-ms", type=float, help="sys.setswitchinterval of the server")

@@ -89,6 +89,11 @@ def _ticks(pid: int) -> int:
     return int(fields[11]) + int(fields[12])
 
 
+def core_wait_s(pid: int) -> float:
+    """Return the seconds for which the main thread of a process could have run, but had no core so far."""
+    return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+
+
 class Memory(NamedTuple):
     """Memory of a process, in MiB.
 

@@ -13,11 +13,11 @@ import msgspec
 from cachetools import LRUCache
 
 from scopedtools.catalog.jsonl import read_tools
-from scopedtools.catalog.memo import Memo
 from scopedtools.catalog.primitives import KINDS, Kind, Primitive, ResourceTemplate
 from scopedtools.catalog.templates import UriTemplate
 from scopedtools.catalog.view import View, bits_of
 from scopedtools.exceptions import DefinitionError
+from scopedtools.memo import MemoOf
 from scopedtools.protocol.revisions import LATEST, Revision
 from scopedtools.types import Rows
 
@@ -70,7 +70,7 @@ class Catalog:
         self._encoded: dict[str, tuple[bytes, ...]] = {}
         self._tagged: LRUCache[tuple[str, ...], View] = LRUCache(_SETS)
         self._named: LRUCache[tuple[str, ...], View] = LRUCache(_SETS)
-        self._combined: Memo[View] = Memo(max_items=_SETS, max_bytes=_SETS_BYTES)
+        self._combined: MemoOf[View] = MemoOf(max_items=_SETS, max_bytes=_SETS_BYTES)
         self._templates = tuple(
             (ordinal, UriTemplate(row.uri_template))
             for ordinal, row in enumerate(self.rows)

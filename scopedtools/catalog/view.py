@@ -28,7 +28,7 @@ class View:
         lasting: Whether it is such a set.
     """
 
-    __slots__ = ("_bits", "_order", "_packed", "_revision", "catalog", "lasting")
+    __slots__ = ("_bits", "_count", "_order", "_packed", "_revision", "catalog", "lasting")
 
     def __init__(
         self,
@@ -44,6 +44,7 @@ class View:
         self.lasting = lasting
         self._bits = bits
         self._order = order
+        self._count = -1 if order is None else len(order)
         self._packed: bytes | None = None
         self._revision: str | None = None
 
@@ -93,6 +94,12 @@ class View:
         kinds = self.catalog.kinds
         return View(self.catalog, order=tuple([row for row in self._order if kinds[row] == kind]))
 
+    def meets(self, other: View) -> bool:
+        """Tell whether there is a row in both views."""
+        if self._order is None:
+            return bool(self.bits & other.bits)
+        return any(map(other._has, self._order))
+
     def then(self, other: View) -> View:
         """Return these rows, followed by those of another view that are not among them."""
         self._require_same_catalog(other)
@@ -137,7 +144,9 @@ class View:
         return ordinal is not None and 0 <= ordinal < len(self.catalog) and self._has(ordinal)
 
     def __len__(self) -> int:
-        return len(self._order) if self._order is not None else self.bits.bit_count()
+        if self._count < 0:
+            self._count = self.bits.bit_count()
+        return self._count
 
     def __bool__(self) -> bool:
         return bool(self._order) if self._order is not None else bool(self._bits)

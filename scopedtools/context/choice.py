@@ -12,6 +12,7 @@ from scopedtools.catalog.primitives import KINDS, Kind
 from scopedtools.catalog.view import View
 from scopedtools.context.growth import STEP_ROWS, additions, half, widened
 from scopedtools.context.settings import ViewSettings
+from scopedtools.memo import MemoOf
 from scopedtools.types import Hit, Rows, Selector, Turn
 
 _PERMISSIONS: Final = 128
@@ -56,7 +57,8 @@ class Chooser:
         self._search = search
         self._selector = selector
         self._settings = settings
-        self._needed: LRUCache[Rows, Rows] = LRUCache(_PERMISSIONS)
+        self._of_lasting: MemoOf[View] = MemoOf(max_items=_PERMISSIONS)
+        self._of_bits: LRUCache[Rows, View] = LRUCache(_PERMISSIONS)
         rows = catalog.all - search
         self.may_narrow = self.narrows_any(rows)
         self.choosable = rows - self.whole(rows) - catalog.pinned
@@ -89,12 +91,19 @@ class Chooser:
 
     def missing(self, permitted: View, shown: View) -> View:
         """Return what a view should show in any case and does not."""
-        bits = permitted.bits
-        needed = self._needed.get(bits)
-        if needed is None:
-            # Asked for on every list, and nearly always about the same few sets of permitted rows.
-            needed = self._needed[bits] = self.default(permitted).bits
-        return self.default(permitted) - shown if needed & ~shown.bits else View(self._catalog, 0)
+        have = set(shown.order)
+        order = [row for row in self._default(permitted).order if row not in have]
+        return View(self._catalog, order=tuple(order))
+
+    def _default(self, permitted: View) -> View:
+        # Asked for on every list, and nearly always about the same few sets of permitted rows.
+        if permitted.lasting:
+            known = self._of_lasting.get(permitted)
+            return known if known is not None else self._of_lasting.put(self.default(permitted), permitted)
+        known = self._of_bits.get(permitted.bits)
+        if known is None:
+            known = self._of_bits[permitted.bits] = self.default(permitted)
+        return known
 
     async def choose(
         self, permitted: View, intent: str, shown: View, *, grows: bool = False, inherited: Iterable[int] = ()

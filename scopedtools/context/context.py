@@ -13,11 +13,11 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from scopedtools.catalog.memo import Memo
 from scopedtools.context.carriers import Carrier, CarrierTable, Found, is_context_id, query_values
 from scopedtools.context.dialogue import Dialogue
 from scopedtools.context.state import State
 from scopedtools.exceptions import HeaderMismatchError
+from scopedtools.memo import MemoOf
 from scopedtools.protocol.meta import (
     INTENT,
     INTENT_HEADER,
@@ -193,7 +193,7 @@ class ContextResolver:
         # Hashed, since a key may be of any length only so.
         self._secret = hashlib.blake2b(secret or secrets.token_bytes(32)).digest()
         self.sealer = Sealer(self._secret)
-        self._found: Memo[tuple[Found | None]] = Memo(max_items=_REMEMBERED)
+        self._found: MemoOf[tuple[Found | None]] = MemoOf(max_items=_REMEMBERED)
         self._digest = lru_cache(_REMEMBERED)(partial(_digest, self._secret))
 
     def resolve(self, request: Request) -> Context:
@@ -213,9 +213,12 @@ class ContextResolver:
             return self.carriers.find(request)
         # Transports read a list request that came before once: it has the same parameters and lines.
         known = self._found.get(params, ingress.headers)
-        if known is None:
-            known = self._found.put((self.carriers.find(request),), params, ingress.headers)
-        return known[0]
+        if known is not None:
+            return known[0]
+        found = self.carriers.find(request)
+        if self._found.admits(params, ingress.headers):
+            self._found.put((found,), params, ingress.headers)
+        return found
 
     def task_key(self, principal: Principal, task_id: str) -> bytes:
         """Return the key under which a task of a principal is stored."""

@@ -12,7 +12,6 @@ from weakref import WeakValueDictionary
 from cachetools import LRUCache
 
 from scopedtools.catalog.catalog import Catalog
-from scopedtools.catalog.memo import Memo
 from scopedtools.catalog.primitives import Kind
 from scopedtools.catalog.view import View, bits_of
 from scopedtools.context.choice import Chooser
@@ -22,6 +21,7 @@ from scopedtools.context.growth import called, inherited, is_new, said, seeded
 from scopedtools.context.records import Changed, Records
 from scopedtools.context.settings import ViewSettings
 from scopedtools.context.steps import Steps
+from scopedtools.memo import MemoOf
 from scopedtools.types import ContextRecord, ContextStore, Hit, Selector, Turn
 
 _log: Final = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ class ViewPolicy:
         self._explainer = Explainer(catalog, search=search, chooser=self._chooser)
         self._beginning: dict[bytes, asyncio.Future[ContextRecord | None]] = {}
         self._saying: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
-        self._complete: Memo[View] = Memo(max_items=_COMPLETE)
+        self._complete: MemoOf[View] = MemoOf(max_items=_COMPLETE)
         self._whole = whole if whole is not None else whole_lists()
         self.may_narrow = self._chooser.may_narrow
         self.has_narrowed = narrowed or self.may_narrow
@@ -124,7 +124,9 @@ class ViewPolicy:
         shown = self._visible(ctx, record)
         missing = self._chooser.missing(permitted, shown)
         if not missing:
-            return self._complete.put(shown, record, permitted, grows)
+            if self._complete.admits(record, permitted, grows):
+                self._complete.put(shown, record, permitted, grows)
+            return shown
         changed = await self._records.change(
             ctx.key, lambda now: self._steps.completed(now, missing - self._visible(ctx, now))
         )

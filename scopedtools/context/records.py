@@ -6,16 +6,16 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable
-from functools import lru_cache, partial
 from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
 
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.view import View
 from scopedtools.context.naming import merged, placed, stored
+from scopedtools.memo import Memo
 from scopedtools.types import ContextRecord, ContextStore
 
-_PLACED: Final = 1024
+_SEEN: Final = 4096
 """Records that are remembered as this catalog sees them; contexts ask for the same one again and again."""
 
 _TRIES: Final = 32
@@ -48,7 +48,8 @@ class Records:
     def __init__(self, store: ContextStore, catalog: Catalog, *, choosable: View, name: str) -> None:
         self._store = store
         self._catalog = catalog
-        self._placed = lru_cache(_PLACED)(partial(placed, catalog=catalog, choosable=choosable))
+        self._choosable = choosable
+        self._seen: Memo[ContextRecord] = Memo(max_items=_SEEN)
         self._suffix = hashlib.blake2b(name.encode(), digest_size=16).digest()
         self._changing: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
 
@@ -88,6 +89,13 @@ class Records:
             except Exception:  # noqa: BLE001 - the view is as it was, and search leads to every tool
                 _log.exception("the context store failed, a view stays as it is")
                 return None
+
+    def _placed(self, record: ContextRecord) -> ContextRecord:
+        seen = self._seen.get(record)
+        if seen is not None:
+            return seen
+        here = placed(record, self._catalog, self._choosable)
+        return self._seen.put(record, here) if self._seen.admits(record) else here
 
     async def _changed(self, key: bytes, change: Callable[[ContextRecord], ContextRecord]) -> Changed | None:
         for _ in range(_TRIES):

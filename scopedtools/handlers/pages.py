@@ -8,11 +8,11 @@ from typing import Any, Final, Literal, NamedTuple
 from msgspec import Raw
 
 from scopedtools.catalog.catalog import Catalog
-from scopedtools.catalog.memo import Memo
 from scopedtools.catalog.primitives import Kind
 from scopedtools.catalog.view import View
 from scopedtools.context.settings import ViewSettings
 from scopedtools.exceptions import InvalidParamsError
+from scopedtools.memo import MemoOf
 from scopedtools.protocol import meta
 from scopedtools.protocol.cursor import decode_cursor, encode_cursor
 from scopedtools.protocol.prepared import Prepared
@@ -20,6 +20,7 @@ from scopedtools.protocol.results import (
     ListResult,
     PromptsResult,
     ResourcesResult,
+    Result,
     TemplatesResult,
     ToolsResult,
 )
@@ -96,33 +97,40 @@ class Pages:
         self._search = search
         self._settings = settings
         self._cache = cache
-        self._shown: Memo[View] = Memo(max_items=_REMEMBERED, max_bytes=_REMEMBERED_BYTES)
-        self._made: Memo[Prepared] = Memo(max_items=_REMEMBERED, max_bytes=_REMEMBERED_BYTES)
+        self._shown: MemoOf[View] = MemoOf(max_items=_REMEMBERED, max_bytes=_REMEMBERED_BYTES)
+        self._made: MemoOf[Prepared] = MemoOf(max_items=_REMEMBERED, max_bytes=_REMEMBERED_BYTES)
 
-    def answer(self, asked: Asked) -> Prepared:
+    def answer(self, asked: Asked) -> Prepared | ListResult:
         """Return the answer to a request, the one that was made before wherever it asks for the same.
 
         Raises:
             InvalidParamsError: The cursor is of another list, or points behind the end of this one.
         """
         if asked.cursor is not None or asked.held is not None:
-            return Prepared(self.make(asked), asked.revision)
+            return self.make(asked)
         made = self._made.get(*asked)
         if made is not None:
             return made
         result = self.make(asked)
-        size_bytes = _COPIES * sum(map(len, self._on_page(asked, self.shown(asked))))
+        if not self._made.admits(*asked):
+            return result
+        size_bytes = _COPIES * _size_bytes(result)
         return self._made.put(Prepared(result, asked.revision), *asked, size_bytes=size_bytes)
 
     def shown(self, asked: Asked) -> View:
         """Return the rows of the whole list, in order."""
         kind, permitted, listed = asked.kind, asked.permitted, asked.listed
+        if not listed.lasting:
+            return self._allowed(permitted, listed).of(kind)
+        # A whole list is asked for page by page, and its order is long to find.
         shown = self._shown.get(kind, permitted, listed)
         if shown is None:
-            allowed = self._catalog.all if permitted is self._rows else permitted | self._search
-            shown = (listed & allowed).of(kind)
+            shown = self._allowed(permitted, listed).of(kind)
             self._shown.put(shown, kind, permitted, listed, size_bytes=_ROW_BYTES * len(shown))
         return shown
+
+    def _allowed(self, permitted: View, listed: View) -> View:
+        return listed & (self._catalog.all if permitted is self._rows else permitted | self._search)
 
     def page(self, asked: Asked) -> View:
         """Return the rows of the page that is asked for, in order."""
@@ -133,7 +141,7 @@ class Pages:
         """Make the answer to a request; see `answer`."""
         shown = self.shown(asked)
         total = len(asked.permitted.of(asked.kind))
-        narrowed = len(shown) != total or bool(shown.bits & self._search.bits)
+        narrowed = len(shown) != total or shown.meets(self._search)
         cache = self._cache_for(asked, narrowed=narrowed, total=total)
         if not narrowed and not asked.declared:
             return self._result(asked, shown, cache)
@@ -177,6 +185,11 @@ class Pages:
         if start and start >= len(shown):
             raise InvalidParamsError("The cursor points behind the end of the list; begin without one")
         return slice(start, start + self._settings.page_rows)
+
+
+def _size_bytes(result: Result) -> int:
+    fields = (getattr(result, name) for name in result.__struct_fields__)
+    return sum(len(field) for field in fields if isinstance(field, Raw))
 
 
 def _result(kind: Kind, rows: Iterable[bytes], cache: Cache) -> ListResult:

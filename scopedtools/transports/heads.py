@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, Final
 
 from scopedtools.exceptions import InvalidRequestError
+from scopedtools.memo import Memo
 from scopedtools.protocol.mirrors import joined
 from scopedtools.transports.answers import Headers, Refusal, require_media_types
 from scopedtools.transports.hosts import HostPolicy
@@ -48,7 +48,7 @@ class Heads:
     def __init__(self, hosts: HostPolicy, *, checks_tokens: bool) -> None:
         self._hosts = hosts
         self._checks_tokens = checks_tokens
-        self._read = lru_cache(_REMEMBERED)(self._made)
+        self._known: Memo[Head] = Memo(max_items=_REMEMBERED)
 
     def read(self, scope: Mapping[str, Any]) -> Head:
         """Return the head of an ASGI request."""
@@ -56,10 +56,12 @@ class Heads:
         if self._checks_tokens:
             lines = [line for line in lines if line[0] != _TOKEN]
         # Some servers give lists, which cannot be looked up.
-        return self._read(tuple(map(tuple, lines)), (scope.get("server") or ("",))[0])
-
-    def _made(self, lines: Headers, address: str) -> Head:
-        return Head(lines, self._hosts, address)
+        lines, address = tuple(map(tuple, lines)), (scope.get("server") or ("",))[0]
+        known = self._known.get((lines, address))
+        if known is not None:
+            return known
+        head = Head(lines, self._hosts, address)
+        return self._known.put((lines, address), head) if self._known.admits((lines, address)) else head
 
 
 def token_of(scope: Mapping[str, Any]) -> str | None:

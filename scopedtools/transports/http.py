@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from functools import lru_cache, partial
+from functools import partial
 from typing import Final, TypeAlias, cast
 
 from msgspec import UNSET, Raw, UnsetType
@@ -19,6 +19,7 @@ from scopedtools.exceptions import (
     InvalidRequestError,
     ProtocolError,
 )
+from scopedtools.memo import Memo
 from scopedtools.protocol import mirrors
 from scopedtools.protocol.batch import is_batch, run_batch
 from scopedtools.protocol.dispatch import Dispatcher, to_protocol_error
@@ -93,7 +94,7 @@ class HttpTransport:
         self._sessions = sessions
         self._heads = Heads(hosts or HostPolicy(), checks_tokens=authorizer is not None)
         # A list is asked for with the same words again and again; what a call says is its own.
-        self._understood = lru_cache(_UNDERSTOOD)(_understood)
+        self._understood: Memo[Understood] = Memo(max_items=_UNDERSTOOD)
         self._described = json_headers(varies_by)
         self._max_body_bytes = max_body_bytes
         self._keepalive_s = keepalive_s
@@ -216,7 +217,7 @@ class HttpTransport:
     def _admit(self, message: Message, head: Head, ingress: Ingress) -> Request:
         name, params = cast("str", message.method), message.params
         if name in _LISTS and ingress.session is None and params is not UNSET:
-            understood = self._understood(name, bytes(params), head)
+            understood = self._list_request(name, bytes(params), head)
         else:
             agreed = ingress.session.revision if ingress.session is not None else UNNAMED
             understood = _understood(name, params, head, agreed)
@@ -224,6 +225,14 @@ class HttpTransport:
         if request.revision.stateless and request.id is not None:
             mirrors.check(request, head.headers)
         return request
+
+    def _list_request(self, name: str, params: bytes, head: Head) -> Understood:
+        asked = (name, params, head)
+        known = self._understood.get(asked)
+        if known is not None:
+            return known
+        understood = _understood(name, params, head)
+        return self._understood.put(asked, understood) if self._understood.admits(asked) else understood
 
     async def _converse(
         self, request: Request, session: HttpSession, stream: Stream, receive: Receive, send: Send

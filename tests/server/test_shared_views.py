@@ -30,8 +30,8 @@ class Far(MemoryStore):
     def __init__(self, seed: int = 0) -> None:
         super().__init__()
         self._random = random.Random(seed)  # noqa: S311 - the same each time
-        self.replaced: list[bool] = []
         self.keys: set[bytes] = set()
+        self.replaced: list[bool] = []
 
     async def get(self, key: bytes) -> ContextRecord | None:
         await self._wait()
