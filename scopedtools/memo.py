@@ -30,7 +30,7 @@ class Memo(Generic[T]):
         self._entries: OrderedDict[Hashable, tuple[T, int, object]] = OrderedDict()
         self._size_bytes = 0
         # Hashes of keys that were made once; the next one at the same place takes it.
-        self._made_once = [0] * max_items
+        self._made_once = [-1] * max_items  # which is no hash
 
     def get(self, key: Hashable) -> T | None:
         """Return the value of a key, or ``None`` where it is not remembered."""
