@@ -17,14 +17,13 @@ from typing import Annotated, Any, Final
 
 import typer
 import uvicorn
-from uvicorn.supervisors import Multiprocess
 
 from scopedtools.cli.audit import STORE_VARIABLE
 from scopedtools.cli.hosting import Hosted, LogFormat, worker
 from scopedtools.cli.openapi import ApiOptions
 from scopedtools.cli.origin import Origin
 from scopedtools.cli.target import TargetError
-from scopedtools.cli.workers import ForkedWorkers, open_files, why_not_forked
+from scopedtools.cli.workers import Workers, open_files, why_not_forked
 from scopedtools.server import SECRET_VARIABLE, ScopedServer
 
 _log: Final = logging.getLogger(__name__)
@@ -132,11 +131,8 @@ def _serve_by_workers(
         server.preload()
     else:
         _log.info("each worker loads the catalog by itself, as this process %s", not_forked)
-    sockets = [config.bind_socket()]
-    if not_forked is None:
-        ForkedWorkers(config, sockets, partial(_watched, server, hosted)).run()
-    else:
-        Multiprocess(config, sockets).run()
+    make = partial(_watched, server, hosted) if not_forked is None else None
+    Workers(config, [config.bind_socket()], make).run()
 
 
 def _watched(server: ScopedServer, hosted: Hosted) -> ScopedServer:
