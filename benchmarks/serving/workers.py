@@ -38,6 +38,7 @@ How = Literal["one process", "shared", "apart"]
 _REQUESTS: Final = 1_000
 _ROUNDS: Final = 3
 _CONNECTIONS: Final = 16
+_START_S: Final = 400
 _TRIES: Final = 600
 _WORDS: Final = (
     "weather",
@@ -101,7 +102,7 @@ async def _hosted(folder: Path, how: How, logs: Path) -> AsyncIterator[Served]:
     run = "from scopedtools.cli import main; main()"
     workers = "1" if how == "one process" else "2"
     command = (sys.executable, "-c", run, "serve", "benchmarks.serving.large_app:app", "--workers", workers)
-    async with served((*command, "--port"), logs / "serve.log", poll_s=0.01) as process:
+    async with served((*command, "--port"), logs / "serve.log", poll_s=0.01, start_s=_START_S) as process:
         yield process
 
 
@@ -144,12 +145,11 @@ def _mixed(requests: int) -> list[Template]:
     return mixed
 
 
-async def _start(folder: Path, how: How, logs: Path) -> tuple[float, float]:
-    start = time.perf_counter()
-    async with _hosted(folder, how, logs) as process:
-        await _ask(process.port, [_first("find the weather in a city")])
-        took = time.perf_counter() - start
-        return took, sum(map(cpu_s, (process.pid, *_children(process.pid))))
+async def _answered(process: Served, since: float) -> tuple[float, float]:
+    """Return seconds, and CPU seconds of all processes, until a new context has its list."""
+    await _ask(process.port, [_first("find the weather in a city")])
+    took = time.perf_counter() - since
+    return took, sum(map(cpu_s, (process.pid, *_children(process.pid))))
 
 
 async def _third(process: Served) -> None:
@@ -168,10 +168,15 @@ async def _third(process: Served) -> None:
 
 
 async def _measure(rows: int, how: How, folder: Path, logs: Path, times: int) -> Line:
-    starts = [await _start(folder, how, logs) for _ in range(times)]
-    start_s, start_cpu_s = (sorted(column)[len(column) // 2] for column in zip(*starts, strict=True))
+    starts: list[tuple[float, float]] = []
+    for _ in range(times - 1):
+        since = time.perf_counter()
+        async with _hosted(folder, how, logs) as process:
+            starts.append(await _answered(process, since))
     idle = used = None
+    since = time.perf_counter()
     async with _hosted(folder, how, logs) as process:
+        starts.append(await _answered(process, since))
         await _ask(process.port, [_first("find the weather in a city") for _ in range(200)], _CONNECTIONS)
         two_idle = _pss(process.pid)
         await _ask(process.port, _mixed(2 * _REQUESTS), _CONNECTIONS)
@@ -182,6 +187,7 @@ async def _measure(rows: int, how: How, folder: Path, logs: Path, times: int) ->
             idle = round(_pss(process.pid) - two_used, 1)
             await _ask(process.port, _mixed(3 * _REQUESTS), 3 * _CONNECTIONS)
             used = round(_pss(process.pid) - two_used, 1)
+    start_s, start_cpu_s = (sorted(column)[len(column) // 2] for column in zip(*starts, strict=True))
     return Line(rows, how, round(start_s, 2), round(start_cpu_s, 2), round(two_idle, 1), idle, used, lists_s)
 
 

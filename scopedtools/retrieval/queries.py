@@ -59,7 +59,11 @@ class EncoderThread:
 
     def load(self) -> None:
         """Load the encoder and wait for it."""
-        self._thread.submit(self._encoder.load).result()
+        self.loading().result()
+
+    def loading(self) -> Future[None]:
+        """Begin to load the encoder; whatever is asked of it meanwhile waits for that."""
+        return self._thread.submit(self._encoder.load)
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
         """Encode requests and wait for them; float32, shape ``(len(texts), dimensions)``, unit rows."""

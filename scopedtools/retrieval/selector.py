@@ -236,8 +236,10 @@ class HybridSelector:
             words = Index.build(rows, None)
         self._judge = Judge(words)
         try:
-            self._encoder.load()
-            index = self._fitting(words) or self._built(words)
+            loading = self._encoder.loading()
+            index = self._fitting(words)
+            loading.result()
+            index = index or self._built(words)
             if self._plain is None and self._abstain:
                 self._plain = self._plain_of(index)
             if index.vectors is not None:
