@@ -225,7 +225,7 @@ async def _main(arguments: Sequence[str]) -> None:
                 print(_table(lines[-1:]))
     print(_table(lines))
     if given.out is not None:
-        report = Report(machine(__name__, arguments), lines)
+        report = Report(machine("benchmarks.serving.workers", arguments), lines)
         given.out.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
 
 

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Final
 import typer
 import uvicorn
 
+from scopedtools.cli.allocator import return_large_arrays
 from scopedtools.cli.audit import STORE_VARIABLE
 from scopedtools.cli.hosting import Hosted, LogFormat, worker
 from scopedtools.cli.openapi import ApiOptions
@@ -90,6 +91,7 @@ def serve(
         _require_free(host, port)
     several = workers > 1 and not stdio
     if several:
+        return_large_arrays()
         # Of all workers, however they are made: what one seals, another opens.
         os.environ.setdefault(SECRET_VARIABLE, secrets.token_hex(32))
     held_before = open_files()
