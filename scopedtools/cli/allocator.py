@@ -14,8 +14,8 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 def return_large_arrays() -> None:
     """Have memory of large arrays go back to the system, before this process has threads; forks inherit it.
 
-    By default each of dozens of threads keeps what it ever needed: among a million rows, hundreds of megabytes
-    for each worker.
+    By default each of dozens of threads keeps what it ever needed: among a million rows, hundreds of
+    megabytes in each worker.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
