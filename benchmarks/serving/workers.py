@@ -86,7 +86,9 @@ class Report(msgspec.Struct, frozen=True):
 
 
 def _children(pid: int) -> list[int]:
-    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()]
+    found = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split())
+    # multiprocessing has one more of its own, where workers are not forked.
+    return [one for one in found if b"resource_tracker" not in Path(f"/proc/{one}/cmdline").read_bytes()]
 
 
 def _pss(pid: int) -> float:
