@@ -279,7 +279,7 @@ class ScopedServer(Searchable):
     def preload(self) -> None:
         """Make what requests need of the catalog, and map its index; for those who fork processes from here.
 
-        Starts no thread and loads no model: those would not outlive a fork.
+        Starts no thread, and loads no model that would not outlive a fork.
         """
         edition = self._updates.edition
         edition.catalog.preload()

@@ -35,13 +35,16 @@ class Served(NamedTuple):
 
 
 @asynccontextmanager
-async def served(command: Sequence[str], log: Path, *, poll_s: float = 0.1) -> AsyncIterator[Served]:
+async def served(
+    command: Sequence[str], log: Path, *, poll_s: float = 0.1, start_s: float = START_S
+) -> AsyncIterator[Served]:
     """Start a command with a free port added to it; yield it once it listens.
 
     Args:
         command: What is run.
         log: Where its output goes.
         poll_s: Seconds between two looks whether it listens.
+        start_s: Seconds that it has to begin.
 
     Raises:
         RuntimeError: It ended, or does not listen in time.
@@ -52,14 +55,14 @@ async def served(command: Sequence[str], log: Path, *, poll_s: float = 0.1) -> A
             *command, str(port), cwd=ROOT, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output
         )
     try:
-        async with asyncio.timeout(START_S):
+        async with asyncio.timeout(start_s):
             while not await _listens(port):
                 if process.returncode is not None:
                     raise RuntimeError(f"{command[0]} ended: {end_of(log)}")
                 await asyncio.sleep(poll_s)
         yield Served(f"http://{HOST}:{port}/mcp", process.pid, port)
     except TimeoutError as error:
-        raise RuntimeError(f"{command[0]} does not listen after {START_S} s") from error
+        raise RuntimeError(f"{command[0]} does not listen after {start_s} s") from error
     finally:
         await end(process)
 

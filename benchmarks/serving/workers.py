@@ -38,6 +38,7 @@ How = Literal["one process", "shared", "apart"]
 _REQUESTS: Final = 1_000
 _ROUNDS: Final = 3
 _CONNECTIONS: Final = 16
+_START_S: Final = 400
 _TRIES: Final = 600
 _WORDS: Final = (
     "weather",
@@ -85,7 +86,9 @@ class Report(msgspec.Struct, frozen=True):
 
 
 def _children(pid: int) -> list[int]:
-    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()]
+    found = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split())
+    # multiprocessing has one more of its own, where workers are not forked.
+    return [one for one in found if b"resource_tracker" not in Path(f"/proc/{one}/cmdline").read_bytes()]
 
 
 def _pss(pid: int) -> float:
@@ -101,7 +104,7 @@ async def _hosted(folder: Path, how: How, logs: Path) -> AsyncIterator[Served]:
     run = "from scopedtools.cli import main; main()"
     workers = "1" if how == "one process" else "2"
     command = (sys.executable, "-c", run, "serve", "benchmarks.serving.large_app:app", "--workers", workers)
-    async with served((*command, "--port"), logs / "serve.log", poll_s=0.01) as process:
+    async with served((*command, "--port"), logs / "serve.log", poll_s=0.01, start_s=_START_S) as process:
         yield process
 
 
@@ -144,12 +147,11 @@ def _mixed(requests: int) -> list[Template]:
     return mixed
 
 
-async def _start(folder: Path, how: How, logs: Path) -> tuple[float, float]:
-    start = time.perf_counter()
-    async with _hosted(folder, how, logs) as process:
-        await _ask(process.port, [_first("find the weather in a city")])
-        took = time.perf_counter() - start
-        return took, sum(map(cpu_s, (process.pid, *_children(process.pid))))
+async def _answered(process: Served, since: float) -> tuple[float, float]:
+    """Return seconds, and CPU seconds of all processes, until a new context has its list."""
+    await _ask(process.port, [_first("find the weather in a city")])
+    took = time.perf_counter() - since
+    return took, sum(map(cpu_s, (process.pid, *_children(process.pid))))
 
 
 async def _third(process: Served) -> None:
@@ -168,10 +170,15 @@ async def _third(process: Served) -> None:
 
 
 async def _measure(rows: int, how: How, folder: Path, logs: Path, times: int) -> Line:
-    starts = [await _start(folder, how, logs) for _ in range(times)]
-    start_s, start_cpu_s = (sorted(column)[len(column) // 2] for column in zip(*starts, strict=True))
+    starts: list[tuple[float, float]] = []
+    for _ in range(times - 1):
+        since = time.perf_counter()
+        async with _hosted(folder, how, logs) as process:
+            starts.append(await _answered(process, since))
     idle = used = None
+    since = time.perf_counter()
     async with _hosted(folder, how, logs) as process:
+        starts.append(await _answered(process, since))
         await _ask(process.port, [_first("find the weather in a city") for _ in range(200)], _CONNECTIONS)
         two_idle = _pss(process.pid)
         await _ask(process.port, _mixed(2 * _REQUESTS), _CONNECTIONS)
@@ -182,6 +189,7 @@ async def _measure(rows: int, how: How, folder: Path, logs: Path, times: int) ->
             idle = round(_pss(process.pid) - two_used, 1)
             await _ask(process.port, _mixed(3 * _REQUESTS), 3 * _CONNECTIONS)
             used = round(_pss(process.pid) - two_used, 1)
+    start_s, start_cpu_s = (sorted(column)[len(column) // 2] for column in zip(*starts, strict=True))
     return Line(rows, how, round(start_s, 2), round(start_cpu_s, 2), round(two_idle, 1), idle, used, lists_s)
 
 
@@ -219,7 +227,7 @@ async def _main(arguments: Sequence[str]) -> None:
                 print(_table(lines[-1:]))
     print(_table(lines))
     if given.out is not None:
-        report = Report(machine(__name__, arguments), lines)
+        report = Report(machine("benchmarks.serving.workers", arguments), lines)
         given.out.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
+from scopedtools.cli.allocator import return_large_arrays
 from scopedtools.cli.origin import Origin
 from scopedtools.exceptions import MissingDependencyError
 from scopedtools.server import ScopedServer
@@ -118,6 +119,7 @@ class Hosted(NamedTuple):
 
 def worker() -> ScopedServer:
     """Make the server of a worker process, from what `Hosted.hand_over` left."""
+    return_large_arrays()
     hosted = msgspec.json.decode(os.environ[_VARIABLE], type=Hosted)
     server = hosted.load()
     hosted.watch(server, ExitStack())

@@ -17,14 +17,14 @@ from typing import Annotated, Any, Final
 
 import typer
 import uvicorn
-from uvicorn.supervisors import Multiprocess
 
+from scopedtools.cli.allocator import return_large_arrays
 from scopedtools.cli.audit import STORE_VARIABLE
 from scopedtools.cli.hosting import Hosted, LogFormat, worker
 from scopedtools.cli.openapi import ApiOptions
 from scopedtools.cli.origin import Origin
 from scopedtools.cli.target import TargetError
-from scopedtools.cli.workers import ForkedWorkers, open_files, why_not_forked
+from scopedtools.cli.workers import Workers, open_files, why_not_forked
 from scopedtools.server import SECRET_VARIABLE, ScopedServer
 
 _log: Final = logging.getLogger(__name__)
@@ -91,6 +91,7 @@ def serve(
         _require_free(host, port)
     several = workers > 1 and not stdio
     if several:
+        return_large_arrays()
         # Of all workers, however they are made: what one seals, another opens.
         os.environ.setdefault(SECRET_VARIABLE, secrets.token_hex(32))
     held_before = open_files()
@@ -132,11 +133,8 @@ def _serve_by_workers(
         server.preload()
     else:
         _log.info("each worker loads the catalog by itself, as this process %s", not_forked)
-    sockets = [config.bind_socket()]
-    if not_forked is None:
-        ForkedWorkers(config, sockets, partial(_watched, server, hosted)).run()
-    else:
-        Multiprocess(config, sockets).run()
+    make = partial(_watched, server, hosted) if not_forked is None else None
+    Workers(config, [config.bind_socket()], make).run()
 
 
 def _watched(server: ScopedServer, hosted: Hosted) -> ScopedServer:

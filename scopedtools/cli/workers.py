@@ -20,6 +20,9 @@ from uvicorn.supervisors.multiprocess import SIGNALS, Process
 
 _log: Final = logging.getLogger(__name__)
 
+_START_S: Final = 60
+"""Seconds that a worker may take to load a catalog of a million rows by itself."""
+
 _OPEN: Final = Path("/proc/self/fd")
 
 MakeApp = Callable[[], Any]
@@ -47,8 +50,8 @@ def why_not_forked(before: frozenset[str]) -> str | None:
     return None
 
 
-class ForkedWorkers(Multiprocess):
-    """uvicorn's supervisor, with workers that are forked from this process and share its memory.
+class Workers(Multiprocess):
+    """uvicorn's supervisor, with workers that can be forked from this process and share its memory then.
 
     SIGHUP replaces them by workers that are started anew and so have the code and the catalog as they are by
     then; those share the mapped index alone.
@@ -56,12 +59,12 @@ class ForkedWorkers(Multiprocess):
     Args:
         config: Of the workers; its app is for those that are started anew.
         sockets: What they listen on.
-        make: Makes the app in a forked worker.
+        make: Makes the app in a forked worker; ``None`` to start all workers anew.
     """
 
-    def __init__(self, config: Config, sockets: list[socket], make: MakeApp) -> None:
+    def __init__(self, config: Config, sockets: list[socket], make: MakeApp | None) -> None:
         super().__init__(config, sockets)
-        self._make: MakeApp | None = make
+        self._make = make
 
     def init_processes(self) -> None:
         # Whatever is there now stays: looking for garbage in it would write to its pages and so copy them.
@@ -71,7 +74,12 @@ class ForkedWorkers(Multiprocess):
 
     def restart_all(self) -> None:
         self._make = None
-        super().restart_all()
+        # By default one that has not started in 5 s is given up, and all stays as it was.
+        usual, self.config.timeout_worker_healthcheck = self.config.timeout_worker_healthcheck, _START_S
+        try:
+            super().restart_all()
+        finally:
+            self.config.timeout_worker_healthcheck = usual
 
     def keep_subprocess_alive(self) -> None:
         for place, process in enumerate(self.processes):

@@ -53,6 +53,9 @@ class OnnxEncoder:
         ValueError: ``threads`` is below 1.
     """
 
+    survives_fork: Final = True
+    """Its session has no thread of its own: loaded before a fork, it is shared, 100 MB for each process."""
+
     def __init__(
         self,
         model: str = weights.DEFAULT_MODEL,

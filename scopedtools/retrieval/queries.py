@@ -60,9 +60,18 @@ class EncoderThread:
         """Length of a vector."""
         return self._thread.submit(lambda: self._encoder.dimensions).result()
 
+    def preload(self) -> None:
+        """Load the encoder in the calling thread, if it is one that processes can be forked with."""
+        if getattr(self._encoder, "survives_fork", False):
+            self._encoder.load()
+
     def load(self) -> None:
         """Load the encoder and wait for it."""
-        self._thread.submit(self._encoder.load).result()
+        self.loading().result()
+
+    def loading(self) -> Future[None]:
+        """Begin to load the encoder; whatever is asked of it meanwhile waits for that."""
+        return self._thread.submit(self._encoder.load)
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
         """Encode requests and wait for them; float32, shape ``(len(texts), dimensions)``, unit rows."""

@@ -91,12 +91,16 @@ class HybridSelector:
     def preload(self, rows: Sequence[Describable]) -> None:
         """Map the saved index of these rows into memory, or make their words, before processes are forked.
 
-        Touches neither the encoder nor its thread: neither would outlive a fork.
+        The encoder is loaded too, unless it would not outlive a fork, as its thread would not.
         """
         rows = rows if isinstance(rows, tuple) else tuple(rows)
         words = Index.build(rows, None)
         self._preloaded = self._saved(words) or words
         _ = self._preloaded.words  # made now, where nothing was saved
+        try:
+            self._encoder.preload()
+        except Exception:  # noqa: BLE001 - whoever prepares is told
+            _log.debug("the encoder is not shared", exc_info=True)
 
     async def prepare(self, rows: Sequence[Describable], *, anew: bool = True) -> None:
         """Load the saved index of these rows, or build and save it; load the encoder.
@@ -243,8 +247,10 @@ class HybridSelector:
             words = Index.build(rows, None)
         self._judge = Judge(words)
         try:
-            self._encoder.load()
-            index = self._fitting(words) or self._built(words)
+            loading = self._encoder.loading()
+            index = self._fitting(words)
+            loading.result()
+            index = index or self._built(words)
             if self._plain is None and self._abstain:
                 self._plain = self._plain_of(index)
             if index.vectors is not None:
