@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from scopedtools.retrieval.sketch import Sketch, load_faiss
+from scopedtools.retrieval.codes import load_faiss
+from scopedtools.retrieval.sketch import Sketch
 from scopedtools.types import Rows
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ _ROWS: Final = 128
 _PORTION: Final = 4096
 """Vectors that are compared with many queries at once; bounds what that takes of memory."""
 
+_NOISE: Final = 4e-6
+"""By so much a product of float32 vectors may seem less than one that is rounded to the same score."""
+
 
 def members(within: Rows, n: int) -> npt.NDArray[np.bool_]:
     """Return a set of rows as booleans, shape ``(n,)``; rows beyond ``n`` are left out."""
@@ -49,9 +53,10 @@ class VectorIndex:
     Args:
         index: FAISS index with inner product; vector *i* belongs to ``row_of[i]``.
         row_of: int64, shape ``(vectors,)``, ascending, without gaps from 0.
+        sketch: Of the same vectors; learned where there is none and there are more than ``EXACT``.
     """
 
-    def __init__(self, index: Any, row_of: Ordinals) -> None:
+    def __init__(self, index: Any, row_of: Ordinals, sketch: Sketch | None = None) -> None:
         if index.ntotal != len(row_of):
             raise ValueError(
                 f"row_of must have one row for each of {index.ntotal} vectors, got {len(row_of)}"
@@ -60,27 +65,48 @@ class VectorIndex:
         self._row_of = row_of
         self._starts = np.flatnonzero(np.diff(row_of, prepend=-1))
         self._counts = np.diff(self._starts, append=len(row_of))
-        self._sketch = Sketch(index) if len(row_of) > EXACT else None
+        if sketch is None and len(row_of) > EXACT:
+            sketch = Sketch.learn(index)
+        self._sketch = sketch
 
     @classmethod
     def build(cls, vectors: Vectors, row_of: Ordinals) -> VectorIndex:
         """Index vectors: float32, shape ``(n, d)``, unit rows; vector *i* belongs to ``row_of[i]``."""
-        faiss = load_faiss()
-        index = faiss.IndexFlatIP(vectors.shape[1])
-        index.add(np.ascontiguousarray(vectors, dtype=np.float32))
-        return cls(index, row_of)
+        return cls(_flat(vectors), row_of)
+
+    def succeed(self, vectors: Vectors, row_of: Ordinals) -> VectorIndex:
+        """Index other vectors, many of them the same, for less work where ``build`` takes long.
+
+        Beyond ``codes.ONE_LIST`` vectors, what was learned from these is used again. Which of the last rows
+        are missed may then differ from a new index; scores never do.
+
+        Args:
+            vectors: As for ``build``.
+            row_of: As for ``build``.
+        """
+        index = _flat(vectors)
+        sketch = None
+        if self._sketch is not None and self._sketch.narrow:
+            sketch = self._sketch.succeed(index, _found_in(self.vectors, vectors))
+        return VectorIndex(index, row_of, sketch)
 
     @classmethod
     def load(cls, path: Path, row_of: Ordinals) -> VectorIndex:
         """Map a saved index into memory, so that processes share it; the file must never change."""
         faiss = load_faiss()
         # IO_FLAG_MMAP has no effect on flat indexes; this one maps them.
-        return cls(faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC), row_of)
+        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+        return cls(index, row_of, Sketch.load(index, path))
 
     def save(self, path: Path) -> None:
-        """Write the vectors to a file that does not exist yet."""
+        """Write the vectors, and the codes of many, to a file that does not exist yet.
+
+        It is FAISS's own file of a flat index; codes stand behind what FAISS reads.
+        """
         faiss = load_faiss()
         faiss.write_index(self._index, str(path))
+        if self._sketch is not None:
+            self._sketch.save(path)
 
     def __len__(self) -> int:
         return len(self._row_of)
@@ -122,8 +148,9 @@ class VectorIndex:
     def nearest(self, queries: Vectors, permitted: npt.NDArray[np.bool_], k: int) -> list[Ordinals]:
         """Find the ``k`` permitted rows nearest to each query, all queries at once.
 
-        Exact among up to ``EXACT`` permitted vectors, and of equal scores the lower row. Beyond, codes say
-        which vectors are compared, and a few of the last rows may be missed; see ``Sketch``.
+        Exact among up to ``EXACT`` permitted vectors, and up to a 32nd of more than ``codes.ONE_LIST``, and of
+        equal scores the lower row. Beyond, codes say which vectors are compared, and a few of the last rows
+        may be missed; see ``Sketch``.
 
         Args:
             queries: float32, shape ``(q, d)``, unit rows.
@@ -133,13 +160,15 @@ class VectorIndex:
         Returns:
             For each query its rows, distinct, in no order, of shape ``(<=k,)``.
         """
-        mask = permitted[self._row_of]
+        mask = permitted if self.rows == len(self) else permitted[self._row_of]
         available = int(np.count_nonzero(mask))
         if self._sketch is None or available <= EXACT:
             rows = np.flatnonzero(permitted)
             if len(rows) <= k:
                 return [rows] * len(queries)
             return [rows[highest(scores, k)] for scores in self.scores(queries, rows)]
+        if available <= self._sketch.narrow:
+            return self._nearest_of_all(queries, np.flatnonzero(mask), k)
         fetch = min(k + _SPARE, available)
         while True:
             ids, products = self._sketch.search(queries, mask, fetch)
@@ -194,6 +223,21 @@ class VectorIndex:
         theirs = self.vectors[self._starts[some]]
         return np.round(_products(theirs, self.vectors, self._starts[rows]), DECIMALS)
 
+    def _nearest_of_all(self, queries: Vectors, ids: Ordinals, k: int) -> list[Ordinals]:
+        """Compare each query with all of these vectors, which are those of whole rows."""
+        products = _rough_products(queries, self.vectors, ids)
+        owners = self._row_of[ids]
+        first = np.flatnonzero(np.diff(owners, prepend=-1))
+        rows = owners[first]
+        if len(rows) < len(ids):
+            products = np.maximum.reduceat(products, first, axis=1)
+        found: list[Ordinals] = []
+        for query, scores in zip(queries, products, strict=True):
+            edge = scores[highest(scores, k)].min()
+            near = rows[scores >= edge - _NOISE]
+            found.append(near[highest(self.scores(query[np.newaxis], near)[0], k)])
+        return found
+
     def _rows_of(self, ids: Ordinals, products: npt.NDArray[np.float32], k: int) -> Ordinals:
         """Return the ``k`` best rows of the vectors that were found."""
         rows = self._row_of[ids]
@@ -223,6 +267,46 @@ def _first_highest(scores: npt.NDArray[np.floating], k: int) -> Ordinals:
     edge = np.partition(scores, -k)[-k]
     above = np.flatnonzero(scores > edge)
     return np.concatenate([above, np.flatnonzero(scores == edge)[: k - len(above)]])
+
+
+def _flat(vectors: Vectors) -> Any:
+    faiss = load_faiss()
+    index = faiss.IndexFlatIP(vectors.shape[1])
+    index.add(np.ascontiguousarray(vectors, dtype=np.float32))
+    return index
+
+
+def _found_in(vectors: Vectors, others: Vectors) -> Ordinals:
+    """Return for each of the others the number of an equal vector, -1 where there is none."""
+    keys, wanted = _keys(vectors), _keys(others)
+    order = np.argsort(keys, kind="stable")
+    places = order[np.minimum(np.searchsorted(keys, wanted, sorter=order), len(order) - 1)]
+    for start in range(0, len(others), _PORTION):
+        part = slice(start, start + _PORTION)
+        equal = (vectors[places[part]] == others[part]).all(axis=1)
+        places[part] = np.where(equal, places[part], -1)
+    return places
+
+
+def _keys(vectors: Vectors) -> npt.NDArray[np.uint64]:
+    """Return a number for each vector that is the same for equal ones."""
+    bits = np.ascontiguousarray(vectors, dtype=np.float32).view(np.uint32)
+    factors = np.random.default_rng(0).integers(1 << 63, size=bits.shape[1], dtype=np.uint64) | np.uint64(1)
+    keys = np.empty(len(bits), dtype=np.uint64)
+    for start in range(0, len(bits), _PORTION):
+        keys[start : start + _PORTION] = bits[start : start + _PORTION].astype(np.uint64) @ factors
+    return keys
+
+
+def _rough_products(some: Vectors, vectors: Vectors, ids: Ordinals) -> npt.NDArray[np.float32]:
+    """Multiply as ``_products`` does, twice as fast, in float32: the last digit depends on the company."""
+    left = np.zeros((max(2, len(some)), some.shape[1]), dtype=np.float32)
+    left[: len(some)] = some
+    step = min(_ROWS, max(1, _PRODUCT // left.size))
+    products = np.empty((len(left), len(ids)), dtype=np.float32)
+    for start in range(0, len(ids), step):
+        products[:, start : start + step] = left @ vectors[ids[start : start + step]].T
+    return products[: len(some)]
 
 
 def _products(some: Vectors, vectors: Vectors, ids: Ordinals) -> Scores:
