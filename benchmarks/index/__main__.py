@@ -1,7 +1,7 @@
 """Indexes of vectors side by side: exact, HNSW, IVF, scalar-quantised, RaBitQ, and what is shipped.
 
 Run: python -m benchmarks.index [--quick] [--sizes N,N,...] [--engines NAME,...] [--out FOLDER]
-     [--scratch FOLDER] [--build-only]
+     [--scratch FOLDER] [--build-only] [--made-up]
 
 It writes index.json, index.md and plots. See the README in this folder for what is measured and how.
 """
@@ -56,8 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(given: argparse.Namespace, scratch: Path, arguments: Sequence[str]) -> Results:
     sizes = given.sizes or (QUICK_SIZES if given.quick else SIZES)
-    known = data.source()
-    results = Results(machine("benchmarks.index", arguments), given.quick, len(known.descriptions))
+    known = None if given.made_up else data.real()
+    made_up = known is None
+    known = known or data.made_up()
+    results = Results(machine("benchmarks.index", arguments), given.quick, len(known.descriptions), made_up)
     for size in sizes:
         made = data.make(known, size, 60 if given.quick else 300, scratch)
         for name in given.engines or ENGINES:
@@ -95,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, default=OUT, help="folder of the results")
     parser.add_argument("--scratch", type=Path, help="keeps vectors, indexes and figures for the next run")
     parser.add_argument("--build-only", action="store_true", help="fill the scratch folder, measure nothing")
+    parser.add_argument("--made-up", action="store_true", help="vectors that need neither model nor data")
     return parser
 
 

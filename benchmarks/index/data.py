@@ -33,6 +33,7 @@ LIKENESS: Final = 0.85
 _EACH: Final = 200
 """Most requests of a set."""
 
+_MADE_UP: Final = 2_000
 _PORTION: Final = 1 << 15
 
 Truth = dict[float, npt.NDArray[np.int64]]
@@ -66,13 +67,18 @@ class Source(NamedTuple):
     requests: Vectors
 
 
-def source(encoder: Encoder | None = None) -> Source:
-    """Encode ToolBench's and real MCP tools, and requests of all sets; made-up ones where there are none."""
+def made_up() -> Source:
+    """Return vectors of made-up descriptions and requests, sums of those of their words; needs no model."""
+    words = WordsEncoder()
+    described = [text for row in catalog(_MADE_UP) for text in texts(row)]
+    return Source(words.encode_documents(described), words.encode_queries(sentences()[:_EACH]))
+
+
+def real(encoder: Encoder | None = None) -> Source | None:
+    """Encode ToolBench's and real MCP tools, and requests of all sets; ``None`` where they are not there."""
     data = data_folder()
     if not (data / "toolbench").is_dir():
-        words = WordsEncoder()
-        made_up = [text for row in catalog(5_000) for text in texts(row)]
-        return Source(words.encode_documents(made_up), words.encode_queries(sentences()))
+        return None
     described = [texts(row)[0] for folder in ("toolbench", HAY) for row in read_catalog(data, folder).rows]
     chance = random.Random(1)  # noqa: S311 - no secret
     asked: list[str] = []
@@ -106,9 +112,10 @@ def make(known: Source, size: int, queries: int, scratch: Path) -> Data:
         del file
     vectors: Vectors = np.load(path, mmap_mode="r")
     if not answers.exists():
-        np.savez(answers, **{str(share): one for share, one in _truth(vectors, asked).items()})
+        found = _truth(vectors, asked)
+        np.savez(answers, *(found[share] for share in SHARES))
     stored = np.load(answers)
-    truth = {share: stored[str(share)] for share in SHARES}
+    truth = {share: stored[f"arr_{place}"] for place, share in enumerate(SHARES)}
     return Data(vectors, asked, truth, min(size, len(known.descriptions)))
 
 

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import faiss
 import numpy as np
 import numpy.typing as npt
 
-from scopedtools.retrieval.codes import lists_for
+from scopedtools.retrieval.codes import lists_for, load_faiss
 from scopedtools.retrieval.vectors import VectorIndex
 
 if TYPE_CHECKING:
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
 
 Mask = npt.NDArray[np.bool_]
 Found = npt.NDArray[np.int64]
+
+faiss: Final = load_faiss()
 
 OURS: Final = "shipped"
 EXACT: Final = "exact"
@@ -67,8 +68,8 @@ class FaissEngine:
 
     Args:
         make: Returns an index that is not trained, for ``d`` dimensions and a number of lists.
-        settings: Returns search parameters for a selector, the share that is permitted and the number of lists.
-        second_look: Vectors compared in full for each one that is asked for; 0 where the first look is exact.
+        settings: Returns search parameters for a selector, the share permitted and the number of lists.
+        second_look: Vectors compared in full for each one asked for; 0 where the first look is all.
     """
 
     def __init__(

@@ -6,12 +6,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import faiss
 import msgspec
 import numpy as np
 
 from benchmarks.index.data import DEPTH, SHARES, Data
-from benchmarks.index.engines import ENGINES, EXACT, Engine
+from benchmarks.index.engines import ENGINES, EXACT, Engine, Found, Mask, faiss
 from benchmarks.index.results import Built, Searched
 
 _TOGETHER = 10
@@ -55,8 +54,9 @@ def measure(name: str, data: Data, folder: Path) -> tuple[Built, list[Searched]]
     engine = ENGINES[name]()
     load_s = _wall_s(lambda: engine.load(path, mapped=False))
     engine = ENGINES[name]()
-    first = data.queries[:1], data.permitted(0.1), 20
-    map_s = _wall_s(lambda: (engine.load(path, mapped=True), engine.search(*first)))
+    permitted = data.permitted(0.1)
+    map_s = _wall_s(lambda: engine.load(path, mapped=True))
+    map_s += _wall_s(lambda: engine.search(data.queries[:1], permitted, 20))
     lines = [_search(engine, name, data, share) for share in SHARES]
     return msgspec.structs.replace(built, load_s=load_s, map_s=map_s), lines
 
@@ -69,20 +69,21 @@ def _search(engine: Engine, name: str, data: Data, share: float) -> Searched:
         name,
         len(data.vectors),
         share,
-        *(float(np.percentile(alone, at)) * 1000 for at in (50, 99)),
-        _recall(found_20, truth[:, :20]) if name != EXACT else 1.0,
-        float(np.median(together)) * 1000,
-        _recall(found_100, truth) if name != EXACT else 1.0,
-        len(alone),
+        p50_ms=float(np.percentile(alone, 50)) * 1000,
+        p99_ms=float(np.percentile(alone, 99)) * 1000,
+        recall_20=1.0 if name == EXACT else _recall(found_20, truth[:, :20]),
+        ten_ms=float(np.median(together)) * 1000,
+        recall_100=1.0 if name == EXACT else _recall(found_100, truth),
+        queries=len(alone),
     )
 
 
 def _timed(
-    engine: Engine, data: Data, permitted: np.ndarray, k: int, at_once: int
-) -> tuple[list[float], list[np.ndarray]]:
+    engine: Engine, data: Data, permitted: Mask, k: int, at_once: int
+) -> tuple[list[float], list[Found]]:
     """Ask everything once to warm up and for the answers, then once for the times, in the time there is."""
     took: list[float] = []
-    found: list[np.ndarray] = []
+    found: list[Found] = []
     for timed in (False, True):
         begun = time.perf_counter()
         for start in range(0, len(data.queries), at_once):
@@ -98,7 +99,7 @@ def _timed(
     return took, found
 
 
-def _recall(found: list[np.ndarray], truth: np.ndarray) -> float:
+def _recall(found: list[Found], truth: Found) -> float:
     shares = [
         len({*rows.tolist()} & {*best.tolist()}) / max(1, len(best))
         for rows, best in zip(found, truth[: len(found)], strict=True)

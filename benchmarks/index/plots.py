@@ -38,7 +38,9 @@ def _by_rows(lines: Sequence[Searched], folder: Path) -> Iterator[str]:
             linewidth=2.4 if name == OURS else 1.2,
             label=name,
         )
-    axes.set(xscale="log", yscale="log", xlabel="vectors", ylabel="ms", title="p99 of a query, 10 % permitted")
+    axes.set(
+        xscale="log", yscale="log", xlabel="vectors", ylabel="ms", title="p99 of a query, 10 % permitted"
+    )
     axes.grid(visible=True, alpha=0.3)
     axes.legend(fontsize=7)
     figure.tight_layout()

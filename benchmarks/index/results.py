@@ -67,7 +67,8 @@ class Results(msgspec.Struct, frozen=True):
     Attributes:
         machine: What it ran on.
         quick: Whether it was a short one, whose figures are rough.
-        real: Vectors of real descriptions; the rest are perturbed copies.
+        real: Vectors of descriptions; the rest are perturbed copies.
+        made_up: Whether the descriptions are made up, and their vectors those of their words.
         built: For each index and size.
         searched: The same, and for each share.
     """
@@ -75,6 +76,7 @@ class Results(msgspec.Struct, frozen=True):
     machine: Machine
     quick: bool
     real: int
+    made_up: bool
     built: list[Built] = []
     searched: list[Searched] = []
 

@@ -23,7 +23,7 @@ _SECOND_LOOK_MORE: Final = 200
 
 _COVERED: Final = 0.1
 _COVERED_OF_FEW: Final = -0.27
-"""Of all vectors the nearest lists with a tenth of them are read; of fewer permitted ones a larger share."""
+"""Of 4,096 lists the nearest with a tenth of the vectors are read, with more where few are permitted."""
 
 _NARROW: Final = 32
 """Where there are lists, up to one of so many vectors is compared in full: as fast, and exact."""
@@ -36,10 +36,10 @@ class Sketch:
     """Finds the vectors nearest to queries without reading all vectors. Immutable; may be used in parallel.
 
     Each vector has a code of 2 bits a dimension, 1/16 of its size. Up to ``codes.ONE_LIST`` vectors all codes
-    are read: of 44,652 vectors of 384 dimensions 4.3 MB, ten queries in 2.3 ms on one thread instead of 48. Of
-    the 100 nearest to real requests 99.8 % are found, as many where a tenth, half or nine tenths of the vectors
-    are permitted. More vectors are in lists, of which those nearest to a query are read; see
-    ``benchmarks/index``.
+    are read: of 44,652 vectors of 384 dimensions 4.3 MB, ten queries in 2.3 ms on one thread instead of 48.
+    Of the 100 nearest to real requests 99.8 % are found, as many where a tenth, half or nine tenths of the
+    vectors are permitted. More vectors are in lists, of which those nearest to a query are read: of a million
+    98 % of the 20 nearest are found, in 2 to 4 ms a query; ``benchmarks/NOTES.md`` has the figures.
 
     Args:
         exact: FAISS flat index with inner product; must not change.
@@ -94,7 +94,7 @@ class Sketch:
 
     @property
     def narrow(self) -> int:
-        """Among up to so many permitted vectors comparing them all is as fast as a search; 0 without lists."""
+        """Among up to so many permitted vectors comparing all is as fast as a search; 0 without lists."""
         return 0 if self._index.nlist == 1 else len(self._list_of) // _NARROW
 
     def search(
@@ -135,7 +135,9 @@ class Sketch:
         """
         counts = self._permitted(None if bitmap is None else bitmap.tobytes())
         share = available / len(self._list_of)
-        enough = max(depth, int(available * min(1.0, _COVERED * share**_COVERED_OF_FEW)))
+        # Coarser lists divide what is near and what is not less well.
+        covered = _COVERED * max(1.0, (4096 / self._index.nlist) ** 0.5) * share**_COVERED_OF_FEW
+        enough = max(depth, int(available * min(1.0, covered)))
         among = _selector(np.packbits(counts > 0, bitorder="little"))
         most = int(np.count_nonzero(counts))
         n = min(most, 16 + 3 * most * enough // (2 * available))

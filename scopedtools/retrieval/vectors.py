@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scopedtools.retrieval.codes import load_faiss
+from scopedtools.retrieval.matching import found_in
 from scopedtools.retrieval.sketch import Sketch
 from scopedtools.types import Rows
 
@@ -87,7 +88,7 @@ class VectorIndex:
         index = _flat(vectors)
         sketch = None
         if self._sketch is not None and self._sketch.narrow:
-            sketch = self._sketch.succeed(index, _found_in(self.vectors, vectors))
+            sketch = self._sketch.succeed(index, found_in(self.vectors, vectors))
         return VectorIndex(index, row_of, sketch)
 
     @classmethod
@@ -148,9 +149,9 @@ class VectorIndex:
     def nearest(self, queries: Vectors, permitted: npt.NDArray[np.bool_], k: int) -> list[Ordinals]:
         """Find the ``k`` permitted rows nearest to each query, all queries at once.
 
-        Exact among up to ``EXACT`` permitted vectors, and up to a 32nd of more than ``codes.ONE_LIST``, and of
-        equal scores the lower row. Beyond, codes say which vectors are compared, and a few of the last rows
-        may be missed; see ``Sketch``.
+        Exact among up to ``EXACT`` permitted vectors, and up to a 32nd of more than ``codes.ONE_LIST``, and
+        of equal scores the lower row. Beyond, codes say which vectors are compared, and a few of the last
+        rows may be missed; see ``Sketch``.
 
         Args:
             queries: float32, shape ``(q, d)``, unit rows.
@@ -274,28 +275,6 @@ def _flat(vectors: Vectors) -> Any:
     index = faiss.IndexFlatIP(vectors.shape[1])
     index.add(np.ascontiguousarray(vectors, dtype=np.float32))
     return index
-
-
-def _found_in(vectors: Vectors, others: Vectors) -> Ordinals:
-    """Return for each of the others the number of an equal vector, -1 where there is none."""
-    keys, wanted = _keys(vectors), _keys(others)
-    order = np.argsort(keys, kind="stable")
-    places = order[np.minimum(np.searchsorted(keys, wanted, sorter=order), len(order) - 1)]
-    for start in range(0, len(others), _PORTION):
-        part = slice(start, start + _PORTION)
-        equal = (vectors[places[part]] == others[part]).all(axis=1)
-        places[part] = np.where(equal, places[part], -1)
-    return places
-
-
-def _keys(vectors: Vectors) -> npt.NDArray[np.uint64]:
-    """Return a number for each vector that is the same for equal ones."""
-    bits = np.ascontiguousarray(vectors, dtype=np.float32).view(np.uint32)
-    factors = np.random.default_rng(0).integers(1 << 63, size=bits.shape[1], dtype=np.uint64) | np.uint64(1)
-    keys = np.empty(len(bits), dtype=np.uint64)
-    for start in range(0, len(bits), _PORTION):
-        keys[start : start + _PORTION] = bits[start : start + _PORTION].astype(np.uint64) @ factors
-    return keys
 
 
 def _rough_products(some: Vectors, vectors: Vectors, ids: Ordinals) -> npt.NDArray[np.float32]:

@@ -14,16 +14,19 @@ from scopedtools.retrieval.codes import ONE_LIST
 from scopedtools.retrieval.vectors import EXACT, VectorIndex
 
 N = 150_000
-D = 48
+D = 64
 ROWS = np.arange(N)
 
 Mask = npt.NDArray[np.bool_]
 
 
+TOPICS = np.random.default_rng(8).normal(size=(60, D))
+
+
 def made(n: int, seed: int) -> npt.NDArray[np.float32]:
-    """Vectors in heaps, the same everywhere."""
+    """Vectors in heaps that lie in larger heaps, as descriptions do; the same everywhere."""
     random = np.random.default_rng(seed)
-    heaps = random.normal(size=(n // 40 + 1, D))
+    heaps = TOPICS[random.integers(60, size=n // 25)] + 0.7 * random.normal(size=(n // 25, D))
     vectors = (heaps[random.integers(len(heaps), size=n)] + 0.5 * random.normal(size=(n, D))).astype(
         np.float32
     )
@@ -34,9 +37,9 @@ def made(n: int, seed: int) -> npt.NDArray[np.float32]:
 def near(vectors: npt.NDArray[np.float32], seed: int) -> npt.NDArray[np.float32]:
     """Vectors that resemble these, as requests resemble descriptions."""
     random = np.random.default_rng(seed)
-    queries = vectors + random.normal(size=vectors.shape).astype(np.float32) / D**0.5
-    queries /= np.linalg.norm(queries, axis=1, keepdims=True)
-    return queries
+    queries = vectors + random.normal(size=vectors.shape).astype(np.float32) / (2 * D**0.5)
+    unit: npt.NDArray[np.float32] = queries / np.linalg.norm(queries, axis=1, keepdims=True)
+    return unit
 
 
 VECTORS = made(N, seed=0)
@@ -66,21 +69,26 @@ def at_random(share: float) -> Mask:
     return np.random.default_rng(2).random(N) < share
 
 
-@pytest.mark.parametrize("k", [20, 100])
+@pytest.mark.parametrize(("k", "least"), [(20, 0.98), (100, 0.95)])
 @pytest.mark.parametrize("share", [0.04, 0.1, 0.5, 1.0])
-def test_nearly_all_of_the_nearest_permitted_rows_are_found(index: VectorIndex, share: float, k: int) -> None:
-    assert recall(index, at_random(share), k) >= 0.98
+def test_nearly_all_of_the_nearest_permitted_rows_are_found(
+    index: VectorIndex, share: float, k: int, least: float
+) -> None:
+    assert recall(index, at_random(share), k) >= least
 
 
-def test_permitted_rows_are_found_wherever_they_lie_together(index: VectorIndex) -> None:
-    # What is permitted is far from every query: the nearest lists hold none of it.
-    permitted = (VECTORS @ QUERIES[:4].T).max(axis=1) < -0.05
+def test_permitted_rows_are_found_where_the_nearest_lists_hold_none(index: VectorIndex) -> None:
+    # Permitted is a tenth of the topics, all others are asked for.
+    of_rows, of_queries = ((one @ TOPICS.T).argmax(axis=1) for one in (VECTORS, QUERIES))
+    permitted, asked = of_rows < 6, np.flatnonzero(of_queries >= 6)
 
-    found = [rows.tolist() for rows in index.nearest(QUERIES[:4], permitted, 20)]
+    found = index.nearest(QUERIES[asked], permitted, 20)
 
-    best = nearest(VECTORS, permitted, 20)[:4]
-    assert EXACT < N // 32 < np.count_nonzero(permitted) < N // 4
-    assert np.mean([len({*a} & {*b}) / 20 for a, b in zip(found, best, strict=True)]) >= 0.98
+    assert N // 32 < np.count_nonzero(permitted) < N // 5
+    best = [one for place, one in enumerate(nearest(VECTORS, permitted, 20)) if place in asked]
+    shares = [len({*one.tolist()} & {*other}) / 20 for one, other in zip(found, best, strict=True)]
+    # All that is permitted is about as far, so codes say less.
+    assert np.mean(shares) >= 0.9
 
 
 @pytest.mark.parametrize("share", [0.001, 0.01, 0.03])
