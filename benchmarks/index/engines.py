@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from scopedtools.retrieval.codes import lists_for, load_faiss
+from scopedtools.retrieval.codes import load_faiss
 from scopedtools.retrieval.vectors import VectorIndex
 
 if TYPE_CHECKING:
@@ -24,7 +24,10 @@ OURS: Final = "shipped"
 EXACT: Final = "exact"
 
 _PORTION: Final = 1 << 16
-_LIKE_OURS: Final = 131_072
+_LIST: Final = 128
+"""Vectors in a list on average, as in what is shipped."""
+
+_SAMPLES: Final = 131_072
 """Most vectors that the centres of lists are learned from, as in what is shipped."""
 
 
@@ -84,12 +87,11 @@ class FaissEngine:
         self.index: Any = None
 
     def build(self, vectors: Vectors) -> None:
-        lists = max(lists_for(len(vectors)), round(4 * len(vectors) ** 0.5))
-        first = self._make(vectors.shape[1], lists)
+        first = self._make(vectors.shape[1], max(1, len(vectors) // _LIST))
         if isinstance(first, faiss.IndexIVF):
             _bound(first)
         if not first.is_trained:
-            first.train(_spread(vectors, _LIKE_OURS))
+            first.train(_spread(vectors, _SAMPLES))
         if self._second_look:
             first = faiss.IndexRefineFlat(first)
         self.index = first
@@ -202,7 +204,7 @@ def _wide(among: Any, share: float, _: int) -> Any:
 
 def _probing(among: Any, share: float, lists: int) -> Any:
     # As in what is shipped, and more where there are fewer lists: else recall falls with the size.
-    of_lists = 0.1 * (4_000 / lists) ** 0.5 * share**-0.27
+    of_lists = 0.065 * (8_000 / lists) ** 0.5 * share**-0.23
     probes = min(lists, max(1, round(lists * of_lists)))
     return faiss.SearchParametersIVF(sel=among, nprobe=probes)
 

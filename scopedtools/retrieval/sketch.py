@@ -21,9 +21,9 @@ _SECOND_LOOK: Final = 4
 _SECOND_LOOK_MORE: Final = 200
 """As many in addition where there are lists: of more vectors more are nearly as near."""
 
-_COVERED: Final = 0.1
-_COVERED_OF_FEW: Final = -0.27
-"""Of 4,096 lists the nearest with a tenth of the vectors are read, with more where few are permitted."""
+_COVERED: Final = 0.065
+_COVERED_OF_FEW: Final = -0.23
+"""Of 8,192 lists the nearest with a fifteenth of the vectors are read, with more where few are permitted."""
 
 _NARROW: Final = 32
 """Where there are lists, up to one of so many vectors is compared in full: as fast, and exact."""
@@ -136,7 +136,7 @@ class Sketch:
         counts = self._permitted(None if bitmap is None else bitmap.tobytes())
         share = available / len(self._list_of)
         # Coarser lists divide what is near and what is not less well.
-        covered = _COVERED * max(1.0, (4096 / self._index.nlist) ** 0.5) * share**_COVERED_OF_FEW
+        covered = _COVERED * max(1.0, (8192 / self._index.nlist) ** 0.5) * share**_COVERED_OF_FEW
         enough = max(depth, int(available * min(1.0, covered)))
         among = _selector(np.packbits(counts > 0, bitorder="little"))
         most = int(np.count_nonzero(counts))
