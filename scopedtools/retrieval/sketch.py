@@ -82,13 +82,14 @@ class Sketch:
             earlier: Number of the equal vector here for each of them, -1 where there is none.
 
         Returns:
-            ``None`` where so many vectors should have another number of lists, or need none.
+            ``None`` where so many vectors should have another number of lists, or more than half are new.
         """
-        if self._index.nlist == 1 or codes.lists_for(exact.ntotal) != self._index.nlist:
+        new = np.flatnonzero(earlier < 0)
+        fits = codes.lists_for(exact.ntotal) == self._index.nlist > 1
+        if not fits or 2 * len(new) > exact.ntotal:
             return None
         vectors = _view(exact)
         list_of = self._list_of[earlier].astype(np.int64)
-        new = np.flatnonzero(earlier < 0)
         list_of[new] = codes.assign(self._index, vectors[new])
         return Sketch(exact, codes.coded(self._index, vectors, list_of))
 

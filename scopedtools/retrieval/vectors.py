@@ -87,7 +87,7 @@ class VectorIndex:
         """
         index = _flat(vectors)
         sketch = None
-        if self._sketch is not None and self._sketch.narrow:
+        if self._sketch is not None and self._sketch.narrow and index.d == self.dimensions:
             sketch = self._sketch.succeed(index, found_in(self.vectors, vectors))
         return VectorIndex(index, row_of, sketch)
 
