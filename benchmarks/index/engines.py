@@ -199,7 +199,7 @@ def _plain(among: Any, _share: float, _lists: int) -> Any:
 
 def _wide(among: Any, share: float, _: int) -> Any:
     # A graph is walked through what is not permitted too.
-    return faiss.SearchParametersHNSW(sel=among, efSearch=min(2_048, int(128 / share)))
+    return faiss.SearchParametersHNSW(sel=among, efSearch=min(4_096, int(512 / share**0.5)))
 
 
 def _probing(among: Any, share: float, lists: int) -> Any:

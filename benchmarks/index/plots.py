@@ -39,7 +39,7 @@ def _by_rows(lines: Sequence[Searched], folder: Path) -> Iterator[str]:
             label=name,
         )
     axes.set(
-        xscale="log", yscale="log", xlabel="vectors", ylabel="ms", title="p99 of a query, 10 % permitted"
+        xscale="log", yscale="log", xlabel="vectors", ylabel="ms", title="p99 of a query, CPU, 10 % permitted"
     )
     axes.grid(visible=True, alpha=0.3)
     axes.legend(fontsize=7)
@@ -59,7 +59,9 @@ def _frontier(lines: Sequence[Searched], folder: Path) -> Iterator[str]:
             axes.scatter([line.p99_ms for line in mine], [line.recall_20 for line in mine], label=name)
             for line in mine:
                 axes.annotate(f"{line.permitted:.0%}", (line.p99_ms, line.recall_20), fontsize=6)
-        axes.set(xscale="log", xlabel="p99 of a query, ms", ylabel="recall@20", title=f"{rows:,} vectors")
+        axes.set(
+            xscale="log", xlabel="p99 of a query, CPU, ms", ylabel="recall@20", title=f"{rows:,} vectors"
+        )
         axes.grid(visible=True, alpha=0.3)
         axes.legend(fontsize=7)
         figure.tight_layout()

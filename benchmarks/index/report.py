@@ -29,15 +29,14 @@ def sentence(line: Searched) -> str:
 def targets(results: Results) -> Iterator[str]:
     """Yield the lines of the table of targets."""
     yield from _head(
-        ("what is shipped", "p99, one thread", "recall@20", "target: under 5 ms, at least 0.98"), 1
+        ("what is shipped", "p99, CPU", "by the clock", "recall@20", "under 5 ms CPU, at least 0.98"), 1
     )
     for line in results.searched:
         if line.engine == OURS and line.rows >= 100_000:
             met = line.p99_ms < _MOST_MS and line.recall_20 >= _LEAST_RECALL
             what = f"{line.rows:,} vectors, {line.permitted:.0%} permitted"
-            yield _row(
-                (what, f"{line.p99_ms:.2f} ms", f"{line.recall_20:.3f}", "met" if met else "**missed**")
-            )
+            times = f"{line.p99_ms:.2f} ms", f"{line.wall_p99_ms:.2f} ms"
+            yield _row((what, *times, f"{line.recall_20:.3f}", "met" if met else "**missed**"))
 
 
 def _report(results: Results, plots: Sequence[str]) -> Iterator[str]:
@@ -50,8 +49,8 @@ def _report(results: Results, plots: Sequence[str]) -> Iterator[str]:
         yield "A quick run: few queries. **Its figures are rough.**\n"
     kind = "made-up" if results.made_up else "real"
     yield (
-        f"Up to {results.real:,} vectors are of {kind} descriptions, the rest perturbed copies. Times are of"
-        " one thread: one query for its 20 nearest, and ten queries at once for their 100 nearest.\n"
+        f"Up to {results.real:,} vectors are of {kind} descriptions, the rest perturbed copies. CPU times are"
+        " of one thread: one query for its 20 nearest, and ten queries at once for their 100 nearest.\n"
     )
     yield "## Targets\n"
     yield from targets(results)
@@ -65,7 +64,7 @@ def _report(results: Results, plots: Sequence[str]) -> Iterator[str]:
 
 def _searches(lines: Sequence[Searched]) -> Iterator[str]:
     shares = sorted({line.permitted for line in lines})
-    yield "p50 / p99 in ms, recall@20; ten at once in ms, recall@100:\n"
+    yield "CPU p50 / p99 in ms, recall@20; ten at once in ms, recall@100:\n"
     yield from _head(("index", *(f"{share:.0%} permitted" for share in shares)), 1)
     for name in ENGINES:
         mine = {line.permitted: line for line in lines if line.engine == name}

@@ -42,10 +42,12 @@ class Searched(msgspec.Struct, frozen=True):
         engine: Which one.
         rows: Vectors in it.
         permitted: Share of them that may be found.
-        p50_ms: Median of one query, 20 nearest.
+        p50_ms: CPU milliseconds of one query for its 20 nearest, median.
         p99_ms: Of which 99 of 100 took less.
+        wall_p50_ms: The same by the clock, which other load on the machine slows down.
+        wall_p99_ms: The same.
         recall_20: Share of the 20 nearest that are found.
-        ten_ms: Median of ten queries at once, 100 nearest each.
+        ten_ms: CPU milliseconds of ten queries at once, 100 nearest each, median.
         recall_100: Share of the 100 nearest that are found.
         queries: How many were timed, one at a time.
     """
@@ -55,6 +57,8 @@ class Searched(msgspec.Struct, frozen=True):
     permitted: float
     p50_ms: float
     p99_ms: float
+    wall_p50_ms: float
+    wall_p99_ms: float
     recall_20: float
     ten_ms: float
     recall_100: float

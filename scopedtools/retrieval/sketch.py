@@ -55,6 +55,7 @@ class Sketch:
             self._list_of = np.empty(exact.ntotal, dtype=np.uint32)
             for number, ids in enumerate(codes.numbers(index)):
                 self._list_of[ids] = number
+            self._sizes = self._count(None)
             self._permitted = lru_cache(maxsize=_SETS)(self._count)
 
     @classmethod
@@ -131,6 +132,8 @@ class Sketch:
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
         """Choose the lists to read: the nearest with permitted vectors, until they hold enough of these.
 
+        And until they hold enough vectors in all: where permitted vectors lie together, their lists are few.
+
         Returns:
             For each query numbers of lists, -1 beyond the last, and how near their centres are.
         """
@@ -138,19 +141,20 @@ class Sketch:
         share = available / len(self._list_of)
         # Coarser lists divide what is near and what is not less well.
         covered = _COVERED * max(1.0, (8192 / self._index.nlist) ** 0.5) * share**_COVERED_OF_FEW
-        enough = max(depth, int(available * min(1.0, covered)))
+        enough, enough_read = max(depth, int(available * min(1.0, covered))), covered * len(self._list_of)
         among = _selector(np.packbits(counts > 0, bitorder="little"))
         most = int(np.count_nonzero(counts))
         n = min(most, 16 + 3 * most * enough // (2 * available))
         parameters = load_faiss().SearchParameters(sel=among[0])
         while True:
             nearness, lists = self._centres.search(queries, n, params=parameters)
-            held = np.cumsum(counts[lists], axis=1)
-            if n == most or (held[:, -1] >= enough).all():
+            held, read = counts[lists].cumsum(axis=1), self._sizes[lists].cumsum(axis=1)
+            reached = (held >= enough) & (read >= enough_read)
+            if n == most or reached[:, -1].all():
                 break
             n = min(2 * n, most)
-        before = held - counts[lists]
-        lists[before >= enough] = -1
+        # The list that reaches both is read, those after it are not.
+        lists[:, 1:][reached[:, :-1]] = -1
         n = int(np.count_nonzero(lists >= 0, axis=1).max())
         return np.ascontiguousarray(lists[:, :n]), np.ascontiguousarray(nearness[:, :n])
 
