@@ -204,7 +204,7 @@ def _wide(among: Any, share: float, _: int) -> Any:
 
 def _probing(among: Any, share: float, lists: int) -> Any:
     # As in what is shipped, and more where there are fewer lists: else recall falls with the size.
-    of_lists = 0.065 * (8_000 / lists) ** 0.5 * share**-0.23
+    of_lists = 0.055 * (8_000 / lists) ** 0.5 * share**-0.23
     probes = min(lists, max(1, round(lists * of_lists)))
     return faiss.SearchParametersIVF(sel=among, nprobe=probes)
 
