@@ -7,7 +7,7 @@ PORT ?= 8000
 export HF_HUB_OFFLINE ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test conformance benchmark-selection benchmark-serving benchmark-gateway check lint types clean
+.PHONY: run test conformance benchmark-selection benchmark-serving benchmark-gateway benchmark-index check lint types clean
 
 run: $(VENV)/.installed
 	$(BIN)/scopedtools serve examples.workbench.server:app --port $(PORT)
@@ -30,6 +30,10 @@ benchmark-serving: $(VENV)/.installed
 # Calls, lists and updates through a gateway; about three minutes. Parts alone: ARGS="calls".
 benchmark-gateway: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.serving.gateway --json benchmarks/serving/results/gateway.json $(ARGS)
+
+# Indexes of vectors up to a million rows; an hour, or two minutes with ARGS="--quick".
+benchmark-index: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.index $(ARGS)
 
 check: lint types
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from scopedtools.retrieval.sketch import Sketch, load_faiss
+from scopedtools.retrieval.codes import load_faiss
+from scopedtools.retrieval.matching import found_in
+from scopedtools.retrieval.sketch import Sketch
 from scopedtools.types import Rows
 
 if TYPE_CHECKING:
@@ -40,6 +42,9 @@ _GROUPED: Final = 16
 _PORTION: Final = 4096
 """Vectors that are compared with many queries at once; bounds what that takes of memory."""
 
+_NOISE: Final = 4e-6
+"""By so much a product of float32 vectors may seem less than one that is rounded to the same score."""
+
 
 _SETS: Final = 16
 """Sets of rows that are kept as booleans, the least recently used go first."""
@@ -61,9 +66,10 @@ class VectorIndex:
     Args:
         index: FAISS index with inner product; vector *i* belongs to ``row_of[i]``.
         row_of: int64, shape ``(vectors,)``, ascending, without gaps from 0.
+        sketch: Of the same vectors; learned where there is none and there are more than ``EXACT``.
     """
 
-    def __init__(self, index: Any, row_of: Ordinals) -> None:
+    def __init__(self, index: Any, row_of: Ordinals, sketch: Sketch | None = None) -> None:
         if index.ntotal != len(row_of):
             raise ValueError(
                 f"row_of must have one row for each of {index.ntotal} vectors, got {len(row_of)}"
@@ -72,27 +78,48 @@ class VectorIndex:
         self._row_of = row_of
         self._starts = np.flatnonzero(np.diff(row_of, prepend=-1))
         self._counts = np.diff(self._starts, append=len(row_of))
-        self._sketch = Sketch(index) if len(row_of) > EXACT else None
+        if sketch is None and len(row_of) > EXACT:
+            sketch = Sketch.learn(index)
+        self._sketch = sketch
 
     @classmethod
     def build(cls, vectors: Vectors, row_of: Ordinals) -> VectorIndex:
         """Index vectors: float32, shape ``(n, d)``, unit rows; vector *i* belongs to ``row_of[i]``."""
-        faiss = load_faiss()
-        index = faiss.IndexFlatIP(vectors.shape[1])
-        index.add(np.ascontiguousarray(vectors, dtype=np.float32))
-        return cls(index, row_of)
+        return cls(_flat(vectors), row_of)
+
+    def succeed(self, vectors: Vectors, row_of: Ordinals) -> VectorIndex:
+        """Index other vectors, many of them the same, for less work where ``build`` takes long.
+
+        Beyond ``codes.ONE_LIST`` vectors, what was learned from these is used again. Which of the last rows
+        are missed may then differ from a new index; scores never do.
+
+        Args:
+            vectors: As for ``build``.
+            row_of: As for ``build``.
+        """
+        index = _flat(vectors)
+        sketch = None
+        if self._sketch is not None and self._sketch.narrow and index.d == self.dimensions:
+            sketch = self._sketch.succeed(index, found_in(self.vectors, vectors))
+        return VectorIndex(index, row_of, sketch)
 
     @classmethod
     def load(cls, path: Path, row_of: Ordinals) -> VectorIndex:
         """Map a saved index into memory, so that processes share it; the file must never change."""
         faiss = load_faiss()
         # IO_FLAG_MMAP has no effect on flat indexes; this one maps them.
-        return cls(faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC), row_of)
+        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+        return cls(index, row_of, Sketch.load(index, path))
 
     def save(self, path: Path) -> None:
-        """Write the vectors to a file that does not exist yet."""
+        """Write the vectors, and the codes of many, to a file that does not exist yet.
+
+        It is FAISS's own file of a flat index; codes stand behind what FAISS reads.
+        """
         faiss = load_faiss()
         faiss.write_index(self._index, str(path))
+        if self._sketch is not None:
+            self._sketch.save(path)
 
     def __len__(self) -> int:
         return len(self._row_of)
@@ -134,8 +161,9 @@ class VectorIndex:
     def nearest(self, queries: Vectors, permitted: npt.NDArray[np.bool_], k: int) -> list[Ordinals]:
         """Find the ``k`` permitted rows nearest to each query, all queries at once.
 
-        Exact among up to ``EXACT`` permitted vectors, and of equal scores the lower row. Beyond, codes say
-        which vectors are compared, and a few of the last rows may be missed; see ``Sketch``.
+        Exact among up to ``EXACT`` permitted vectors, and up to a 32nd of more than ``codes.ONE_LIST``, and
+        of equal scores the lower row. Beyond, codes say which vectors are compared, and a few of the last
+        rows may be missed; see ``Sketch``.
 
         Args:
             queries: float32, shape ``(q, d)``, unit rows.
@@ -147,10 +175,12 @@ class VectorIndex:
         """
         if self._sketch is None:
             return self._nearest_of_few(queries, permitted, k)
-        mask = permitted[self._row_of]
+        mask = permitted if self.rows == len(self) else permitted[self._row_of]
         available = int(np.count_nonzero(mask))
         if available <= EXACT:
             return self._nearest_of_few(queries, permitted, k)
+        if available <= self._sketch.narrow:
+            return self._nearest_of_all(queries, np.flatnonzero(mask), k)
         fetch = min(k + _SPARE, available)
         while True:
             ids, products = self._sketch.search(queries, mask, fetch)
@@ -247,6 +277,21 @@ class VectorIndex:
         theirs = self.vectors[self._starts[some]]
         return np.round(_products(theirs, self.vectors, self._starts[rows]), DECIMALS)
 
+    def _nearest_of_all(self, queries: Vectors, ids: Ordinals, k: int) -> list[Ordinals]:
+        """Compare each query with all of these vectors, which are those of whole rows."""
+        products = _rough_products(queries, self.vectors, ids)
+        owners = self._row_of[ids]
+        first = np.flatnonzero(np.diff(owners, prepend=-1))
+        rows = owners[first]
+        if len(rows) < len(ids):
+            products = np.maximum.reduceat(products, first, axis=1)
+        found: list[Ordinals] = []
+        for query, scores in zip(queries, products, strict=True):
+            edge = scores[highest(scores, k)].min()
+            near = rows[scores >= edge - _NOISE]
+            found.append(near[highest(self.scores(query[np.newaxis], near)[0], k)])
+        return found
+
     def _rows_of(self, ids: Ordinals, products: npt.NDArray[np.float32], k: int) -> Ordinals:
         """Return the ``k`` best rows of the vectors that were found."""
         rows = self._row_of[ids]
@@ -322,6 +367,24 @@ def _rough_products(some: Vectors, vectors: Vectors, ids: Ordinals | None = None
 
 def _first_highest(scores: npt.NDArray[np.floating], k: int) -> Ordinals:
     return _reaching(scores, np.partition(scores, len(scores) - k)[len(scores) - k], k)
+
+
+def _flat(vectors: Vectors) -> Any:
+    faiss = load_faiss()
+    index = faiss.IndexFlatIP(vectors.shape[1])
+    index.add(np.ascontiguousarray(vectors, dtype=np.float32))
+    return index
+
+
+def _rough_products(some: Vectors, vectors: Vectors, ids: Ordinals) -> npt.NDArray[np.float32]:
+    """Multiply as ``_products`` does, twice as fast, in float32: the last digit depends on the company."""
+    left = np.zeros((max(2, len(some)), some.shape[1]), dtype=np.float32)
+    left[: len(some)] = some
+    step = min(_ROWS, max(1, _PRODUCT // left.size))
+    products = np.empty((len(left), len(ids)), dtype=np.float32)
+    for start in range(0, len(ids), step):
+        products[:, start : start + step] = left @ vectors[ids[start : start + step]].T
+    return products[: len(some)]
 
 
 def _products(some: Vectors, vectors: Vectors, ids: Ordinals) -> Scores:
