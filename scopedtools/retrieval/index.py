@@ -20,7 +20,7 @@ from scopedtools.retrieval.lexical import LexicalIndex
 from scopedtools.retrieval.manifest import Manifest, SavedPlain, SavedWords
 from scopedtools.retrieval.relations import Relations
 from scopedtools.retrieval.text import texts
-from scopedtools.retrieval.vectors import VectorIndex
+from scopedtools.retrieval.vectors import VectorIndex, stored_vectors
 from scopedtools.retrieval.words import Words, code, source
 from scopedtools.types import Describable, Encoder
 
@@ -142,13 +142,19 @@ class Index:
         return source(self._described)
 
     def with_vectors(
-        self, encoder: Encoder, *, known: Known | None = None, progress: Progress | None = None
+        self,
+        encoder: Encoder,
+        *,
+        known: Known | None = None,
+        after: VectorIndex | None = None,
+        progress: Progress | None = None,
     ) -> Index:
         """Return an index of the same rows with vectors.
 
         Args:
             encoder: Encodes each distinct text once.
             known: Vectors of the same encoder that need not be made again, see ``known_vectors``.
+            after: An earlier index of the same encoder, which this one goes on from.
             progress: Told about the texts that are encoded.
         """
         rows = tuple(self.rows)
@@ -164,7 +170,8 @@ class Index:
             if progress is not None:
                 progress(start + len(portion), len(missing))
         matrix = np.stack([vectors[key] for row in rows for key in row.hashes])
-        vectors_of = VectorIndex.build(matrix, self.words.row_of)
+        index = VectorIndex.build if after is None else after.succeed
+        vectors_of = index(matrix, self.words.row_of)
         made_by = encoder.name, encoder.revision
         return Index(
             self._described, words=self.words, vectors=vectors_of, encoder=made_by, catalog=self._catalog
@@ -329,9 +336,7 @@ def known_vectors(folder: Path, encoder: Encoder) -> Known:
         return {}
     lines = (folder / manifest.rows_file.name).read_bytes().splitlines()
     hashes = [key for line in lines for key in msgspec.json.decode(line)["texts"]]
-    stored = VectorIndex.load(folder / manifest.vectors_file.name, np.arange(len(hashes)))
-    # Copied: the mapping must not outlive its file, which the next save removes.
-    return dict(zip(hashes, stored.vectors.copy(), strict=True))
+    return dict(zip(hashes, stored_vectors(folder / manifest.vectors_file.name), strict=True))
 
 
 class _Described(Sequence[RowTexts]):

@@ -301,11 +301,12 @@ class HybridSelector:
             _log.debug("nothing added to the index in %s: %s", self._folder, error)
 
     def _built(self, words: Index) -> Index:
-        if self._vectors_from is not None:
-            known = self._vectors_from.known(self._encoder)
+        before = self._vectors_from
+        if before is not None:
+            index = words.with_vectors(self._encoder, known=before.known(self._encoder), after=before.vectors)
         else:
             known = {} if self._folder is None else known_vectors(self._folder, self._encoder)
-        index = words.with_vectors(self._encoder, known=known)
+            index = words.with_vectors(self._encoder, known=known)
         if self._folder is not None and index.vectors is not None:
             self._save(index, self._folder)
         return index

@@ -42,9 +42,6 @@ _GROUPED: Final = 16
 _PORTION: Final = 4096
 """Vectors that are compared with many queries at once; bounds what that takes of memory."""
 
-_NOISE: Final = 4e-6
-"""By so much a product of float32 vectors may seem less than one that is rounded to the same score."""
-
 
 _SETS: Final = 16
 """Sets of rows that are kept as booleans, the least recently used go first."""
@@ -177,10 +174,8 @@ class VectorIndex:
             return self._nearest_of_few(queries, permitted, k)
         mask = permitted if self.rows == len(self) else permitted[self._row_of]
         available = int(np.count_nonzero(mask))
-        if available <= EXACT:
+        if available <= max(EXACT, self._sketch.narrow):
             return self._nearest_of_few(queries, permitted, k)
-        if available <= self._sketch.narrow:
-            return self._nearest_of_all(queries, np.flatnonzero(mask), k)
         fetch = min(k + _SPARE, available)
         while True:
             ids, products = self._sketch.search(queries, mask, fetch)
@@ -277,21 +272,6 @@ class VectorIndex:
         theirs = self.vectors[self._starts[some]]
         return np.round(_products(theirs, self.vectors, self._starts[rows]), DECIMALS)
 
-    def _nearest_of_all(self, queries: Vectors, ids: Ordinals, k: int) -> list[Ordinals]:
-        """Compare each query with all of these vectors, which are those of whole rows."""
-        products = _rough_products(queries, self.vectors, ids)
-        owners = self._row_of[ids]
-        first = np.flatnonzero(np.diff(owners, prepend=-1))
-        rows = owners[first]
-        if len(rows) < len(ids):
-            products = np.maximum.reduceat(products, first, axis=1)
-        found: list[Ordinals] = []
-        for query, scores in zip(queries, products, strict=True):
-            edge = scores[highest(scores, k)].min()
-            near = rows[scores >= edge - _NOISE]
-            found.append(near[highest(self.scores(query[np.newaxis], near)[0], k)])
-        return found
-
     def _rows_of(self, ids: Ordinals, products: npt.NDArray[np.float32], k: int) -> Ordinals:
         """Return the ``k`` best rows of the vectors that were found."""
         rows = self._row_of[ids]
@@ -300,6 +280,14 @@ class VectorIndex:
             _, first = np.unique(rows, return_index=True)
             rows = rows[np.sort(first)]
         return rows[:k]
+
+
+def stored_vectors(path: Path) -> Vectors:
+    """Return the vectors of a saved index, copied: a mapping must not outlive its file."""
+    faiss = load_faiss()
+    index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+    stored: Vectors = faiss.rev_swig_ptr(index.get_xb(), index.ntotal * index.d)
+    return stored.reshape(index.ntotal, index.d).copy()
 
 
 def highest(scores: npt.NDArray[np.floating], k: int) -> Ordinals:
@@ -374,17 +362,6 @@ def _flat(vectors: Vectors) -> Any:
     index = faiss.IndexFlatIP(vectors.shape[1])
     index.add(np.ascontiguousarray(vectors, dtype=np.float32))
     return index
-
-
-def _rough_products(some: Vectors, vectors: Vectors, ids: Ordinals) -> npt.NDArray[np.float32]:
-    """Multiply as ``_products`` does, twice as fast, in float32: the last digit depends on the company."""
-    left = np.zeros((max(2, len(some)), some.shape[1]), dtype=np.float32)
-    left[: len(some)] = some
-    step = min(_ROWS, max(1, _PRODUCT // left.size))
-    products = np.empty((len(left), len(ids)), dtype=np.float32)
-    for start in range(0, len(ids), step):
-        products[:, start : start + step] = left @ vectors[ids[start : start + step]].T
-    return products[: len(some)]
 
 
 def _products(some: Vectors, vectors: Vectors, ids: Ordinals) -> Scores:
