@@ -114,10 +114,12 @@ class ViewPolicy:
         if not self.has_narrowed:
             self._whole[ctx.key] = permitted
             return permitted
-        record = await self._record(ctx, ctx.key, permitted, intent)
+        grows = self.grows(ctx)
+        record = await self._records.get(ctx.key)
+        if record is None or (self.may_narrow and not ctx.listens and (grows or not record.seeded)):
+            record = await self._heard(ctx, ctx.key, permitted, intent, record)
         if record is None:
             return self._unknown(permitted)
-        grows = self.grows(ctx)
         shown = self._complete.get(record, permitted, grows)
         if shown is not None:
             return shown
@@ -235,16 +237,15 @@ class ViewPolicy:
         # To a client that does not follow growth, what others of its context caused must not show.
         return self._steps.view(record) if self.grows(ctx) else View(self._catalog, order=seeded(record))
 
-    async def _record(
-        self, ctx: Context, key: bytes, permitted: View, intent: Intent
+    async def _heard(
+        self, ctx: Context, key: bytes, permitted: View, intent: Intent, record: ContextRecord | None
     ) -> ContextRecord | None:
         """Return what is kept of a context after it was heard what it is about."""
-        record = await self._records.get(key)
         if record is None and (shown := self._whole.pop(key, None)) is not None:
             record = await self._records.add(key, self._steps.continued(permitted, shown))
-        if not self.may_narrow:
+        if not self.may_narrow or ctx.listens:
             return record
-        if ctx.listens or (record is not None and record.seeded and not self.grows(ctx)):
+        if record is not None and record.seeded and not self.grows(ctx):
             return record
         text = _text(await intent(ctx))
         if record is None and (text is not None or ctx.parent_key is not None):

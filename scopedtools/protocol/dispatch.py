@@ -120,7 +120,13 @@ class Dispatcher:
         try:
             ctx = self._resolve(request)
             ended = [begin(request, ctx) for begin in self._observers]
-            result = await self._handle(request, ctx)
+            try:
+                result = await self._handler(request)(request, ctx)
+            except BaseException as error:
+                asking = _questions_of(error)
+                if asking is None:
+                    raise
+                result = asking
             reply = answer(message_id, self._finished(result, request, ctx))
         except Exception as error:  # noqa: BLE001 - the one place where anything becomes a wire error
             problem = to_protocol_error(error)
@@ -144,15 +150,14 @@ class Dispatcher:
             return result.encoded(self._server_info)
         return stamp(_bare(result), request.revision, self._server_info, ctx.echo)
 
-    async def _handle(self, request: Request, ctx: Asker) -> Result | Prepared:
-        try:
-            return await self._handler(request)(request, ctx)
-        except BaseException as error:
-            needed = asked_in(error)
-            if needed is None:
-                raise
-            asked = {key: question.wire() for key, question in needed.questions.items()}
-            return InputRequiredResult(input_requests=asked, request_state=needed.seal())
+
+def _questions_of(error: BaseException) -> Result | None:
+    """Return what asks the client, where a handler ended with questions."""
+    needed = asked_in(error)
+    if needed is None:
+        return None
+    asked = {key: question.wire() for key, question in needed.questions.items()}
+    return InputRequiredResult(input_requests=asked, request_state=needed.seal())
 
 
 def _serves(edition: Edition, method: Method) -> bool:

@@ -23,18 +23,34 @@ class Head:
     Attributes:
         lines: As they came, without a token that is checked.
         headers: Values by name in lower case.
-        refused: Why whoever sends this is not served here, or ``None``.
-        unfit: Why a message cannot come with it, or ``None``.
     """
 
-    __slots__ = ("headers", "lines", "refused", "unfit")
+    __slots__ = ("_refused", "_unfit", "headers", "lines")
 
     def __init__(self, lines: Headers, hosts: HostPolicy, address: str) -> None:
         self.lines = lines
         self.headers: Mapping[str, str] = joined(lines)
         refused = hosts.refuses({"server": (address,)}, self.headers)
-        self.refused = Refusal(refused[0], InvalidRequestError(refused[1])) if refused else None
-        self.unfit = _unfit(self.headers)
+        self._refused = Refusal(refused[0], InvalidRequestError(refused[1])) if refused else None
+        self._unfit = _unfit(self.headers)
+
+    def require_served(self) -> None:
+        """Refuse whoever is not served here.
+
+        Raises:
+            Refusal: By host or origin.
+        """
+        if self._refused is not None:
+            raise self._refused.anew()
+
+    def require_fit(self) -> None:
+        """Refuse headers that no message can come with.
+
+        Raises:
+            Refusal: By media types.
+        """
+        if self._unfit is not None:
+            raise self._unfit.anew()
 
 
 class Heads:

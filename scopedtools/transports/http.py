@@ -103,7 +103,15 @@ class HttpTransport:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         try:
-            answer = await self._answer(scope, receive, send)
+            head = self._heads.read(scope)
+            head.require_served()
+            principal = ANONYMOUS
+            if self._authorizer is not None:
+                principal = await self._authorizer.authenticate(token_of(scope))
+            if scope["method"] == "POST":
+                answer = await self._post(scope, head, principal, receive, send)
+            else:
+                answer = await self._in_session(scope, head.headers, principal, receive, send)
         except Refusal as refusal:
             answer = Answer(refusal.status, failure(UNSET, refusal.error).body, refusal.headers)
         except AuthorizationError as refusal:
@@ -113,17 +121,10 @@ class HttpTransport:
         if answer is not None:
             await send_answer(send, answer, self._described)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> Answer | None:
-        """Return what to answer, or ``None`` where the answer was a stream and is over."""
-        head = self._heads.read(scope)
-        if head.refused is not None:
-            raise head.refused.anew()
-        principal = ANONYMOUS
-        if self._authorizer is not None:
-            principal = await self._authorizer.authenticate(token_of(scope))
-        if scope["method"] == "POST":
-            return await self._post(scope, head, principal, receive, send)
-        headers = head.headers
+    async def _in_session(
+        self, scope: Scope, headers: Mapping[str, str], principal: Principal, receive: Receive, send: Send
+    ) -> Answer | None:
+        """Follow a session, or end it."""
         if self._sessions is None or scope["method"] not in ("GET", "DELETE"):
             raise not_allowed("POST")
         if not mirrors.is_legacy(headers.get(mirrors.VERSION_HEADER)):
@@ -138,8 +139,8 @@ class HttpTransport:
     async def _post(
         self, scope: Scope, head: Head, principal: Principal, receive: Receive, send: Send
     ) -> Answer | None:
-        if head.unfit is not None:
-            raise head.unfit.anew()
+        """Return what to answer to a message, or ``None`` where the answer was a stream and is over."""
+        head.require_fit()
         body = await self._read(head.headers, receive)
         if is_batch(body) and _has_batches(head.headers):
             return await self._batch(body, scope, head, principal)
