@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Final, Generic, TypeVar
@@ -12,7 +13,7 @@ _ALL: Final = 2**62
 
 
 class Memo(Generic[T]):
-    """Remembers values by key; the first remembered goes first.
+    """Remembers values by key; the first remembered goes first. Threads may share it.
 
     What is worth it was made before (`admits`): to remember costs more than to make most of what is
     remembered, and where more contexts come by turns than there is room for, each would push out another and
@@ -29,6 +30,7 @@ class Memo(Generic[T]):
         # A plain dict finds its first entry by going through all that were there before it.
         self._entries: OrderedDict[Hashable, tuple[T, int, object]] = OrderedDict()
         self._size_bytes = 0
+        self._lock = threading.Lock()
         # Hashes of keys that were made once; the next one at the same place takes it.
         self._made_once = [-1] * max_items  # which is no hash
 
@@ -57,19 +59,20 @@ class Memo(Generic[T]):
         """
         if size_bytes > self._max_bytes:
             return value
-        before = self._entries.pop(key, None)
-        self._entries[key] = value, size_bytes, holds
-        self._size_bytes += size_bytes - (0 if before is None else before[1])
-        while len(self._entries) > self._max_items or self._size_bytes > self._max_bytes:
-            self._size_bytes -= self._entries.popitem(last=False)[1][1]
+        with self._lock:
+            before = self._entries.pop(key, None)
+            self._entries[key] = value, size_bytes, holds
+            self._size_bytes += size_bytes - (0 if before is None else before[1])
+            while len(self._entries) > self._max_items or self._size_bytes > self._max_bytes:
+                self._size_bytes -= self._entries.popitem(last=False)[1][1]
         return value
 
 
 class MemoOf(Generic[T]):
     """Remembers what was made of immutable objects, by the very objects; an equal object is another one.
 
-    So looking up costs the same however large the objects are. It holds them, so that none of them goes and
-    leaves its identity to another.
+    So looking up costs the same however large the objects are. It is for objects that last: it holds them, so
+    that none of them goes and leaves its identity to another.
 
     Args:
         max_items: Most values.
@@ -82,10 +85,6 @@ class MemoOf(Generic[T]):
     def get(self, *made_of: object) -> T | None:
         """Return what was made of these objects, or ``None`` where that is not remembered."""
         return self._memo.get(tuple(map(id, made_of)))
-
-    def admits(self, *made_of: object) -> bool:
-        """Tell whether what was made of these objects now was made before; see `Memo.admits`."""
-        return self._memo.admits(tuple(map(id, made_of)))
 
     def put(self, value: T, *made_of: object, size_bytes: int = 0) -> T:
         """Remember and return what was made of these objects; see `Memo.put`."""

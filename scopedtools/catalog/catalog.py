@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, reduce
 from operator import and_, or_
 from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
-from cachetools import LRUCache
 
 from scopedtools.catalog.jsonl import read_tools
 from scopedtools.catalog.primitives import KINDS, Kind, Primitive, ResourceTemplate
 from scopedtools.catalog.templates import UriTemplate
-from scopedtools.catalog.view import View, bits_of
+from scopedtools.catalog.view import ORDERED, View, bits_of
 from scopedtools.exceptions import DefinitionError
-from scopedtools.memo import MemoOf
+from scopedtools.memo import Memo, MemoOf
 from scopedtools.protocol.revisions import LATEST, Revision
 from scopedtools.types import Rows
 
@@ -25,7 +24,7 @@ MAX_URI_CHARACTERS: Final = 2048
 """Longer URIs name nothing: matching templates backtracks, and must not do so over megabytes."""
 
 _SETS: Final = 256
-_SETS_BYTES: Final = 16 * 2**20
+_SETS_BYTES: Final = 64 * 2**20
 """Sets of rows that are remembered, and their size: permission makes the same few again and again."""
 
 _OPERATIONS: Final[Mapping[str, Callable[[Rows, Rows], Rows]]] = {
@@ -68,8 +67,7 @@ class Catalog:
         self.kinds: tuple[Kind, ...] = tuple(row.kind for row in self.rows)
         self._places = _places(self.rows)
         self._encoded: dict[str, tuple[bytes, ...]] = {}
-        self._tagged: LRUCache[tuple[str, ...], View] = LRUCache(_SETS)
-        self._named: LRUCache[tuple[str, ...], View] = LRUCache(_SETS)
+        self._sets: Memo[View] = Memo(max_items=_SETS, max_bytes=_SETS_BYTES)
         self._combined: MemoOf[View] = MemoOf(max_items=_SETS, max_bytes=_SETS_BYTES)
         self._templates = tuple(
             (ordinal, UriTemplate(row.uri_template))
@@ -172,23 +170,32 @@ class Catalog:
 
     def tagged(self, *tags: str) -> View:
         """Return the rows that carry any of the tags."""
-        found = self._tagged.get(tags)
-        if found is None:
-            rows = (row for tag in tags for row in self._by_tag.get(tag, ()))
-            found = self._tagged[tags] = self._lasting(bits_of(rows))
-        return found
+        return self._set(
+            ("tagged", *tags), lambda: bits_of(row for tag in tags for row in self._by_tag.get(tag, ()))
+        )
 
     def combined(self, sign: Literal["|", "&", "-"], left: View, right: View) -> View:
         """Return the union, intersection or difference of two lasting sets; the same view each time."""
         found = self._combined.get(sign, left, right)
         if found is None:
             bits = _OPERATIONS[sign](left.bits, right.bits)
-            size_bytes = len(self.rows) // 8
-            found = self._combined.put(self._lasting(bits), sign, left, right, size_bytes=size_bytes)
+            found = self._combined.put(self._lasting(bits), sign, left, right, size_bytes=self._set_bytes)
         return found
 
     def _lasting(self, bits: Rows) -> View:
         return View(self, bits, lasting=True)
+
+    def _set(self, key: Hashable, rows: Callable[[], Rows]) -> View:
+        """Return a set that is asked for by a key, made when it is not remembered."""
+        found = self._sets.get(key)
+        if found is None:
+            found = self._sets.put(key, self._lasting(rows()), size_bytes=self._set_bytes)
+        return found
+
+    @property
+    def _set_bytes(self) -> int:
+        """What a set takes, about: a bit for each row, as an integer and as bytes; orders of short sets."""
+        return len(self.rows) // 4 + 40 * min(len(self.rows), ORDERED)
 
     @property
     def has_scopes(self) -> bool:
@@ -201,18 +208,23 @@ class Catalog:
         Args:
             opens: Tells whether the caller has all of some scopes.
         """
-        rows = (rows for scopes, rows in self._by_scopes.items() if not opens(scopes))
-        return View(self, reduce(or_, rows, 0))
+        closed = frozenset(scopes for scopes in self._by_scopes if not opens(scopes))
+        return self._set(
+            ("locked", closed), lambda: reduce(or_, (self._by_scopes[scopes] for scopes in closed), 0)
+        )
 
     def named(self, *names: str) -> View:
         """Return the rows, of any kind, that have any of the names."""
-        known = self._named.get(names)
-        if known is None:
-            found = [row for name in names for row in self._by_other_name.get(name, ())]
-            found += [of[name] for of in self._places.values() for name in names if name in of]
-            bits = bits_of(row for row in found if self.rows[row].name in names)
-            known = self._named[names] = self._lasting(bits)
-        return known
+        wanted = frozenset(names)
+
+        def rows() -> Iterator[int]:
+            for name in wanted:
+                yield from self._by_other_name.get(name, ())
+                for of in self._places.values():
+                    if name in of and self.rows[of[name]].name == name:
+                        yield of[name]
+
+        return self._set(("named", wanted), lambda: bits_of(rows()))
 
     def find(self, kind: Kind, identity: str) -> int | None:
         """Return the ordinal of the row that a client asks for by this name or URI."""

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from scopedtools.types import Rows
 
 if TYPE_CHECKING:
     from scopedtools.catalog.catalog import Catalog
     from scopedtools.catalog.primitives import Kind, Primitive
+
+
+ORDERED: Final = 10_000
+"""Rows up to which a lasting set keeps its order: that takes a hundred times as much as the set."""
 
 
 class View:
@@ -66,9 +70,12 @@ class View:
     @property
     def order(self) -> tuple[int, ...]:
         """Ordinals of the rows, in the order in which they are listed."""
-        if self._order is None:
-            self._order = ordinals(self._bits or 0)
-        return self._order
+        if self._order is not None:
+            return self._order
+        order = ordinals(self._bits or 0)
+        if not self.lasting or len(order) <= ORDERED:
+            self._order = order
+        return order
 
     @property
     def revision(self) -> str:
@@ -98,6 +105,8 @@ class View:
         """Tell whether there is a row in both views."""
         if self._order is None:
             return bool(self.bits & other.bits)
+        if len(other) < len(self._order):
+            return any(map(self._has, other.order))
         return any(map(other._has, self._order))
 
     def then(self, other: View) -> View:

@@ -119,7 +119,7 @@ class CarrierTable:
                     echo[other.key] = context_id
             elif not other.legacy and other.place != "environment":
                 self._warn(carrier, other)
-        return Found(context_id, carrier, echo) if echo else Found(context_id, carrier)
+        return Found(context_id, carrier, MappingProxyType(echo)) if echo else Found(context_id, carrier)
 
     def _at(self, place: Place) -> dict[str, _Rows]:
         rows: dict[str, _Rows] = {}

@@ -6,6 +6,7 @@ import hashlib
 import secrets
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from copy import deepcopy
 from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Any, Final
@@ -17,7 +18,6 @@ from scopedtools.context.carriers import Carrier, CarrierTable, Found, is_contex
 from scopedtools.context.dialogue import Dialogue
 from scopedtools.context.state import State
 from scopedtools.exceptions import HeaderMismatchError
-from scopedtools.memo import MemoOf
 from scopedtools.protocol.meta import (
     INTENT,
     INTENT_HEADER,
@@ -26,7 +26,6 @@ from scopedtools.protocol.meta import (
     REPLY,
     declared_settings,
 )
-from scopedtools.protocol.methods import ListParams
 from scopedtools.protocol.mirrors import decode_value
 from scopedtools.protocol.request import Pin, Request
 from scopedtools.protocol.seal import Sealer
@@ -36,7 +35,7 @@ INTENT_CHARACTERS: Final = 8192
 """An intent is read up to here; selection gains nothing from more."""
 
 _REMEMBERED: Final = 4096
-"""Keys of contexts that are not computed again, and list requests whose ID is not looked for again."""
+"""Keys of contexts that are not computed again."""
 
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -67,7 +66,18 @@ class Context(Dialogue):
         protocol_version: Revision of the protocol that the request speaks.
     """
 
-    __slots__ = ("_intent", "_resolver", "_settings", "carrier", "echo", "id", "key", "listens", "principal")
+    __slots__ = (
+        "_intent",
+        "_meta",
+        "_resolver",
+        "_settings",
+        "carrier",
+        "echo",
+        "id",
+        "key",
+        "listens",
+        "principal",
+    )
 
     def __init__(
         self,
@@ -83,6 +93,7 @@ class Context(Dialogue):
         self._resolver = resolver
         self._settings = declared_settings(request.client_capabilities)
         self._intent = intent
+        self._meta: Mapping[str, Any] | None = None
         self.id = context_id
         self.carrier = carrier
         self.echo = echo
@@ -146,8 +157,10 @@ class Context(Dialogue):
 
     @property
     def meta(self) -> Mapping[str, Any]:
-        # Of requests that say the same there is one only: nobody may change what others read.
-        return MappingProxyType(self._request.meta)
+        # A copy: requests that say just the same may share what is read of them.
+        if self._meta is None:
+            self._meta = deepcopy(self._request.meta)
+        return self._meta
 
     @property
     def reply(self) -> str:
@@ -193,7 +206,6 @@ class ContextResolver:
         # Hashed, since a key may be of any length only so.
         self._secret = hashlib.blake2b(secret or secrets.token_bytes(32)).digest()
         self.sealer = Sealer(self._secret)
-        self._found: MemoOf[tuple[Found | None]] = MemoOf(max_items=_REMEMBERED)
         self._digest = lru_cache(_REMEMBERED)(partial(_digest, self._secret))
 
     def resolve(self, request: Request) -> Context:
@@ -208,21 +220,18 @@ class ContextResolver:
         return Context(request, self, context_id=found.id, carrier=found.carrier, echo=found.echo)
 
     def _find(self, request: Request) -> Found | None:
-        params, ingress = request.params, request.ingress
-        if not isinstance(params, ListParams) or ingress.session is not None or ingress.query:
+        again = request.again
+        if again is None:
             return self.carriers.find(request)
-        # Transports read a list request that came before once: it has the same parameters and lines.
-        known = self._found.get(params, ingress.headers)
-        if known is not None:
-            return known[0]
-        found = self.carriers.find(request)
-        if self._found.admits(params, ingress.headers):
-            self._found.put((found,), params, ingress.headers)
+        if again.found is UNSET:
+            again.found = self.carriers.find(request)
+        found: Found | None = again.found
         return found
 
     def task_key(self, principal: Principal, task_id: str) -> bytes:
         """Return the key under which a task of a principal is stored."""
-        return self.key(principal, f"task {task_id}")  # no context ID has a space in it
+        # No context ID has a space in it. Not remembered: an ID that a client makes up may be of any length.
+        return _digest(self._secret, principal.name, f"task {task_id}")
 
     def key(self, principal: Principal, context_id: str) -> bytes:
         """Return the digest of a principal and an ID."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar, overload
 
 import msgspec
@@ -60,7 +61,7 @@ class Dialogue:
     @property
     def client_capabilities(self) -> Mapping[str, Any] | None:
         """What the client declared that it can do, or ``None`` where that is not known here."""
-        return self._request.client_capabilities
+        return deepcopy(self._request.client_capabilities)
 
     @property
     def log_level(self) -> str | None:

@@ -21,7 +21,7 @@ from scopedtools.context.growth import called, inherited, is_new, said, seeded
 from scopedtools.context.records import Changed, Records
 from scopedtools.context.settings import ViewSettings
 from scopedtools.context.steps import Steps
-from scopedtools.memo import MemoOf
+from scopedtools.memo import Memo
 from scopedtools.types import ContextRecord, ContextStore, Hit, Selector, Turn
 
 _log: Final = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ class ViewPolicy:
         self._explainer = Explainer(catalog, search=search, chooser=self._chooser)
         self._beginning: dict[bytes, asyncio.Future[ContextRecord | None]] = {}
         self._saying: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
-        self._complete: MemoOf[View] = MemoOf(max_items=_COMPLETE)
+        self._complete: Memo[View] = Memo(max_items=_COMPLETE)
         self._whole = whole if whole is not None else whole_lists()
         self.may_narrow = self._chooser.may_narrow
         self.has_narrowed = narrowed or self.may_narrow
@@ -120,14 +120,15 @@ class ViewPolicy:
             record = await self._heard(ctx, ctx.key, permitted, intent, record)
         if record is None:
             return self._unknown(permitted)
-        shown = self._complete.get(record, permitted, grows)
-        if shown is not None:
-            return shown
+        key = (record, id(permitted), grows) if permitted.lasting else None
+        known = self._complete.get(key)
+        if known is not None:
+            return known
         shown = self._visible(ctx, record)
         missing = self._chooser.missing(permitted, shown)
         if not missing:
-            if self._complete.admits(record, permitted, grows):
-                self._complete.put(shown, record, permitted, grows)
+            if key is not None and self._complete.admits(key):
+                self._complete.put(key, shown, holds=permitted)
             return shown
         changed = await self._records.change(
             ctx.key, lambda now: self._steps.completed(now, missing - self._visible(ctx, now))

@@ -12,7 +12,7 @@ from scopedtools.catalog.primitives import Kind
 from scopedtools.catalog.view import View
 from scopedtools.context.settings import ViewSettings
 from scopedtools.exceptions import InvalidParamsError
-from scopedtools.memo import MemoOf
+from scopedtools.memo import Memo, MemoOf
 from scopedtools.protocol import meta
 from scopedtools.protocol.cursor import decode_cursor, encode_cursor
 from scopedtools.protocol.prepared import Prepared
@@ -98,7 +98,7 @@ class Pages:
         self._settings = settings
         self._cache = cache
         self._shown: MemoOf[View] = MemoOf(max_items=_REMEMBERED, max_bytes=_REMEMBERED_BYTES)
-        self._made: MemoOf[Prepared] = MemoOf(max_items=_REMEMBERED, max_bytes=_REMEMBERED_BYTES)
+        self._made: Memo[Prepared] = Memo(max_items=_REMEMBERED, max_bytes=_REMEMBERED_BYTES)
 
     def answer(self, asked: Asked) -> Prepared | ListResult:
         """Return the answer to a request, the one that was made before wherever it asks for the same.
@@ -106,26 +106,32 @@ class Pages:
         Raises:
             InvalidParamsError: The cursor is of another list, or points behind the end of this one.
         """
-        if asked.cursor is not None or asked.held is not None:
+        permitted, listed = asked.permitted, asked.listed
+        if asked.cursor is not None or asked.held is not None or not permitted.lasting:
             return self.make(asked)
-        made = self._made.get(*asked)
+        # Contexts with the same rows share what they are answered.
+        rows = id(listed) if listed.lasting else listed.order
+        key = (rows, id(permitted), asked.kind, asked.revision.name, asked.declared, asked.keeps)
+        made = self._made.get(key)
         if made is not None:
             return made
         result = self.make(asked)
-        if not self._made.admits(*asked):
+        if not self._made.admits(key):
             return result
         size_bytes = _COPIES * _size_bytes(result)
-        return self._made.put(Prepared(result, asked.revision), *asked, size_bytes=size_bytes)
+        return self._made.put(
+            key, Prepared(result, asked.revision), size_bytes=size_bytes, holds=(permitted, listed)
+        )
 
     def shown(self, asked: Asked) -> View:
         """Return the rows of the whole list, in order."""
         kind, permitted, listed = asked.kind, asked.permitted, asked.listed
-        if not listed.lasting:
+        if not (listed.lasting and permitted.lasting):
             return self._allowed(permitted, listed).of(kind)
         # A whole list is asked for page by page, and its order is long to find.
         shown = self._shown.get(kind, permitted, listed)
         if shown is None:
-            shown = self._allowed(permitted, listed).of(kind)
+            shown = View(self._catalog, order=self._allowed(permitted, listed).of(kind).order)
             self._shown.put(shown, kind, permitted, listed, size_bytes=_ROW_BYTES * len(shown))
         return shown
 

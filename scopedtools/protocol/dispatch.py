@@ -99,7 +99,7 @@ class Dispatcher:
         Raises:
             ProtocolError: The method or the parameters are wrong.
         """
-        name, method, params, revision, problem = understood
+        name, method, params, revision, problem, again = understood
         edition = self.edition
         if method is None or not method.exists_at(revision) or not _serves(edition, method):
             raise unknown_method(name, revision)
@@ -110,7 +110,7 @@ class Dispatcher:
         if revision.stateless and not method.notification:
             _require_envelope(params.meta)
         message_id = None if message.id is UNSET else message.id
-        return Request(method, params, revision, ingress, message_id, pin=Pin(edition))
+        return Request(method, params, revision, ingress, message_id, pin=Pin(edition), again=again)
 
     async def run(self, request: Request) -> Reply:
         """Run the handler of a request and encode what comes of it; never raises an `Exception`."""
@@ -134,7 +134,7 @@ class Dispatcher:
             return failure(message_id, problem)
         else:
             if ended:
-                outcome = outcome_of(_bare(result))
+                outcome = outcome_of(result.copy() if isinstance(result, Prepared) else result)
             return reply
         finally:
             for end in reversed(ended):

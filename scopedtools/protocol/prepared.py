@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Final
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import replace
 
 from scopedtools.protocol.results import Result, stamp
 from scopedtools.protocol.revisions import Revision
@@ -27,6 +29,10 @@ class Prepared:
         self.result = result
         self.revision = revision
         self._encoded: Raw | None = None
+
+    def copy(self) -> Result:
+        """Return the result for somebody who may change it."""
+        return replace(self.result, meta=deepcopy(self.result.meta))
 
     def encoded(self, server_info: Raw) -> Raw:
         """Return the whole result as JSON, with what the revision asks of every result.

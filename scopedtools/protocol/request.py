@@ -15,6 +15,7 @@ from scopedtools.protocol.exchange import SILENCE, Exchange, TaskExchange
 from scopedtools.protocol.methods import CallParams, Method, Params
 from scopedtools.protocol.revisions import Revision
 from scopedtools.protocol.session import Session
+from scopedtools.protocol.understood import Again
 from scopedtools.types import ANONYMOUS, Principal
 
 CALL_TOOL: Final = "call_tool"
@@ -66,6 +67,7 @@ class Request(Struct, frozen=True):
         id: What the client calls it, or ``None`` for a notification.
         task: What the call may become or has become, or ``None``.
         pin: Keeps it with what answers it, or ``None`` for whatever answers now.
+        again: What is known of all requests that say just the same, where that is remembered.
     """
 
     method: Method
@@ -75,6 +77,7 @@ class Request(Struct, frozen=True):
     id: MessageId | None
     task: TaskExchange | None = None
     pin: Pin | None = None
+    again: Again | None = None
 
     @property
     def edition(self) -> Any:

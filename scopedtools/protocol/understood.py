@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
-from msgspec import Raw, UnsetType
+from msgspec import UNSET, Raw, UnsetType
 
 from scopedtools.exceptions import InvalidParamsError
 from scopedtools.protocol.methods import METHODS, Method, Params, decode_params
@@ -14,6 +14,19 @@ from scopedtools.protocol.revisions import Revision
 Identify: TypeAlias = Callable[[Mapping[str, Any]], Revision]
 """How a transport tells which revision a request speaks: takes ``_meta``, returns it or raises a
 `ProtocolError` where it is not served or two places disagree about it."""
+
+
+class Again:
+    """Belongs to a request that comes again and again, and keeps what follows from its words and lines alone.
+
+    Attributes:
+        found: Which context it names, or ``UNSET`` before that was looked for.
+    """
+
+    __slots__ = ("found",)
+
+    def __init__(self) -> None:
+        self.found: Any = UNSET
 
 
 class Understood(NamedTuple):
@@ -25,6 +38,7 @@ class Understood(NamedTuple):
         params: Its parameters.
         revision: The revision that it speaks.
         problem: What is wrong with its parameters, or ``None``.
+        again: What is known of all requests that say just this, where that is remembered.
     """
 
     name: str
@@ -32,6 +46,7 @@ class Understood(NamedTuple):
     params: Params
     revision: Revision
     problem: str | None
+    again: Again | None = None
 
 
 def understand(name: str, raw: Raw | bytes | UnsetType, identify: Identify) -> Understood:

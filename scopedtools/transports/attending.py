@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from starlette.types import Receive
 
 from scopedtools.protocol.envelope import Reply
 from scopedtools.transports.sse import Stream
+
+_REPEATS: Final = 8
+"""Messages after the whole body; some say it again, each time and at once, so that nothing else would run."""
 
 
 async def attended(
@@ -42,11 +45,22 @@ async def attended(
         stream.close()
         await attendant.sent()
     except asyncio.CancelledError:
-        if not attendant.gone:
+        if not attendant.leave():
             raise
     finally:
         attendant.leave()
     return None
+
+
+async def disconnected(receive: Receive) -> bool:
+    """Wait until a client is gone; false where that will not be told, such as by middleware that repeats."""
+    try:
+        for _ in range(_REPEATS):
+            if (await receive())["type"] == "http.disconnect":
+                return True
+    except Exception:  # noqa: BLE001 - a connection that cannot be read is none
+        return True
+    return False
 
 
 class _Attendant:
@@ -61,41 +75,50 @@ class _Attendant:
         self._stream_out = stream_out
         self._request = cast("asyncio.Task[Any]", asyncio.current_task())
         self._tasks: tuple[asyncio.Task[None], ...] = ()
-        self._begin_later = asyncio.get_running_loop().call_soon(self._begin)
+        self._cancelling = self._request.cancelling()
+        self._left = False
+        self._begin_later: asyncio.Handle | None = asyncio.get_running_loop().call_soon(self._begin)
         self.gone = False
 
     def _begin(self) -> None:
+        self._begin_later = None
         self._tasks = asyncio.create_task(self._send()), asyncio.create_task(self._watch())
 
     async def sent(self) -> None:
         """Wait until all is sent."""
-        if self._tasks:
-            await self._tasks[0]
-        else:
-            await self._stream_out()
+        if self._begin_later is not None:
+            self._begin_later.cancel()
+            self._begin()
+        await self._tasks[0]
 
-    def leave(self) -> None:
-        """Stop; a cancellation of the request that came from here is over."""
-        self._begin_later.cancel()
+    def leave(self) -> bool:
+        """Stop; tell whether the request was cancelled from here, and from nowhere else."""
+        if self._left:
+            return False
+        self._left = True
+        if self._begin_later is not None:
+            self._begin_later.cancel()
         for task in self._tasks:
             task.cancel()
-        if self.gone:
-            self._request.uncancel()
+        return self.gone and self._request.uncancel() <= self._cancelling
 
     async def _send(self) -> None:
         if not await self._stream.spoke():
             return
-        with contextlib.suppress(OSError):  # some ASGI servers raise it when the client is gone
-            await self._stream_out()
-        if not self._stream.over:
-            self._lose()
+        try:
+            with contextlib.suppress(OSError):  # some ASGI servers raise it when the client is gone
+                await self._stream_out()
+        finally:
+            if not self._stream.over:
+                self._lose()
 
     async def _watch(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self._lose()
+        if await disconnected(self._receive):
+            self._lose()
 
     def _lose(self) -> None:
-        if not self.gone:
-            self.gone = True
-            self._request.cancel()
+        if self.gone or self._left:
+            return
+        self.gone = True
+        self._stream.close()  # whoever goes on all the same must not wait for a reader
+        self._request.cancel()

@@ -14,6 +14,9 @@ from scopedtools.transports.hosts import HostPolicy
 _REMEMBERED: Final = 1024
 """Heads that are kept. A client sends the same one with nearly every request."""
 
+_LONG: Final = 8192
+"""Bytes of lines from which they are read anew each time."""
+
 _TOKEN: Final = b"authorization"
 
 
@@ -23,12 +26,14 @@ class Head:
     Attributes:
         lines: As they came, without a token that is checked.
         headers: Values by name in lower case.
+        remembered: Whether the next request with the same lines gets this very head.
     """
 
-    __slots__ = ("_refused", "_unfit", "headers", "lines")
+    __slots__ = ("_refused", "_unfit", "headers", "lines", "remembered")
 
     def __init__(self, lines: Headers, hosts: HostPolicy, address: str) -> None:
         self.lines = lines
+        self.remembered = False
         self.headers: Mapping[str, str] = joined(lines)
         refused = hosts.refuses({"server": (address,)}, self.headers)
         self._refused = Refusal(refused[0], InvalidRequestError(refused[1])) if refused else None
@@ -77,12 +82,19 @@ class Heads:
         if known is not None:
             return known
         head = Head(lines, self._hosts, address)
-        return self._known.put((lines, address), head) if self._known.admits((lines, address)) else head
+        if self._known.admits((lines, address)) and _size_bytes(lines) <= _LONG:
+            head.remembered = True
+            self._known.put((lines, address), head)
+        return head
 
 
 def token_of(scope: Mapping[str, Any]) -> str | None:
     """Return the value of ``Authorization``, or ``None``; of several lines all, which no scheme knows."""
     return joined([line for line in scope["headers"] if line[0] == _TOKEN]).get(_TOKEN.decode())
+
+
+def _size_bytes(lines: Headers) -> int:
+    return sum(len(name) + len(value) for name, value in lines)
 
 
 def _unfit(headers: Mapping[str, str]) -> Refusal | None:

@@ -28,7 +28,7 @@ from scopedtools.protocol.exchange import SILENCE
 from scopedtools.protocol.methods import METHODS
 from scopedtools.protocol.request import Ingress, Request
 from scopedtools.protocol.revisions import REVISIONS, UNNAMED, Revision
-from scopedtools.protocol.understood import Understood, understand
+from scopedtools.protocol.understood import Again, Understood, understand
 from scopedtools.transports import sse
 from scopedtools.transports.answers import (
     Answer,
@@ -40,7 +40,7 @@ from scopedtools.transports.answers import (
     rejection,
     send_answer,
 )
-from scopedtools.transports.attending import attended
+from scopedtools.transports.attending import attended, disconnected
 from scopedtools.transports.heads import Head, Heads, token_of
 from scopedtools.transports.hosts import HostPolicy
 from scopedtools.transports.questions import Questions
@@ -51,7 +51,14 @@ from scopedtools.types import ANONYMOUS, Principal
 _LISTS: Final = frozenset({"tools/list", "resources/list", "resources/templates/list", "prompts/list"})
 
 _UNDERSTOOD: Final = 4096
-"""Requests for lists that are understood at sight."""
+_UNDERSTOOD_BYTES: Final = 64 * 2**20
+"""Requests for lists that are understood at sight, and their size."""
+
+_LONG: Final = 4096
+"""Bytes of parameters from which a request is read anew each time."""
+
+_DECODED: Final = 24
+"""Bytes that one of JSON takes at most when it is decoded."""
 
 SESSION_HEADER: Final = "mcp-session-id"
 
@@ -94,7 +101,7 @@ class HttpTransport:
         self._sessions = sessions
         self._heads = Heads(hosts or HostPolicy(), checks_tokens=authorizer is not None)
         # A list is asked for with the same words again and again; what a call says is its own.
-        self._understood: Memo[Understood] = Memo(max_items=_UNDERSTOOD)
+        self._understood: Memo[Understood] = Memo(max_items=_UNDERSTOOD, max_bytes=_UNDERSTOOD_BYTES)
         self._described = json_headers(varies_by)
         self._max_body_bytes = max_body_bytes
         self._keepalive_s = keepalive_s
@@ -217,8 +224,8 @@ class HttpTransport:
 
     def _admit(self, message: Message, head: Head, ingress: Ingress) -> Request:
         name, params = cast("str", message.method), message.params
-        if name in _LISTS and ingress.session is None and params is not UNSET:
-            understood = self._list_request(name, bytes(params), head)
+        if name in _LISTS and ingress.session is None and not ingress.query:
+            understood = self._list_request(name, params, head)
         else:
             agreed = ingress.session.revision if ingress.session is not None else UNNAMED
             understood = _understood(name, params, head, agreed)
@@ -227,13 +234,18 @@ class HttpTransport:
             mirrors.check(request, head.headers)
         return request
 
-    def _list_request(self, name: str, params: bytes, head: Head) -> Understood:
-        asked = (name, params, head)
+    def _list_request(self, name: str, params: Raw | UnsetType, head: Head) -> Understood:
+        if params is UNSET or len(params) > _LONG or not head.remembered:
+            return _understood(name, params, head)
+        asked = (name, bytes(params), head)
         known = self._understood.get(asked)
         if known is not None:
             return known
         understood = _understood(name, params, head)
-        return self._understood.put(asked, understood) if self._understood.admits(asked) else understood
+        if not self._understood.admits(asked):
+            return understood
+        size_bytes = _DECODED * len(params)
+        return self._understood.put(asked, understood._replace(again=Again()), size_bytes=size_bytes)
 
     async def _converse(
         self, request: Request, session: HttpSession, stream: Stream, receive: Receive, send: Send
@@ -356,10 +368,7 @@ def _watch(receive: Receive, leave: Callable[[], object]) -> asyncio.Task[None]:
     """Watch the client; call ``leave`` when it closes the connection."""
 
     async def gone() -> None:
-        try:
-            while (await receive())["type"] != "http.disconnect":
-                pass
-        finally:
+        if await disconnected(receive):
             leave()
 
     return asyncio.create_task(gone())

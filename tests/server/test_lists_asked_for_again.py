@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from scopedtools import Catalog, Context, Principal, ScopedServer, View, ViewSet
 from scopedtools.auth import StaticTokens
 from scopedtools.catalog.primitives import Tool
 from scopedtools.context.store import MemoryStore
+from scopedtools.protocol import meta
 from scopedtools.testing import Client
 from tests.context.office import Words
 
@@ -39,10 +42,8 @@ class Office(ScopedServer):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(catalog=tools(), selector=Words(), **kwargs)
         self.forbidden: str | None = None
-        self.seen: list[Any] = []
 
     async def permitted(self, ctx: Context, rows: View) -> View:
-        self.seen.append(ctx)
         if ctx.principal.name == "bob":
             return rows.tagged("even")
         return rows if self.forbidden is None else rows - rows.tagged(self.forbidden)
@@ -100,13 +101,46 @@ async def test_a_context_that_was_lost_is_chosen_again() -> None:
         assert await often(one) == before
 
 
-async def test_hooks_cannot_change_what_other_requests_say() -> None:
+class Scribbling(Office):
+    """Writes on whatever it is given."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.seen: list[Any] = []
+
+    async def permitted(self, ctx: Context, rows: View) -> View:
+        for said in (ctx.meta, ctx.client_capabilities, ctx.meta[meta.CLIENT_CAPABILITIES]):
+            assert isinstance(said, dict)
+            self.seen.append(said.get("scribbled"))
+            said["scribbled"] = ctx.principal.name
+        return await super().permitted(ctx, rows)
+
+
+async def test_what_a_hook_writes_on_a_request_no_other_request_has() -> None:
+    office = Scribbling(verifier=TOKENS)
+    ann = Client(office, context="a", intent="tool 1", token="ann")
+    bob = Client(office, context="a", intent="tool 1", token="bob")
+    async with ann, bob:
+        for _ in range(OFTEN):
+            await names(ann)
+            await names(bob)
+    assert set(office.seen) == {None}
+
+
+async def test_requests_that_come_once_are_not_remembered() -> None:
     office = Office()
     async with Client(office, context="a", intent="tool 1") as client:
         await often(client)
-    for ctx in office.seen:
-        with pytest.raises(TypeError, match="does not support item assignment"):
-            ctx.meta["said"] = "by a hook"
+        gc.collect()
+        tracemalloc.start()
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(200):
+            await client.request("tools/list", meta={"padding": f"{number} " * 20_000})
+            await client.request("tools/list", meta={"padding": f"{number} " * 500})
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert after - before < 2 * 2**20
 
 
 async def test_the_requests_of_one_client_keep_their_own_ids() -> None:
