@@ -232,6 +232,13 @@ def _spread(vectors: Vectors, n: int) -> Vectors:
     return vectors[np.linspace(0, len(vectors) - 1, n).astype(np.int64)]
 
 
+def vectors_of(exact: Any) -> Vectors:
+    """Return the vectors of a flat index, float32, shape ``(n, d)``: a view, not to be written to."""
+    n, d = exact.ntotal, exact.d
+    view: Vectors = load_faiss().rev_swig_ptr(exact.get_xb(), n * d).reshape(n, d)
+    return view
+
+
 def load_faiss() -> Any:
     """Import FAISS, which takes a quarter of a second: paid only where there are vectors."""
     import faiss  # noqa: PLC0415 - see above
