@@ -244,6 +244,38 @@ class Index:
                 "an index must have vectors to be saved, got words alone; build it with an encoder"
             )
         folder.mkdir(parents=True, exist_ok=True)
+        with manifests.alone(folder):
+            return self._save(folder, command)
+
+    def renew(self, folder: Path, plain: Plain | None = None) -> None:
+        """Save beside the vectors what the folder lacks: the words of these rows, and what is new.
+
+        Args:
+            folder: Holds this index otherwise; where it holds another by now, nothing is saved.
+            plain: What plain requests get, where that has been found out.
+
+        Raises:
+            OSError: A file cannot be written; the old index is still there.
+        """
+        with manifests.alone(folder):
+            manifest = manifests.read(folder)
+            if (manifest.catalog, manifest.encoder, manifest.revision) != (self.catalog, *self.encoder):
+                return
+            words = manifest.words
+            if words is None or not words.fits(self.source, code()):
+                words = self._save_words(folder)
+            saved = manifest.plain
+            if plain is not None and (saved is None or saved.made_of != plain.made_of):
+                saved = _save_plain(folder, plain)
+            if (words, saved) != (manifest.words, manifest.plain):
+                manifest = msgspec.structs.replace(
+                    manifest, format=manifests.FORMAT, words=words, plain=saved
+                )
+                manifests.write(folder, manifest)
+                manifests.tidy(folder, manifest)
+
+    def _save(self, folder: Path, command: str) -> Manifest:
+        assert self.vectors is not None  # noqa: S101 - see `save`
         lines = (msgspec.json.encode({"name": row.name, "texts": row.hashes}) + b"\n" for row in self.rows)
         manifest = Manifest(
             format=manifests.FORMAT,
@@ -266,30 +298,6 @@ class Index:
         manifests.write(folder, manifest)
         manifests.tidy(folder, manifest)
         return manifest
-
-    def renew(self, folder: Path, plain: Plain | None = None) -> None:
-        """Save beside the vectors what the folder lacks: the words of these rows, and what is new.
-
-        Args:
-            folder: Holds this index otherwise; where it holds another by now, nothing is saved.
-            plain: What plain requests get, where that has been found out.
-
-        Raises:
-            OSError: A file cannot be written; the old index is still there.
-        """
-        manifest = manifests.read(folder)
-        if (manifest.catalog, manifest.encoder, manifest.revision) != (self.catalog, *self.encoder):
-            return
-        words = manifest.words
-        if words is None or not words.fits(self.source, code()):
-            words = self._save_words(folder)
-        saved = manifest.plain
-        if plain is not None and (saved is None or saved.made_of != plain.made_of):
-            saved = _save_plain(folder, plain)
-        if (words, saved) != (manifest.words, manifest.plain):
-            manifest = msgspec.structs.replace(manifest, format=manifests.FORMAT, words=words, plain=saved)
-            manifests.write(folder, manifest)
-            manifests.tidy(folder, manifest)
 
     def _save_words(self, folder: Path) -> SavedWords | None:
         if not (made_by := code()):

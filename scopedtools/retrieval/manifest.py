@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import shutil
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
@@ -19,6 +22,9 @@ FORMAT: Final = 2
 
 _READ: Final = (1, FORMAT)
 NAME: Final = "manifest.json"
+
+_LOCK: Final = ".lock"
+_STAGED: Final = ".saving-index-"
 
 
 class SavedFile(msgspec.Struct, frozen=True):
@@ -136,6 +142,27 @@ def read(folder: Path) -> Manifest:
         ) from error
 
 
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Wait until nobody else changes an index folder, and keep others waiting meanwhile.
+
+    What a process left that died while it saved is removed. Where there are no such locks, on Windows and
+    on some network drives, nobody waits.
+
+    Raises:
+        OSError: Nothing can be written there.
+    """
+    with (folder / _LOCK).open("ab") as file:
+        locked = _lock(file.fileno())
+        try:
+            for left in folder.glob(f"{_STAGED}*") if locked else ():
+                shutil.rmtree(left, ignore_errors=True)
+            yield
+        finally:
+            if locked:
+                _unlock(file.fileno())
+
+
 def write(folder: Path, manifest: Manifest) -> None:
     """Replace the manifest in one step. The files that it names are the index from then on."""
     data = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
@@ -202,7 +229,27 @@ def versions() -> dict[str, str]:
 
 def _staged(folder: Path) -> tempfile.TemporaryDirectory[str]:
     # Inside the folder, which may be a file system of its own: renaming must not copy.
-    return tempfile.TemporaryDirectory(prefix=".saving-", dir=folder)
+    return tempfile.TemporaryDirectory(prefix=_STAGED, dir=folder)
+
+
+def _lock(handle: int) -> bool:
+    if sys.platform == "win32":
+        return False
+    import fcntl  # noqa: PLC0415 - not on Windows
+
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    except OSError:  # a drive that knows no locks
+        return False
+    return True
+
+
+def _unlock(handle: int) -> None:
+    if sys.platform != "win32":
+        import fcntl  # noqa: PLC0415 - not on Windows
+
+        # Closing the file would not do where a process was forked meanwhile.
+        fcntl.flock(handle, fcntl.LOCK_UN)
 
 
 def _version(distribution: str) -> str:
