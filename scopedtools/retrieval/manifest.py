@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
@@ -113,10 +113,15 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     plain: SavedPlain | None = None
 
     @property
+    def needed(self) -> tuple[SavedFile, ...]:
+        """The files that cannot be made anew from rows and vectors."""
+        return (self.rows_file, self.vectors_file)
+
+    @property
     def files(self) -> tuple[SavedFile, ...]:
         """All files of the index."""
         more = (one.file for one in (self.words, self.plain) if one is not None)
-        return (self.rows_file, self.vectors_file, *more)
+        return (*self.needed, *more)
 
 
 def read(folder: Path) -> Manifest:
@@ -187,10 +192,10 @@ def place(folder: Path, stem: str, suffix: str, write: Callable[[Path], None]) -
     return SavedFile(name, sha256)
 
 
-def problems(folder: Path, manifest: Manifest) -> list[str]:
-    """Recompute the hashes; return one sentence for each file that is missing or changed."""
+def problems(folder: Path, files: Iterable[SavedFile]) -> list[str]:
+    """Recompute the hashes of files; return one sentence for each file that is missing or changed."""
     found: list[str] = []
-    for file in manifest.files:
+    for file in files:
         path = folder / file.name
         got = digest(path) if path.is_file() else "no file"
         if got != file.sha256:

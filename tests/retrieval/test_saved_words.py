@@ -1,5 +1,5 @@
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.primitives import Tool
-from scopedtools.retrieval import HashingEncoder, HybridSelector, Index
+from scopedtools.exceptions import IndexMismatchError
+from scopedtools.retrieval import HashingEncoder, HybridSelector, Index, known_vectors, verify
+from scopedtools.retrieval.manifest import digest
 from scopedtools.retrieval.words import Words, source
 from scopedtools.types import Describable
 from tests.retrieval.rows import ALL, SHOP, CountingEncoder, Row
@@ -152,6 +154,37 @@ async def test_an_index_from_before_words_were_saved_still_starts_and_gets_them(
     assert not made
     ranking = await again.search("weather in a city", within=ALL, limit=1)
     assert [hit.row for hit in ranking.hits] == [4]
+
+
+@pytest.mark.parametrize("kind", ["words", "plain"])
+@pytest.mark.parametrize(
+    "damage", [Path.unlink, lambda path: path.write_bytes(b"?")], ids=["lost", "changed"]
+)
+async def test_what_was_derived_and_is_damaged_is_made_anew_from_vectors_that_are_kept(
+    tmp_path: Path, kind: str, damage: Callable[[Path], object]
+) -> None:
+    await HybridSelector(HashingEncoder(64), index_dir=tmp_path).prepare(SHOP)
+    damage(tmp_path / told(tmp_path)[kind]["file"]["name"])
+    assert len(verify(tmp_path)) == 1
+    assert len(known_vectors(tmp_path, HashingEncoder(64))) == 9
+
+    encoder = CountingEncoder(64)
+    await HybridSelector(encoder, index_dir=tmp_path).prepare(SHOP)
+    assert encoder.documents == []
+    assert verify(tmp_path) == []
+
+
+@pytest.mark.parametrize(("pattern", "field"), [("words-*", "words"), ("index-*", "vectors_file")])
+def test_a_file_that_is_of_another_kind_than_the_manifest_says_is_a_mismatch(
+    tmp_path: Path, pattern: str, field: str
+) -> None:
+    path = next(saved(tmp_path).glob(pattern))
+    path.write_bytes(b"something else" * 100)
+    entry = {"name": path.name, "sha256": digest(path)}
+    change(tmp_path, **{field: told(tmp_path)["words"] | {"file": entry} if field == "words" else entry})
+
+    with pytest.raises(IndexMismatchError, match=r"one that cannot be read .*; rebuild the index"):
+        load(tmp_path)
 
 
 async def test_a_second_start_encodes_nothing(tmp_path: Path) -> None:
