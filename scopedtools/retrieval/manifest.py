@@ -17,10 +17,12 @@ import msgspec
 
 from scopedtools.exceptions import IndexMismatchError
 
-FORMAT: Final = 2
-"""Format 1 had no words; it is read as it was."""
+FORMAT: Final = 1
+"""Fields that may be absent do not make a new one: readers that do not know them pass over them."""
 
-_READ: Final = (1, FORMAT)
+_READ: Final = (FORMAT, 2)
+"""Format 2 is the same: for a time, that was what folders with words said."""
+
 NAME: Final = "manifest.json"
 
 _LOCK: Final = ".lock"

@@ -116,7 +116,7 @@ def test_an_index_of_something_else_is_refused(
         (lambda folder: next(folder.glob("*.faiss")).unlink(), "got no file"),
         (lambda folder: (folder / "manifest.json").write_text("{"), "got a damaged one"),
         (lambda folder: (folder / "manifest.json").write_text('{"format": 1}'), "got a damaged one"),
-        (lambda folder: change(folder, format=3), "must have format 2, got 3"),
+        (lambda folder: change(folder, format=3), "must have format 1, got 3"),
     ],
     ids=["vectors", "rows", "no vectors", "not JSON", "fields missing", "format"],
 )
