@@ -27,7 +27,7 @@ Known = Mapping[str, npt.NDArray[np.float32]]
 
 _Derived = TypeVar("_Derived", SavedWords, SavedPlain)
 
-_UNREADABLE: Final = (KeyError, ValueError, RuntimeError)
+_UNREADABLE: Final = (KeyError, ValueError, RuntimeError, msgspec.DecodeError)
 """What FAISS and arrays raise of a file that is not theirs."""
 
 

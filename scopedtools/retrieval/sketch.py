@@ -69,9 +69,20 @@ class Sketch:
 
     @classmethod
     def load(cls, exact: Any, path: Path) -> Sketch | None:
-        """Map codes that a file holds behind the vectors; ``None`` where it has none."""
+        """Map codes that a file holds behind the vectors; ``None`` where it has none.
+
+        Raises:
+            ValueError: They are of other vectors, or no codes.
+        """
         index = codes.mapped(path)
-        return None if index is None else cls(exact, index)
+        if index is None:
+            return None
+        if (index.ntotal, index.d) != (exact.ntotal, exact.d):
+            raise ValueError(
+                f"{path} must have codes of its {exact.ntotal} vectors of {exact.d} dimensions, "
+                f"got those of {index.ntotal} of {index.d}"
+            )
+        return cls(exact, index)
 
     def save(self, path: Path) -> None:
         """Write the codes behind the vectors that are in a file already."""
