@@ -226,7 +226,7 @@ class Index:
             return self._save(folder, command)
 
     def renew(self, folder: Path, plain: Plain | None = None) -> None:
-        """Save beside the vectors what the folder lacks or has damaged: words of these rows, and what is new.
+        """Save what the folder lacks or has damaged: words, codes of many vectors, and what is new.
 
         Args:
             folder: Holds this index otherwise; where it holds another by now, nothing is saved.
@@ -245,8 +245,12 @@ class Index:
             found = store.sound(folder, manifest.plain)
             if plain is not None and plain.made_of and (found is None or found.made_of != plain.made_of):
                 found = store.save_plain(folder, plain)
-            renewed = replace(manifest, format=manifests.FORMAT, words=words, plain=found)
-            if renewed != replace(manifest, format=manifests.FORMAT):
+            vectors = manifest.vectors_file
+            if self.vectors is not None and not self.vectors.codes_saved(folder / vectors.name):
+                vectors = manifests.place(folder, "index", ".faiss", self.vectors.save)
+            usual = replace(manifest, format=manifests.FORMAT)
+            renewed = replace(usual, vectors_file=vectors, words=words, plain=found)
+            if renewed != usual:
                 manifests.write(folder, renewed)
                 manifests.tidy(folder, renewed)
 

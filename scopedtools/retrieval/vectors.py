@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from scopedtools.retrieval import codes
 from scopedtools.retrieval.codes import load_faiss, vectors_of
 from scopedtools.retrieval.matching import found_in
 from scopedtools.retrieval.sketch import Sketch
@@ -117,6 +118,10 @@ class VectorIndex:
         faiss.write_index(self._index, str(path))
         if self._sketch is not None:
             self._sketch.save(path)
+
+    def codes_saved(self, path: Path) -> bool:
+        """Tell whether a file of these vectors has their codes, or lacks none that take long to make."""
+        return self._sketch is None or not self._sketch.narrow or codes.follow(path)
 
     def __len__(self) -> int:
         return len(self._row_of)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import faiss
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.primitives import Tool
 from scopedtools.exceptions import IndexMismatchError
-from scopedtools.retrieval import HashingEncoder, HybridSelector, Index, known_vectors, verify
+from scopedtools.retrieval import HashingEncoder, HybridSelector, Index, codes, known_vectors, verify
 from scopedtools.retrieval.manifest import digest
+from scopedtools.retrieval.vectors import EXACT
 from scopedtools.retrieval.words import Words, source
 from scopedtools.types import Describable
 from tests.retrieval.rows import ALL, SHOP, CountingEncoder, Row
@@ -191,6 +193,31 @@ def test_a_file_that_is_of_another_kind_than_the_manifest_says_is_a_mismatch(
 
     with pytest.raises(IndexMismatchError, match=r"one that cannot be read .*; rebuild the index"):
         load(tmp_path)
+
+
+def test_codes_of_many_vectors_that_a_folder_lacks_are_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(codes, "ONE_LIST", EXACT)  # as if these were many
+    rows = [Row(f"tool_{number}", f"Does number {number}.") for number in range(EXACT + 100)]
+    built = Index.build(rows, HashingEncoder(16))
+    assert built.vectors is not None
+    built.save(tmp_path)
+    flat = faiss.IndexFlatIP(16)
+    flat.add(built.vectors.vectors)
+    path = tmp_path / told(tmp_path)["vectors_file"]["name"]
+    faiss.write_index(flat, str(path))
+    change(tmp_path, vectors_file={"name": path.name, "sha256": digest(path)})
+    assert not codes.follow(path)
+
+    Index.load(tmp_path, rows=rows, encoder=HashingEncoder(16)).renew(tmp_path)
+
+    (path,) = tmp_path.glob("index-*")
+    written = path.stat().st_mtime_ns
+    assert codes.follow(path)
+    assert verify(tmp_path) == []
+    Index.load(tmp_path, rows=rows, encoder=HashingEncoder(16)).renew(tmp_path)
+    assert path.stat().st_mtime_ns == written
 
 
 async def test_a_second_start_encodes_nothing(tmp_path: Path) -> None:
