@@ -73,10 +73,7 @@ def info(target: _Target, out: _Out = None) -> None:
         manifest = manifests.read(folder)
     table = Table(box=None, show_header=False, title=str(folder), title_justify="left")
     for field in manifest.__struct_fields__:
-        value = getattr(manifest, field)
-        if isinstance(value, manifests.SavedFile):
-            value = f"{value.name} ({(folder / value.name).stat().st_size:,} bytes)"
-        table.add_row(field, str(value))
+        table.add_row(field, _told(getattr(manifest, field), folder))
     Console().print(table)
 
 
@@ -109,6 +106,15 @@ def _job(target: str, out: Path | None) -> _Job:
         server = load_server(target)
         return _Job(out or server.index_dir or Path("indexes", server.name), Recipe(catalog=target))
     raise TargetError(f"{target!r} is no recipe, index, tools.jsonl[.gz] or module:attribute")
+
+
+def _told(value: object, folder: Path) -> str:
+    if isinstance(value, manifests.SavedWords | manifests.SavedPlain):
+        value = value.file
+    if not isinstance(value, manifests.SavedFile):
+        return "" if value is None else str(value)
+    path = folder / value.name
+    return f"{value.name} ({f'{path.stat().st_size:,} bytes' if path.is_file() else 'missing'})"
 
 
 def _encode(words: Index, folder: Path, encoder: Encoder) -> Index:
