@@ -167,9 +167,7 @@ def mapped(path: Path) -> Any:
     used = sum(map(_room, tail.sizes)) * (index.code_size + 8)
     fits = 0 <= tail.at <= tail.at + used <= end - tail.trained
     if len(tail.sizes) != index.nlist or min(tail.sizes) < 0 or not fits:
-        raise ValueError(
-            f"{path} must hold codes of {index.nlist} lists, got {tail.sizes[:3]}... vectors"
-        )
+        raise ValueError(f"{path} must hold codes of {index.nlist} lists, got {tail.sizes[:3]}... vectors")
     lists = _mapped_lists(path, tail, index.code_size)
     index.replace_invlists(lists, True)
     lists.this.disown()

@@ -1,6 +1,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.primitives import Tool
 from scopedtools.exceptions import IndexMismatchError
-from scopedtools.retrieval import HashingEncoder, HybridSelector, Index, codes, known_vectors, verify
+from scopedtools.retrieval import HashingEncoder, HybridSelector, Index, codes, known_vectors, verify, words
 from scopedtools.retrieval.manifest import digest
 from scopedtools.retrieval.vectors import EXACT
 from scopedtools.retrieval.words import Words, source
@@ -218,6 +219,23 @@ def test_codes_of_many_vectors_that_a_folder_lacks_are_saved(
     assert verify(tmp_path) == []
     Index.load(tmp_path, rows=rows, encoder=HashingEncoder(16)).renew(tmp_path)
     assert path.stat().st_mtime_ns == written
+
+
+def test_words_are_not_saved_where_nobody_could_tell_later_whether_they_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: list[int]
+) -> None:
+    def absent(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(words, "installed", absent)
+    words.code.cache_clear()
+    try:
+        assert told(saved(tmp_path))["words"] is None
+        made.clear()
+        assert load(tmp_path).vectors is not None
+        assert made == [len(SHOP)]
+    finally:
+        words.code.cache_clear()
 
 
 async def test_a_second_start_encodes_nothing(tmp_path: Path) -> None:
