@@ -23,7 +23,7 @@ class Preloadable(Protocol):
     """What a `Selector` is besides, if it can load ahead what processes share that are forked from here."""
 
     def preload(self, rows: Sequence[Describable]) -> None:
-        """Load what ``prepare`` would load for these rows, as far as that needs no thread and no model."""
+        """Load what ``prepare`` would load for these rows, as far as it outlives a fork."""
         ...
 
 

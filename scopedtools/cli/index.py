@@ -16,8 +16,9 @@ from rich.table import Table
 
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.cli.target import TargetError, load_server
-from scopedtools.retrieval import index as indexes
+from scopedtools.retrieval import Index, known_vectors
 from scopedtools.retrieval import manifest as manifests
+from scopedtools.retrieval import verify as problems_of
 from scopedtools.retrieval.recipe import Recipe
 from scopedtools.types import Describable, Encoder
 
@@ -55,7 +56,7 @@ def build(target: _Target, out: _Out = None) -> None:
     rows = job.rows()
     encoder = job.recipe.encoder.make()
     encoder.load()
-    words = indexes.Index.build(rows, None)
+    words = Index.build(rows, None)
     built = _encode(words, job.folder, encoder)
     manifest = built.save(job.folder, command=shlex.join(["scopedtools", *sys.argv[1:]]))
     Console().print(
@@ -72,10 +73,7 @@ def info(target: _Target, out: _Out = None) -> None:
         manifest = manifests.read(folder)
     table = Table(box=None, show_header=False, title=str(folder), title_justify="left")
     for field in manifest.__struct_fields__:
-        value = getattr(manifest, field)
-        if isinstance(value, manifests.SavedFile):
-            value = f"{value.name} ({(folder / value.name).stat().st_size:,} bytes)"
-        table.add_row(field, str(value))
+        table.add_row(field, _told(getattr(manifest, field), folder))
     Console().print(table)
 
 
@@ -84,9 +82,9 @@ def verify(target: _Target, out: _Out = None) -> None:
     """Check the files of a saved index, and that it is of this catalog; exit with status 1 if not."""
     job = _job(target, out)
     with _existing(job.folder):
-        problems = indexes.verify(job.folder)
+        problems = problems_of(job.folder)
         if not problems and (job.recipe.catalog or job.recipe.app):
-            indexes.Index.load(job.folder, rows=job.rows(), encoder=job.recipe.encoder.make())
+            Index.load(job.folder, rows=job.rows(), encoder=job.recipe.encoder.make())
     for problem in problems:
         Console(stderr=True).print(problem)
     if problems:
@@ -110,8 +108,17 @@ def _job(target: str, out: Path | None) -> _Job:
     raise TargetError(f"{target!r} is no recipe, index, tools.jsonl[.gz] or module:attribute")
 
 
-def _encode(words: indexes.Index, folder: Path, encoder: Encoder) -> indexes.Index:
-    known = indexes.known_vectors(folder, encoder)
+def _told(value: object, folder: Path) -> str:
+    if isinstance(value, manifests.SavedWords | manifests.SavedPlain):
+        value = value.file
+    if not isinstance(value, manifests.SavedFile):
+        return "" if value is None else str(value)
+    path = folder / value.name
+    return f"{value.name} ({f'{path.stat().st_size:,} bytes' if path.is_file() else 'missing'})"
+
+
+def _encode(words: Index, folder: Path, encoder: Encoder) -> Index:
+    known = known_vectors(folder, encoder)
     columns = (TextColumn("encoding"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("encoding", total=None)

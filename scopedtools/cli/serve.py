@@ -93,12 +93,14 @@ def serve(
     if several:
         return_large_arrays()
         # Of all workers, however they are made: what one seals, another opens.
-        os.environ.setdefault(SECRET_VARIABLE, secrets.token_hex(32))
+        os.environ[SECRET_VARIABLE] = os.environ.get(SECRET_VARIABLE) or secrets.token_hex(32)
+    # It configures logs, which the author's module may then do otherwise.
+    shared = _config(hosted, host, port, workers) if several else None
     held_before = open_files()
     server = hosted.load()
-    if several:
+    if shared is not None:
         _require_shareable(server, hosted)
-        _serve_by_workers(server, hosted, _config(hosted, host, port, workers), why_not_forked(held_before))
+        _serve_by_workers(server, hosted, shared, why_not_forked(held_before))
         return
     with contextlib.ExitStack() as held:
         hosted.watch(server, held)

@@ -25,6 +25,8 @@ _START_S: Final = 60
 
 _OPEN: Final = Path("/proc/self/fd")
 
+_STOPPING: Final = frozenset(number for number, name in SIGNALS.items() if name in ("INT", "TERM", "BREAK"))
+
 MakeApp = Callable[[], Any]
 
 
@@ -57,13 +59,15 @@ class Workers(Multiprocess):
     then; those share the mapped index alone.
 
     Args:
-        config: Of the workers; its app is for those that are started anew.
+        config: Of the workers; its app is for those that are started anew. It configures logs when it is
+            made: make it before the author's module is imported, which may have logs of its own.
         sockets: What they listen on.
         make: Makes the app in a forked worker; ``None`` to start all workers anew.
     """
 
     def __init__(self, config: Config, sockets: list[socket], make: MakeApp | None) -> None:
         super().__init__(config, sockets)
+        self.should_exit = _Exit(self.signal_queue)
         self._make = make
 
     def init_processes(self) -> None:
@@ -73,13 +77,16 @@ class Workers(Multiprocess):
         self.processes += [self._started() for _ in range(self.processes_num)]
 
     def restart_all(self) -> None:
-        self._make = None
+        before = tuple(self.processes)
         # By default one that has not started in 5 s is given up, and all stays as it was.
         usual, self.config.timeout_worker_healthcheck = self.config.timeout_worker_healthcheck, _START_S
         try:
             super().restart_all()
         finally:
             self.config.timeout_worker_healthcheck = usual
+            # Where new code did not start, that from before goes on, and is forked as before.
+            if tuple(self.processes) != before:
+                self._make = None
 
     def keep_subprocess_alive(self) -> None:
         for place, process in enumerate(self.processes):
@@ -109,6 +116,17 @@ class Workers(Multiprocess):
         return new
 
 
+class _Exit(threading.Event):
+    """Is set, too, while a signal to stop waits to be handled, so that a restart does not go on meanwhile."""
+
+    def __init__(self, waiting: list[int]) -> None:
+        super().__init__()
+        self._waiting = waiting
+
+    def is_set(self) -> bool:
+        return super().is_set() or not _STOPPING.isdisjoint(self._waiting)
+
+
 class _Forked(Process):
     def __init__(self, config: Config, sockets: list[socket], make: MakeApp) -> None:
         super().__init__(config, sockets)
@@ -130,6 +148,8 @@ class _Forked(Process):
         for number in SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        self.config.configure_logging()
+        # As Python's own generator does by itself: workers must not draw the same numbers.
+        if (generator := sys.modules.get("numpy.random")) is not None:
+            generator.seed()
         self.config.app = self._make
         self.target(sockets)

@@ -2,10 +2,11 @@
 
 from scopedtools.retrieval.encoders import SentenceTransformerEncoder, default_encoder
 from scopedtools.retrieval.hashing import HashingEncoder
-from scopedtools.retrieval.index import Index, known_vectors, verify
+from scopedtools.retrieval.index import Index
 from scopedtools.retrieval.learning import Learning
 from scopedtools.retrieval.onnx_encoder import OnnxEncoder
 from scopedtools.retrieval.recipe import Recipe
+from scopedtools.retrieval.saved import known_vectors, verify
 from scopedtools.retrieval.selector import HybridSelector
 
 __all__ = [

@@ -88,9 +88,18 @@ class Apart:
                 return done
             run = self._under_way.get(text)
             if run is None:
-                run = self._under_way[text] = self._waiting[text] = Run(text)
+                run = Run(text)
+                # A pool that has been shut down refuses: nobody must wait for this run then.
                 self._pool.submit(self._encode_next)
+                self._under_way[text] = self._waiting[text] = run
             return run.vector
+
+    def kept(self, texts: Sequence[str]) -> list[Vector] | None:
+        """Return the vectors of texts if all of them are kept, else ``None``."""
+        with self._lock:
+            found = [self._cached.get(text) for text in texts]
+        known = [vector for vector in found if vector is not None]
+        return known if len(known) == len(found) else None
 
     def _encode_next(self) -> None:
         # As often as there are texts; those whose texts went with others' find nothing to do.

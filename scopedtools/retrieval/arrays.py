@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -43,18 +44,27 @@ def save(path: Path, arrays: Arrays) -> None:
 def load(path: Path) -> Arrays:
     """Map the arrays of a file; they cannot be written to, and the file must never change.
 
+    Returns:
+        Those of the types that ``save`` writes, by name.
+
     Raises:
         ValueError: It is not such a file.
     """
     try:
         mapped = np.memmap(path, dtype=np.uint8, mode="r").view(np.ndarray)
         size = int(mapped[:8].view("<u8")[0])
-        header = msgspec.json.decode(mapped[8 : 8 + size].tobytes(), type=dict[str, _Entry])
-        return {name: _array(mapped[8 + size :], entry) for name, entry in header.items()}
-    except (IndexError, KeyError, ValueError, msgspec.DecodeError) as error:
+        entries = msgspec.json.decode(mapped[8 : 8 + size].tobytes(), type=dict[str, msgspec.Raw])
+        entries.pop("__metadata__", None)
+        found = {name: msgspec.json.decode(raw, type=_Entry) for name, raw in entries.items()}
+        data = mapped[8 + size :]
+        return {name: _array(data, entry) for name, entry in found.items() if entry.dtype in _TYPES}
+    except (IndexError, ValueError, msgspec.DecodeError) as error:
         raise ValueError(f"{path} must be a file of arrays, got: {error}") from error
 
 
 def _array(data: npt.NDArray[np.uint8], entry: _Entry) -> npt.NDArray[Any]:
     start, end = entry.data_offsets
-    return data[start:end].view(_TYPES[entry.dtype]).reshape(entry.shape)
+    kind = np.dtype(_TYPES[entry.dtype])
+    if end - start != kind.itemsize * prod(entry.shape) or not 0 <= start <= end <= len(data):
+        raise ValueError(f"{entry.dtype} of shape {entry.shape} at bytes {start} to {end} of {len(data)}")
+    return data[start:end].view(kind).reshape(entry.shape)

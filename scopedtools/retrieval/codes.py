@@ -148,26 +148,55 @@ def append(index: Any, path: Path) -> None:
 
 
 def mapped(path: Path) -> Any:
-    """Return the codes that a file has behind its vectors, mapped into memory; ``None`` where it has none."""
+    """Return the codes that a file has behind its vectors, mapped into memory; ``None`` where it has none.
+
+    Raises:
+        ValueError: What stands there are no codes of this kind.
+        RuntimeError: Likewise, says FAISS.
+    """
     with path.open("rb") as file:
-        end = file.seek(0, os.SEEK_END) - len(_MARK) - 8
-        if end < 0:
+        described = _described(file)
+        if described is None:
             return None
-        file.seek(end)
-        length, mark = int.from_bytes(file.read(8), "little"), file.read()
-        if mark != _MARK:
-            return None
-        file.seek(end - length)
-        tail = msgspec.json.decode(file.read(length), type=_Tail)
-        file.seek(end - length - tail.trained)
+        tail, end = described
+        file.seek(end - tail.trained)
         trained = np.frombuffer(file.read(tail.trained), dtype=np.uint8)
     faiss = load_faiss()
     index = faiss.deserialize_index(trained)
+    # FAISS would read whatever is there, and beyond the file.
+    used = sum(map(_room, tail.sizes)) * (index.code_size + 8)
+    fits = 0 <= tail.at <= tail.at + used <= end - tail.trained
+    if len(tail.sizes) != index.nlist or min(tail.sizes) < 0 or not fits:
+        raise ValueError(f"{path} must hold codes of {index.nlist} lists, got {tail.sizes[:3]}... vectors")
     lists = _mapped_lists(path, tail, index.code_size)
     index.replace_invlists(lists, True)
     lists.this.disown()
     index.ntotal = sum(tail.sizes)
     return index
+
+
+def follow(path: Path) -> bool:
+    """Tell whether a file has codes behind its vectors."""
+    with path.open("rb") as file:
+        return _described(file) is not None
+
+
+def _described(file: BinaryIO) -> tuple[_Tail, int] | None:
+    """Return the description of a file's codes, and where it begins; ``None`` where there is none."""
+    end = file.seek(0, os.SEEK_END) - len(_MARK) - 8
+    if end < 0:
+        return None
+    file.seek(end)
+    length, mark = int.from_bytes(file.read(8), "little"), file.read()
+    if mark != _MARK:
+        return None
+    if length > end:
+        raise ValueError(f"{file.name} must describe its codes in {end} bytes at most, got {length}")
+    file.seek(end - length)
+    tail = msgspec.json.decode(file.read(length), type=_Tail)
+    if not 0 <= tail.trained <= end - length:
+        raise ValueError(f"{file.name} must hold what was learned in front of it, got {tail.trained} bytes")
+    return tail, end - length
 
 
 def _mapped_lists(path: Path, tail: _Tail, code_size: int) -> Any:
@@ -230,6 +259,13 @@ def _room(size: int) -> int:
 def _spread(vectors: Vectors, n: int) -> Vectors:
     n = min(n, len(vectors))
     return vectors[np.linspace(0, len(vectors) - 1, n).astype(np.int64)]
+
+
+def vectors_of(exact: Any) -> Vectors:
+    """Return the vectors of a flat index, float32, shape ``(n, d)``: a view, not to be written to."""
+    n, d = exact.ntotal, exact.d
+    view: Vectors = load_faiss().rev_swig_ptr(exact.get_xb(), n * d).reshape(n, d)
+    return view
 
 
 def load_faiss() -> Any:

@@ -15,7 +15,8 @@ import numpy as np
 
 from scopedtools.retrieval import vectors as vector_code
 from scopedtools.retrieval.heard import Heard
-from scopedtools.retrieval.index import Index, Plain
+from scopedtools.retrieval.index import Index
+from scopedtools.retrieval.saved import Plain
 from scopedtools.retrieval.scoring import Scored
 from scopedtools.retrieval.vectors import VectorIndex
 from scopedtools.types import Rows
@@ -64,8 +65,14 @@ def plain_requests() -> tuple[str, ...]:
 
 
 def made_of(requests: Sequence[str]) -> str:
-    """Return a hash over plain requests and the code that tells what is usual: both make what is saved."""
-    code = [Path(file).read_bytes() for file in (__file__, vector_code.__file__)]
+    """Return a hash over plain requests and the code that tells what is usual: both make what is saved.
+
+    ``""`` where the code cannot be read.
+    """
+    try:
+        code = [Path(file).read_bytes() for file in (__file__, vector_code.__file__)]
+    except OSError:
+        return ""
     return hashlib.sha256(b"\n".join([*code, "\n".join(requests).encode()])).hexdigest()
 
 

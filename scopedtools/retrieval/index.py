@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, overload
+from typing import Final, NamedTuple, overload
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
+from msgspec.structs import replace
 
 from scopedtools.exceptions import IndexMismatchError
-from scopedtools.retrieval import arrays
 from scopedtools.retrieval import manifest as manifests
+from scopedtools.retrieval import saved as store
 from scopedtools.retrieval.lexical import LexicalIndex
-from scopedtools.retrieval.manifest import Manifest, SavedPlain, SavedWords
+from scopedtools.retrieval.manifest import Manifest
 from scopedtools.retrieval.relations import Relations
+from scopedtools.retrieval.saved import Known, Plain
 from scopedtools.retrieval.text import texts
-from scopedtools.retrieval.vectors import VectorIndex, stored_vectors
-from scopedtools.retrieval.words import Words, code, source
+from scopedtools.retrieval.vectors import VectorIndex
+from scopedtools.retrieval.words import Words, source
 from scopedtools.types import Describable, Encoder
-
-if TYPE_CHECKING:
-    from scopedtools.types import Vectors
 
 Progress = Callable[[int, int], None]
 """Called with the number of texts encoded so far, and of all that will be."""
-
-Known = Mapping[str, npt.NDArray[np.float32]]
-"""Vectors by the hash of their text."""
 
 _PORTION: Final = 64
 """Texts encoded in one call, so that requests can go in between."""
@@ -49,20 +44,6 @@ class RowTexts(NamedTuple):
     name: str
     texts: tuple[str, ...]
     hashes: tuple[str, ...]
-
-
-class Plain(NamedTuple):
-    """What requests on everything and nothing in particular get from an index.
-
-    Attributes:
-        made_of: Hash over the requests, and over the code that tells what is usual.
-        vectors: Their vectors, float32, shape ``(requests, d)``.
-        usual: The usual best cosine among all rows.
-    """
-
-    made_of: str
-    vectors: Vectors
-    usual: float
 
 
 class Index:
@@ -184,8 +165,8 @@ class Index:
     def with_saved(self, folder: Path, encoder: Encoder | None) -> Index:
         """Return an index of the same rows with what was saved, which is mapped into memory, not read.
 
-        Saved words are used where they are of these rows in every detail and of this code, and are made anew
-        otherwise: vectors are of less than that, and fit longer.
+        Saved words are used where their file is sound and they are of these rows in every detail and of this
+        code, and are made anew otherwise: vectors are of less than that, and fit longer.
 
         Args:
             folder: Of the index.
@@ -194,26 +175,23 @@ class Index:
         Raises:
             FileNotFoundError: The folder holds no index.
             IndexMismatchError: The vectors are of other rows or of another encoder, the format is another
-                one, or a file is missing or changed.
+                one, or a file of rows or vectors is missing, changed or cannot be read.
         """
         manifest = manifests.read(folder)
-        saved = manifest.words
-        if saved is not None and not saved.fits(self.source, code()):
-            saved = None
+        saved = store.sound(folder, store.fitting_words(manifest, self.source))
         self._check(folder, manifest, encoder, catalog=self.catalog if saved is None else manifest.catalog)
-        if found := manifests.problems(folder, manifest):
+        if found := manifests.problems(folder, manifest.needed):
             raise IndexMismatchError(f"{found[0]}; rebuild the index")
-        words = self.words if saved is None else Words.load(folder / saved.file.name)
-        vectors = VectorIndex.load(folder / manifest.vectors_file.name, words.row_of)
-        made_by = manifest.encoder, manifest.revision
-        return Index(
-            self._described,
-            words=words,
-            vectors=vectors,
-            encoder=made_by,
-            catalog=manifest.catalog,
-            plain=_load_plain(folder, manifest),
-        )
+        with store.readable(folder):
+            words = self.words if saved is None else Words.load(folder / saved.file.name)
+            return Index(
+                self._described,
+                words=words,
+                vectors=VectorIndex.load(folder / manifest.vectors_file.name, words.row_of),
+                encoder=(manifest.encoder, manifest.revision),
+                catalog=manifest.catalog,
+                plain=store.load_plain(folder, store.sound(folder, manifest.plain)),
+            )
 
     def known(self, encoder: Encoder) -> Known:
         """Return the vectors by the hashes of their texts, none but those of this encoder.
@@ -226,7 +204,7 @@ class Index:
         return dict(zip(hashes, self.vectors.vectors, strict=True))
 
     def save(self, folder: Path, *, command: str = "") -> Manifest:
-        """Save the vectors into a folder, and leave its other files alone.
+        """Save vectors, their rows' hashes and words into a folder, and leave its other files alone.
 
         Files are written under new names, and replacing the manifest makes them the index: whenever the
         process dies, the folder holds the old index or the new one.
@@ -244,6 +222,40 @@ class Index:
                 "an index must have vectors to be saved, got words alone; build it with an encoder"
             )
         folder.mkdir(parents=True, exist_ok=True)
+        with manifests.alone(folder):
+            return self._save(folder, command)
+
+    def renew(self, folder: Path, plain: Plain | None = None) -> None:
+        """Save what the folder lacks or has damaged: words, codes of many vectors, and what is new.
+
+        Args:
+            folder: Holds this index otherwise; where it holds another by now, nothing is saved.
+            plain: What plain requests get, where that has been found out.
+
+        Raises:
+            OSError: A file cannot be written; the old index is still there.
+        """
+        with manifests.alone(folder):
+            manifest = manifests.read(folder)
+            if (manifest.catalog, manifest.encoder, manifest.revision) != (self.catalog, *self.encoder):
+                return
+            words = store.sound(folder, store.fitting_words(manifest, self.source))
+            if words is None:
+                words = store.save_words(folder, self.words, self.source)
+            found = store.sound(folder, manifest.plain)
+            if plain is not None and plain.made_of and (found is None or found.made_of != plain.made_of):
+                found = store.save_plain(folder, plain)
+            vectors = manifest.vectors_file
+            if self.vectors is not None and not self.vectors.codes_saved(folder / vectors.name):
+                vectors = manifests.place(folder, "index", ".faiss", self.vectors.save)
+            usual = replace(manifest, format=manifests.FORMAT)
+            renewed = replace(usual, vectors_file=vectors, words=words, plain=found)
+            if renewed != usual:
+                manifests.write(folder, renewed)
+                manifests.tidy(folder, renewed)
+
+    def _save(self, folder: Path, command: str) -> Manifest:
+        assert self.vectors is not None  # noqa: S101 - see `save`
         lines = (msgspec.json.encode({"name": row.name, "texts": row.hashes}) + b"\n" for row in self.rows)
         manifest = Manifest(
             format=manifests.FORMAT,
@@ -258,7 +270,7 @@ class Index:
             catalog=self.catalog,
             rows_file=manifests.place(folder, "rows", ".jsonl", lambda path: _write(path, lines)),
             vectors_file=manifests.place(folder, "index", ".faiss", self.vectors.save),
-            words=self._save_words(folder),
+            words=store.save_words(folder, self.words, self.source),
             versions=manifests.versions(),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             command=command,
@@ -266,39 +278,6 @@ class Index:
         manifests.write(folder, manifest)
         manifests.tidy(folder, manifest)
         return manifest
-
-    def renew(self, folder: Path, plain: Plain | None = None) -> None:
-        """Save beside the vectors what the folder lacks: the words of these rows, and what is new.
-
-        Args:
-            folder: Holds this index otherwise; where it holds another by now, nothing is saved.
-            plain: What plain requests get, where that has been found out.
-
-        Raises:
-            OSError: A file cannot be written; the old index is still there.
-        """
-        manifest = manifests.read(folder)
-        if (manifest.catalog, manifest.encoder, manifest.revision) != (self.catalog, *self.encoder):
-            return
-        words = manifest.words
-        if words is None or not words.fits(self.source, code()):
-            words = self._save_words(folder)
-        saved = manifest.plain
-        if plain is not None and (saved is None or saved.made_of != plain.made_of):
-            saved = _save_plain(folder, plain)
-        if (words, saved) != (manifest.words, manifest.plain):
-            manifest = msgspec.structs.replace(manifest, format=manifests.FORMAT, words=words, plain=saved)
-            manifests.write(folder, manifest)
-            manifests.tidy(folder, manifest)
-
-    def _save_words(self, folder: Path) -> SavedWords | None:
-        if not (made_by := code()):
-            return None  # nobody could tell whether they are stale
-        return SavedWords(
-            file=manifests.place(folder, "words", ".safetensors", self.words.save),
-            source=self.source,
-            code=made_by,
-        )
 
     def _check(self, folder: Path, manifest: Manifest, encoder: Encoder | None, *, catalog: str) -> None:
         wanted = None if encoder is None else (encoder.name, encoder.revision)
@@ -312,31 +291,6 @@ class Index:
                 f"index {folder} must be built from catalog {catalog} ({len(self.rows)} rows), "
                 f"got {manifest.catalog} ({manifest.rows} rows); rebuild it"
             )
-
-
-def verify(folder: Path) -> list[str]:
-    """Recompute the hashes of a saved index; return one sentence for each problem, none where all is well.
-
-    Raises:
-        FileNotFoundError: The folder holds no index.
-        IndexMismatchError: The manifest is damaged, or of another format.
-    """
-    return manifests.problems(folder, manifests.read(folder))
-
-
-def known_vectors(folder: Path, encoder: Encoder) -> Known:
-    """Return the vectors of a saved index, of whatever rows; none unless it is sound and of this encoder."""
-    try:
-        manifest = manifests.read(folder)
-    except (OSError, IndexMismatchError):
-        return {}
-    if (manifest.encoder, manifest.revision) != (encoder.name, encoder.revision):
-        return {}
-    if manifests.problems(folder, manifest):
-        return {}
-    lines = (folder / manifest.rows_file.name).read_bytes().splitlines()
-    hashes = [key for line in lines for key in msgspec.json.decode(line)["texts"]]
-    return dict(zip(hashes, stored_vectors(folder / manifest.vectors_file.name), strict=True))
 
 
 class _Described(Sequence[RowTexts]):
@@ -364,20 +318,6 @@ class _Described(Sequence[RowTexts]):
 def _described(row: Describable) -> RowTexts:
     found = texts(row)
     return RowTexts(row.name, found, tuple(map(_hash, found)))
-
-
-def _save_plain(folder: Path, plain: Plain) -> SavedPlain:
-    file = manifests.place(
-        folder, "plain", ".safetensors", lambda path: arrays.save(path, {"vectors": plain.vectors})
-    )
-    return SavedPlain(file, plain.made_of, plain.usual)
-
-
-def _load_plain(folder: Path, manifest: Manifest) -> Plain | None:
-    saved = manifest.plain
-    if saved is None:
-        return None
-    return Plain(saved.made_of, arrays.load(folder / saved.file.name)["vectors"], saved.usual)
 
 
 def _hash(text: str) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import shutil
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
@@ -14,11 +17,16 @@ import msgspec
 
 from scopedtools.exceptions import IndexMismatchError
 
-FORMAT: Final = 2
-"""Format 1 had no words; it is read as it was."""
+FORMAT: Final = 1
+"""Fields that may be absent do not make a new one: readers that do not know them pass over them."""
 
-_READ: Final = (1, FORMAT)
+_READ: Final = (FORMAT, 2)
+"""Format 2 is the same: for a time, that was what folders with words said."""
+
 NAME: Final = "manifest.json"
+
+_LOCK: Final = ".lock"
+_STAGED: Final = ".saving-index-"
 
 
 class SavedFile(msgspec.Struct, frozen=True):
@@ -107,10 +115,15 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     plain: SavedPlain | None = None
 
     @property
+    def needed(self) -> tuple[SavedFile, ...]:
+        """The files that cannot be made anew from rows and vectors."""
+        return (self.rows_file, self.vectors_file)
+
+    @property
     def files(self) -> tuple[SavedFile, ...]:
         """All files of the index."""
         more = (one.file for one in (self.words, self.plain) if one is not None)
-        return (self.rows_file, self.vectors_file, *more)
+        return (*self.needed, *more)
 
 
 def read(folder: Path) -> Manifest:
@@ -134,6 +147,27 @@ def read(folder: Path) -> Manifest:
         raise IndexMismatchError(
             f"{path} must be a manifest, got a damaged one ({error}); rebuild the index"
         ) from error
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Wait until nobody else changes an index folder, and keep others waiting meanwhile.
+
+    What a process left that died while it saved is removed. Where there are no such locks, on Windows and
+    on some network drives, nobody waits.
+
+    Raises:
+        OSError: Nothing can be written there.
+    """
+    with (folder / _LOCK).open("ab") as file:
+        locked = _lock(file.fileno())
+        try:
+            for left in folder.glob(f"{_STAGED}*") if locked else ():
+                shutil.rmtree(left, ignore_errors=True)
+            yield
+        finally:
+            if locked:
+                _unlock(file.fileno())
 
 
 def write(folder: Path, manifest: Manifest) -> None:
@@ -160,10 +194,10 @@ def place(folder: Path, stem: str, suffix: str, write: Callable[[Path], None]) -
     return SavedFile(name, sha256)
 
 
-def problems(folder: Path, manifest: Manifest) -> list[str]:
-    """Recompute the hashes; return one sentence for each file that is missing or changed."""
+def problems(folder: Path, files: Iterable[SavedFile]) -> list[str]:
+    """Recompute the hashes of files; return one sentence for each file that is missing or changed."""
     found: list[str] = []
-    for file in manifest.files:
+    for file in files:
         path = folder / file.name
         got = digest(path) if path.is_file() else "no file"
         if got != file.sha256:
@@ -202,7 +236,27 @@ def versions() -> dict[str, str]:
 
 def _staged(folder: Path) -> tempfile.TemporaryDirectory[str]:
     # Inside the folder, which may be a file system of its own: renaming must not copy.
-    return tempfile.TemporaryDirectory(prefix=".saving-", dir=folder)
+    return tempfile.TemporaryDirectory(prefix=_STAGED, dir=folder)
+
+
+def _lock(handle: int) -> bool:
+    if sys.platform == "win32":
+        return False
+    import fcntl  # noqa: PLC0415 - not on Windows
+
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    except OSError:  # a drive that knows no locks
+        return False
+    return True
+
+
+def _unlock(handle: int) -> None:
+    if sys.platform != "win32":
+        import fcntl  # noqa: PLC0415 - not on Windows
+
+        # Closing the file would not do where a process was forked meanwhile.
+        fcntl.flock(handle, fcntl.LOCK_UN)
 
 
 def _version(distribution: str) -> str:

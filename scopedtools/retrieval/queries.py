@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import cachetools
 import numpy as np
-import numpy.typing as npt
 
 from scopedtools.retrieval.apart import Apart, Separable, checked
 from scopedtools.types import Encoder
@@ -87,13 +86,13 @@ class EncoderThread:
         Raises:
             Exception: Whatever the encoder raised. Nothing is cached then; the next call tries again.
         """
+        if self._apart is not None:
+            return await _each(self._apart, texts)
         with self._lock:
             known: Vectors | None = self._cached.get(texts)
             if known is not None:
                 return known
-            run = None if self._apart is not None else self._run(texts)
-        if run is None:
-            return await self._each(texts)
+            run = self._run(texts)
         # Others may wait for the same run: a waiter that is cancelled must not cancel it.
         return await asyncio.shield(asyncio.wrap_future(run))
 
@@ -102,20 +101,6 @@ class EncoderThread:
         if run is None:
             run = self._under_way[texts] = self._thread.submit(self._encode, texts)
         return run
-
-    async def _each(self, texts: tuple[str, ...]) -> Vectors:
-        assert self._apart is not None  # noqa: S101 - or asked for together
-        # All of them are under way before the first is waited for.
-        runs = [self._apart.vector(text) for text in texts]
-        found: list[npt.NDArray[np.float32]] = []
-        for run in runs:
-            vector: npt.NDArray[np.float32] = await asyncio.shield(asyncio.wrap_future(run))
-            found.append(vector)
-        vectors = np.stack(found)
-        vectors.setflags(write=False)
-        with self._lock:
-            self._cached[texts] = vectors
-        return vectors
 
     def _encode(self, texts: tuple[str, ...]) -> Vectors:
         try:
@@ -126,3 +111,14 @@ class EncoderThread:
         finally:
             with self._lock:
                 self._under_way.pop(texts, None)
+
+
+async def _each(apart: Apart, texts: tuple[str, ...]) -> Vectors:
+    found = apart.kept(texts)
+    if found is None:
+        # All of them are under way before the first is waited for.
+        runs = [apart.vector(text) for text in texts]
+        found = [await asyncio.shield(asyncio.wrap_future(run)) for run in runs]
+    vectors = np.stack(found)
+    vectors.setflags(write=False)
+    return vectors

@@ -18,10 +18,11 @@ from scopedtools.exceptions import IndexMismatchError, MissingDependencyError
 from scopedtools.retrieval.encoders import default_encoder
 from scopedtools.retrieval.evidence import Judge, made_of, plain_requests
 from scopedtools.retrieval.heard import Heard, hear
-from scopedtools.retrieval.index import Index, Plain, known_vectors
+from scopedtools.retrieval.index import Index
 from scopedtools.retrieval.learning import Learning
 from scopedtools.retrieval.queries import EncoderThread
 from scopedtools.retrieval.ranking import choose, rank
+from scopedtools.retrieval.saved import Plain, known_vectors
 from scopedtools.retrieval.scoring import Scored, score
 from scopedtools.types import Describable, Encoder, Hit, Ranking, Rows, Turn
 

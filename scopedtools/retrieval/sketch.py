@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -49,27 +49,40 @@ class Sketch:
     def __init__(self, exact: Any, index: Any) -> None:
         self._exact = exact
         self._index = index
-        self._list_of = np.zeros(0, dtype=np.uint16)
+        self._list_of = np.zeros(0, dtype=np.uint32)
         if index.nlist > 1:
             self._centres = load_faiss().downcast_index(index.quantizer)
             self._list_of = np.empty(exact.ntotal, dtype=np.uint32)
             for number, ids in enumerate(codes.numbers(index)):
                 self._list_of[ids] = number
-            self._sizes = self._count(None)
-            self._permitted = lru_cache(maxsize=_SETS)(self._count)
+            # Not of a method: this would be part of itself, and outlive its use by gigabytes.
+            count = partial(_count, self._list_of, index.nlist)
+            self._sizes = count(None)
+            self._permitted = lru_cache(maxsize=_SETS)(count)
 
     @classmethod
     def learn(cls, exact: Any) -> Sketch:
         """Learn and make codes; the same vectors give the same codes in every process."""
-        vectors = _view(exact)
+        vectors = codes.vectors_of(exact)
         trained = codes.learn(vectors)
         return cls(exact, codes.coded(trained, vectors, codes.assign(trained, vectors)))
 
     @classmethod
     def load(cls, exact: Any, path: Path) -> Sketch | None:
-        """Map codes that a file holds behind the vectors; ``None`` where it has none."""
+        """Map codes that a file holds behind the vectors; ``None`` where it has none.
+
+        Raises:
+            ValueError: They are of other vectors, or no codes.
+        """
         index = codes.mapped(path)
-        return None if index is None else cls(exact, index)
+        if index is None:
+            return None
+        if (index.ntotal, index.d) != (exact.ntotal, exact.d):
+            raise ValueError(
+                f"{path} must have codes of its {exact.ntotal} vectors of {exact.d} dimensions, "
+                f"got those of {index.ntotal} of {index.d}"
+            )
+        return cls(exact, index)
 
     def save(self, path: Path) -> None:
         """Write the codes behind the vectors that are in a file already."""
@@ -89,7 +102,7 @@ class Sketch:
         fits = codes.lists_for(exact.ntotal) == self._index.nlist > 1
         if not fits or 2 * len(new) > exact.ntotal:
             return None
-        vectors = _view(exact)
+        vectors = codes.vectors_of(exact)
         list_of = self._list_of[earlier].astype(np.int64)
         list_of[new] = codes.assign(self._index, vectors[new])
         return Sketch(exact, codes.coded(self._index, vectors, list_of))
@@ -161,14 +174,6 @@ class Sketch:
         n = int(np.flatnonzero((lists >= 0).any(axis=0))[-1]) + 1
         return np.ascontiguousarray(lists[:, :n]), np.ascontiguousarray(nearness[:, :n])
 
-    def _count(self, bitmap: bytes | None) -> npt.NDArray[np.int64]:
-        """Count the permitted vectors of each list."""
-        list_of = self._list_of
-        if bitmap is not None:
-            bits = np.unpackbits(np.frombuffer(bitmap, np.uint8), count=len(list_of), bitorder="little")
-            list_of = list_of[bits.view(np.bool_)]
-        return np.bincount(list_of, minlength=self._index.nlist)
-
     def _first_look(
         self,
         queries: Vectors,
@@ -203,6 +208,14 @@ class Sketch:
         return np.take_along_axis(found, order, axis=1), np.take_along_axis(products, order, axis=1)
 
 
+def _count(list_of: npt.NDArray[np.uint32], lists: int, bitmap: bytes | None) -> npt.NDArray[np.int64]:
+    """Count the permitted vectors of each list."""
+    if bitmap is not None:
+        bits = np.unpackbits(np.frombuffer(bitmap, np.uint8), count=len(list_of), bitorder="little")
+        list_of = list_of[bits.view(np.bool_)]
+    return np.bincount(list_of, minlength=lists)
+
+
 def _selector(bitmap: npt.NDArray[np.uint8] | None) -> tuple[Any, npt.NDArray[np.uint8] | None]:
     """Return a FAISS selector, and the buffer that it borrows, which must outlive it."""
     if bitmap is None:
@@ -210,8 +223,3 @@ def _selector(bitmap: npt.NDArray[np.uint8] | None) -> tuple[Any, npt.NDArray[np
     faiss = load_faiss()
     # It takes a count of bytes.
     return faiss.IDSelectorBitmap(len(bitmap), faiss.swig_ptr(bitmap)), bitmap
-
-
-def _view(exact: Any) -> Vectors:
-    vectors: Vectors = load_faiss().rev_swig_ptr(exact.get_xb(), exact.ntotal * exact.d).reshape(-1, exact.d)
-    return vectors

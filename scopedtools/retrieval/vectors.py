@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from scopedtools.retrieval.codes import load_faiss
+from scopedtools.retrieval import codes
+from scopedtools.retrieval.codes import load_faiss, vectors_of
 from scopedtools.retrieval.matching import found_in
 from scopedtools.retrieval.sketch import Sketch
 from scopedtools.types import Rows
@@ -118,6 +119,10 @@ class VectorIndex:
         if self._sketch is not None:
             self._sketch.save(path)
 
+    def codes_saved(self, path: Path) -> bool:
+        """Tell whether a file of these vectors has their codes, or lacks none that take long to make."""
+        return self._sketch is None or not self._sketch.narrow or codes.follow(path)
+
     def __len__(self) -> int:
         return len(self._row_of)
 
@@ -134,10 +139,7 @@ class VectorIndex:
     @cached_property
     def vectors(self) -> Vectors:
         """All vectors, float32, shape ``(n, d)``: a view of the index, not to be written to."""
-        faiss = load_faiss()
-        n, d = self._index.ntotal, self._index.d
-        view: Vectors = faiss.rev_swig_ptr(self._index.get_xb(), n * d).reshape(n, d)
-        return view
+        return vectors_of(self._index)
 
     def search(self, query: npt.NDArray[np.float32], within: Rows, k: int) -> tuple[Ordinals, Scores]:
         """Find the ``k`` permitted rows nearest to a query; see ``nearest``.
@@ -286,8 +288,7 @@ def stored_vectors(path: Path) -> Vectors:
     """Return the vectors of a saved index, copied: a mapping must not outlive its file."""
     faiss = load_faiss()
     index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
-    stored: Vectors = faiss.rev_swig_ptr(index.get_xb(), index.ntotal * index.d)
-    return stored.reshape(index.ntotal, index.d).copy()
+    return vectors_of(index).copy()
 
 
 def highest(scores: npt.NDArray[np.floating], k: int) -> Ordinals:

