@@ -91,9 +91,10 @@ class Upstream:
         """Keep it connected, until cancelled."""
         async with self._sessions:
             try:
-                while True:
+                while not _cancelled():
                     await self._live_once()
-                    await self._pause()
+                    if not _cancelled():
+                        await self._pause()
             finally:
                 self._parked.end()  # before the sessions, which wait for the calls that use them
 
@@ -329,3 +330,9 @@ def reason(error: BaseException) -> str:
     if isinstance(error, UpstreamError):
         return str(error)
     return f"it failed ({type(error).__name__})"
+
+
+def _cancelled() -> bool:
+    """Tell whether this task is to end; a connection that fails at the same moment may have hidden that."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
