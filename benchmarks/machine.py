@@ -8,7 +8,7 @@ import shlex
 import statistics
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -59,6 +59,13 @@ class Machine(msgspec.Struct, frozen=True):
     encoder: str | None
     encode_ms: float | None
     date: str
+
+    def lines(self) -> Iterator[str]:
+        """Yield the paragraphs that say this at the beginning of a report."""
+        versions = ", ".join(f"{name} {version}" for name, version in self.libraries.items())
+        encoder = "" if self.encoder is None else f"; encoder {self.encoder}"
+        yield f"`{self.command}` at {self.commit}, {self.date}\n"
+        yield f"{self.processor}; Python {self.python}; {versions}{encoder}\n"
 
 
 def machine(module: str, arguments: Sequence[str], encoder: Encoder | None = None) -> Machine:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmarks.index.engines import ENGINES, OURS
 from benchmarks.index.results import Results, Searched
+from benchmarks.markdown import head, row
 
 _MOST_MS = 5.0
 _LEAST_RECALL = 0.98
@@ -28,23 +29,20 @@ def sentence(line: Searched) -> str:
 
 def targets(results: Results) -> Iterator[str]:
     """Yield the lines of the table of targets."""
-    yield from _head(
-        ("what is shipped", "p99, CPU", "by the clock", "recall@20", "under 5 ms CPU, at least 0.98"), 1
+    yield from head(
+        ("what is shipped", "p99, CPU", "by the clock", "recall@20", "under 5 ms CPU, at least 0.98")
     )
     for line in results.searched:
         if line.engine == OURS and line.rows >= 100_000:
             met = line.p99_ms < _MOST_MS and line.recall_20 >= _LEAST_RECALL
             what = f"{line.rows:,} vectors, {line.permitted:.0%} permitted"
             times = f"{line.p99_ms:.2f} ms", f"{line.wall_p99_ms:.2f} ms"
-            yield _row((what, *times, f"{line.recall_20:.3f}", "met" if met else "**missed**"))
+            yield row((what, *times, f"{line.recall_20:.3f}", "met" if met else "**missed**"))
 
 
 def _report(results: Results, plots: Sequence[str]) -> Iterator[str]:
-    machine = results.machine
-    versions = ", ".join(f"{name} {version}" for name, version in machine.libraries.items())
     yield "# Indexes of vectors\n"
-    yield f"`{machine.command}` at {machine.commit}, {machine.date}\n"
-    yield f"{machine.processor}; Python {machine.python}; {versions}\n"
+    yield from results.machine.lines()
     if results.quick:
         yield "A quick run: few queries. **Its figures are rough.**\n"
     kind = "made-up" if results.made_up else "real"
@@ -65,11 +63,11 @@ def _report(results: Results, plots: Sequence[str]) -> Iterator[str]:
 def _searches(lines: Sequence[Searched]) -> Iterator[str]:
     shares = sorted({line.permitted for line in lines})
     yield "CPU p50 / p99 in ms, recall@20; ten at once in ms, recall@100:\n"
-    yield from _head(("index", *(f"{share:.0%} permitted" for share in shares)), 1)
+    yield from head(("index", *(f"{share:.0%} permitted" for share in shares)))
     for name in ENGINES:
         mine = {line.permitted: line for line in lines if line.engine == name}
         if mine:
-            yield _row((name, *(_cell(mine[share]) for share in shares)))
+            yield row((name, *(_cell(mine[share]) for share in shares)))
 
 
 def _cell(line: Searched) -> str:
@@ -78,22 +76,12 @@ def _cell(line: Searched) -> str:
 
 
 def _builds(results: Results, rows: int) -> Iterator[str]:
-    yield from _head(
-        ("index", "bytes a row", "build CPU s", "add 1 %", "remove 1 %", "save s", "load s", "map, search s"),
-        1,
+    yield from head(
+        ("index", "bytes a row", "build CPU s", "add 1 %", "remove 1 %", "save s", "load s", "map, search s")
     )
     for one in results.built:
         if one.rows == rows:
             removed = "cannot" if one.remove_s is None else f"{one.remove_s:.3g}"
             figures = (f"{value:.3g}" for value in (one.build_s, one.add_s))
             files = (f"{value:.3g}" for value in (one.save_s, one.load_s, one.map_s))
-            yield _row((one.engine, f"{one.bytes_per_row:,.0f}", *figures, removed, *files))
-
-
-def _head(names: Sequence[str], left: int) -> Iterator[str]:
-    yield _row(names)
-    yield "|" + "|".join("---" if place < left else "---:" for place in range(len(names))) + "|"
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+            yield row((one.engine, f"{one.bytes_per_row:,.0f}", *figures, removed, *files))

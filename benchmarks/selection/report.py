@@ -52,10 +52,7 @@ def _sections(results: Results, plots: Sequence[str]) -> Iterator[str]:
 
 
 def _about(results: Results) -> Iterator[str]:
-    machine = results.machine
-    versions = ", ".join(f"{name} {version}" for name, version in machine.libraries.items())
-    yield f"`{machine.command}` at {machine.commit}, {machine.date}\n"
-    yield f"{machine.processor}; Python {machine.python}; {versions}; encoder {machine.encoder}\n"
+    yield from results.machine.lines()
     yield (
         "In percent, ± half of the 95 % bootstrap interval. Requests and turns that need nothing are left "
         "out of the means. Means over sets count each set alike; their interval tells what other requests "

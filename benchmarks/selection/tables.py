@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from benchmarks import markdown
 from benchmarks.selection.results import Cell, Results
 from benchmarks.selection.sets import MEANS
 from scopedtools.evaluation.measures import Mean
@@ -12,9 +13,7 @@ from scopedtools.evaluation.measures import Mean
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> str:
     """Return a table whose first columns are aligned left and the others right."""
-    line = "|".join("---" if place < left else "---:" for place in range(len(head)))
-    body = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    return f"| {' | '.join(head)} |\n|{line}|\n{body}\n"
+    return "\n".join([*markdown.head(head, left=left), *map(markdown.row, rows)]) + "\n"
 
 
 def percent(mean: Mean | None, *, interval: bool = True) -> str:

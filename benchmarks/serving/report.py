@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from benchmarks.markdown import head, row
 from benchmarks.serving.results import FLOOR, Line, Results
 from benchmarks.serving.systems import SYSTEMS
 from benchmarks.serving.targets import targets
@@ -18,18 +19,15 @@ def write(results: Results, path: Path, plots: Sequence[str]) -> None:
 
 def target_table(results: Results) -> Iterator[str]:
     """Yield the lines of the table of targets."""
-    yield from _head(("what", "target", "measured", "met"), left=2)
+    yield from head(("what", "target", "measured", "met"), left=2)
     for one in targets(results):
         met = {None: "not measured", True: "yes", False: "**missed**"}[one.met]
-        yield _row((one.what, one.goal, one.found or "", met))
+        yield row((one.what, one.goal, one.found or "", met))
 
 
 def _report(results: Results, plots: Sequence[str]) -> Iterator[str]:
-    machine = results.machine
-    versions = ", ".join(f"{name} {version}" for name, version in machine.libraries.items())
     yield "# What serving costs\n"
-    yield f"`{machine.command}` at {machine.commit}, {machine.date}\n"
-    yield f"{machine.processor}; Python {machine.python}; {versions}\n"
+    yield from results.machine.lines()
     if results.quick:
         yield "A quick run: short turns, few rounds. **Its figures are rough.**\n"
     yield (
@@ -58,14 +56,14 @@ def _requests(results: Results) -> Iterator[str]:
 
 def _operation(lines: Sequence[Line]) -> Iterator[str]:
     systems = [one for one in SYSTEMS if any(line.system == one for line in lines)]
-    yield from _head(("revision", "rows", "at a time", "floor µs", *systems), left=1)
+    yield from head(("revision", "rows", "at a time", "floor µs", *systems))
     for place in dict.fromkeys((line.era, line.rows, line.concurrency) for line in lines):
         cell = {line.system: line for line in lines if (line.era, line.rows, line.concurrency) == place}
         era, rows, concurrency = place
         ratios = (_figure(cell[one].ratio) if one in cell else "" for one in systems)
-        yield _row((era, f"{rows:,}", str(concurrency), f"{cell[FLOOR].cpu_us:.1f}", *ratios))
+        yield row((era, f"{rows:,}", str(concurrency), f"{cell[FLOOR].cpu_us:.1f}", *ratios))
     yield "\nRequests a second, and p50 / p99 in ms:\n"
-    yield from _head(
+    yield from head(
         ("revision", "rows", "at a time", "system", "requests/s", "p50", "p99", "bytes", "client"), left=1
     )
     for line in lines:
@@ -76,35 +74,26 @@ def _operation(lines: Sequence[Line]) -> Iterator[str]:
             f"{line.bytes:,}",
             f"{line.client_share:.0%}",
         )
-        yield _row((line.era, f"{line.rows:,}", str(line.concurrency), line.system, *figures))
+        yield row((line.era, f"{line.rows:,}", str(line.concurrency), line.system, *figures))
 
 
 def _processes(results: Results) -> Iterator[str]:
     if results.memory:
         yield "\n## Memory after the requests, MiB\n"
-        yield from _head(("system", "rows", "RSS", "PSS"), left=1)
+        yield from head(("system", "rows", "RSS", "PSS"))
         for one in results.memory:
-            yield _row((one.system, f"{one.rows:,}", f"{one.rss:.1f}", f"{one.pss:.1f}"))
+            yield row((one.system, f"{one.rows:,}", f"{one.rss:.1f}", f"{one.pss:.1f}"))
     if results.starts:
         yield "\n## Start to first `tools/list`, seconds\n"
-        yield from _head(("system", "rows", "first answer", "CPU"), left=1)
+        yield from head(("system", "rows", "first answer", "CPU"))
         for start in results.starts:
-            yield _row((start.system, f"{start.rows:,}", f"{start.first_answer_s:.2f}", f"{start.cpu_s:.2f}"))
+            yield row((start.system, f"{start.rows:,}", f"{start.first_answer_s:.2f}", f"{start.cpu_s:.2f}"))
     if results.imports:
         yield "\n## Import, milliseconds above a process that imports nothing\n"
-        yield from _head(("imported", "wall", "CPU"), left=1)
+        yield from head(("imported", "wall", "CPU"))
         for found in results.imports:
-            yield _row((f"`{found.imported}`", f"{found.wall_ms:.0f}", f"{found.cpu_ms:.0f}"))
+            yield row((f"`{found.imported}`", f"{found.wall_ms:.0f}", f"{found.cpu_ms:.0f}"))
 
 
 def _figure(value: float) -> str:
     return f"{value:,.0f}" if value >= 1_000 else f"{value:.3g}"
-
-
-def _head(names: Sequence[str], *, left: int) -> Iterator[str]:
-    yield _row(names)
-    yield "|" + "|".join("---" if place < left else "---:" for place in range(len(names))) + "|"
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
