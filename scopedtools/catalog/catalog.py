@@ -175,10 +175,13 @@ class Catalog:
         )
 
     def combined(self, sign: Literal["|", "&", "-"], left: View, right: View) -> View:
-        """Return the union, intersection or difference of two lasting sets; the same view each time."""
+        """Return the union, intersection or difference of sets; of lasting ones the same view each time."""
+        operation = _OPERATIONS[sign]
+        if not (left.lasting and right.lasting):
+            return View(self, operation(left.bits, right.bits))
         found = self._combined.get(sign, left, right)
         if found is None:
-            bits = _OPERATIONS[sign](left.bits, right.bits)
+            bits = operation(left.bits, right.bits)
             found = self._combined.put(self._lasting(bits), sign, left, right, size_bytes=self._set_bytes)
         return found
 

@@ -60,14 +60,6 @@ class View:
         return self._bits
 
     @property
-    def packed(self) -> bytes:
-        """The rows as bytes, all of the catalog's: bit *i* of byte *j* is row *8 j + i*."""
-        # To look at one bit of an integer of a million, Python copies the integer.
-        if self._packed is None:
-            self._packed = self.bits.to_bytes((len(self.catalog) + 7) // 8, "little")
-        return self._packed
-
-    @property
     def order(self) -> tuple[int, ...]:
         """Ordinals of the rows, in the order in which they are listed."""
         if self._order is not None:
@@ -117,32 +109,29 @@ class View:
 
     def __or__(self, other: View) -> View:
         self._require_same_catalog(other)
-        if self.lasting and other.lasting:
-            return self.catalog.combined("|", self, other)
-        return View(self.catalog, self.bits | other.bits)
+        return self.catalog.combined("|", self, other)
 
     def __and__(self, other: View) -> View:
         self._require_same_catalog(other)
         if other is self or other is self.catalog.all:
             return self
-        if self.lasting and other.lasting:
+        if self.lasting or self._order is None:
             return self.catalog.combined("&", self, other)
-        if self._order is None:
-            return View(self.catalog, self.bits & other.bits)
         has = other._has
         return View(self.catalog, order=tuple([row for row in self._order if has(row)]))
 
     def __sub__(self, other: View) -> View:
         self._require_same_catalog(other)
-        if self.lasting and other.lasting:
+        if self.lasting or self._order is None:
             return self.catalog.combined("-", self, other)
-        if self._order is None:
-            return View(self.catalog, self.bits & ~other.bits)
         has = other._has
         return View(self.catalog, order=tuple([row for row in self._order if not has(row)]))
 
     def _has(self, row: int) -> bool:
-        return bool(self.packed[row >> 3] >> (row & 7) & 1)
+        # To look at one bit of an integer of a million, Python copies the integer.
+        if self._packed is None:
+            self._packed = self.bits.to_bytes((len(self.catalog) + 7) // 8, "little")
+        return bool(self._packed[row >> 3] >> (row & 7) & 1)
 
     def _require_same_catalog(self, other: View) -> None:
         if other.catalog is not self.catalog:

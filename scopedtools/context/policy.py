@@ -114,9 +114,11 @@ class ViewPolicy:
         if not self.has_narrowed:
             self._whole[ctx.key] = permitted
             return permitted
-        grows = self.grows(ctx)
         record = await self._records.get(ctx.key)
-        if record is None or (self.may_narrow and not ctx.listens and (grows or not record.seeded)):
+        if record is None and (before := self._whole.pop(ctx.key, None)) is not None:
+            record = await self._records.add(ctx.key, self._steps.continued(permitted, before))
+        grows = self.grows(ctx)
+        if self.may_narrow and not ctx.listens and (grows or record is None or not record.seeded):
             record = await self._heard(ctx, ctx.key, permitted, intent, record)
         if record is None:
             return self._unknown(permitted)
@@ -242,12 +244,6 @@ class ViewPolicy:
         self, ctx: Context, key: bytes, permitted: View, intent: Intent, record: ContextRecord | None
     ) -> ContextRecord | None:
         """Return what is kept of a context after it was heard what it is about."""
-        if record is None and (shown := self._whole.pop(key, None)) is not None:
-            record = await self._records.add(key, self._steps.continued(permitted, shown))
-        if not self.may_narrow or ctx.listens:
-            return record
-        if record is not None and record.seeded and not self.grows(ctx):
-            return record
         text = _text(await intent(ctx))
         if record is None and (text is not None or ctx.parent_key is not None):
             record = await self._begin_once(ctx, key, permitted, text)

@@ -68,7 +68,7 @@ class Asked(NamedTuple):
     held: str | None = None
 
 
-UNCACHED: Final = Cache(0, "private")
+_UNCACHED: Final = Cache(0, "private")
 
 _RESULTS: Final[Mapping[Kind, Callable[[Raw], ListResult]]] = {
     "tool": lambda rows: ToolsResult(tools=rows),
@@ -155,7 +155,7 @@ class Pages:
         view |= {"cacheScope": cache.scope, "ttlMs": cache.ttl_ms}
         if asked.held == shown.revision and asked.cursor is None:
             # Whoever asked like this knows that nothing is left out; no cache in between may keep it.
-            result = _result(asked.kind, (), UNCACHED)
+            result = _result(asked.kind, (), _UNCACHED)
             view["notModified"] = True
         else:
             result = self._result(asked, shown, cache)
@@ -172,7 +172,7 @@ class Pages:
         ttl_ms = self._settings.list_ttl_ms
         if not narrowed and total <= self._settings.whole_rows and self._cache.ttl_ms:
             return self._cache
-        return Cache(ttl_ms, "context") if ttl_ms and asked.keeps else UNCACHED
+        return Cache(ttl_ms, "context") if ttl_ms and asked.keeps else _UNCACHED
 
     def _result(self, asked: Asked, shown: View, cache: Cache) -> ListResult:
         result = _result(asked.kind, self._on_page(asked, shown), cache)

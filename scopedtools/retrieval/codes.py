@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -40,6 +40,9 @@ _PORTION: Final = 1 << 16
 
 _MARK: Final = b"codes follow \x01\x00\x00"
 """The last 16 bytes of a file that has codes."""
+
+
+_Size = TypeVar("_Size", int, npt.NDArray[np.int64])
 
 
 class _Tail(msgspec.Struct, frozen=True):
@@ -111,7 +114,7 @@ def coded(trained: Any, vectors: Vectors, list_of: npt.NDArray[np.int64]) -> Any
     ends = np.cumsum(sizes)
     # FAISS finds the list of each vector anew, and its blocks cannot be made by hand: the codes of all
     # lists are made as those of one, in which each list begins with a new block.
-    room = -(-sizes // _BLOCK) * _BLOCK
+    room = _room(sizes)
     places = np.arange(len(order)) + np.repeat(np.cumsum(room) - room - (ends - sizes), sizes)
     padded = np.zeros(int(room.sum()), dtype=np.int64)
     padded[places] = order
@@ -252,7 +255,8 @@ def _without_vectors(index: Any) -> npt.NDArray[np.uint8]:
     return written
 
 
-def _room(size: int) -> int:
+def _room(size: _Size) -> _Size:
+    """Return how many vectors the blocks of a list have room for, or those of each list."""
     return -(-size // _BLOCK) * _BLOCK
 
 

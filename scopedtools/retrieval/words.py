@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, overload
 
@@ -140,9 +141,4 @@ def code() -> str:
 
 
 def _flat(lists: Sequence[Sequence[_Item]]) -> tuple[list[_Item], npt.NDArray[np.int64]]:
-    return list(_items(lists)), np.cumsum([0, *map(len, lists)], dtype=np.int64)
-
-
-def _items(lists: Sequence[Sequence[_Item]]) -> Iterator[_Item]:
-    for one in lists:
-        yield from one
+    return list(chain.from_iterable(lists)), np.cumsum([0, *map(len, lists)], dtype=np.int64)

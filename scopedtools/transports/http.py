@@ -25,7 +25,7 @@ from scopedtools.protocol.batch import is_batch, run_batch
 from scopedtools.protocol.dispatch import Dispatcher, to_protocol_error
 from scopedtools.protocol.envelope import Message, decode, failure, id_of
 from scopedtools.protocol.exchange import SILENCE
-from scopedtools.protocol.methods import METHODS
+from scopedtools.protocol.methods import METHODS, ListParams
 from scopedtools.protocol.request import Ingress, Request
 from scopedtools.protocol.revisions import REVISIONS, UNNAMED, Revision
 from scopedtools.protocol.understood import Again, Understood, understand
@@ -48,7 +48,7 @@ from scopedtools.transports.sessions import HttpSession, Sessions
 from scopedtools.transports.sse import Stream, StreamExchange
 from scopedtools.types import ANONYMOUS, Principal
 
-_LISTS: Final = frozenset({"tools/list", "resources/list", "resources/templates/list", "prompts/list"})
+_LISTS: Final = frozenset(name for name, method in METHODS.items() if method.params is ListParams)
 
 _UNDERSTOOD: Final = 4096
 _UNDERSTOOD_BYTES: Final = 64 * 2**20
