@@ -24,7 +24,8 @@ from scopedtools.listeners import Listeners
 from scopedtools.protocol.dispatch import Handler
 from scopedtools.protocol.results import CallResult
 from scopedtools.selection import Selection
-from scopedtools.types import ANONYMOUS, ContextStore, Selector
+from scopedtools.storage import ContextStore
+from scopedtools.types import ANONYMOUS, Selector
 
 _SEARCH_LIMIT: Final = 20
 

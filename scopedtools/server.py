@@ -33,21 +33,14 @@ from scopedtools.protocol.dispatch import Dispatcher
 from scopedtools.protocol.request import Request
 from scopedtools.running import Running
 from scopedtools.searchable import Searchable
+from scopedtools.storage import ContextStore, TaskStore
 from scopedtools.tasks import TaskSettings
 from scopedtools.transports.asgi import build_app, metadata_route
 from scopedtools.transports.hosts import HostPolicy
 from scopedtools.transports.http import HttpTransport
 from scopedtools.transports.sessions import Sessions
 from scopedtools.transports.stdio import serve_stdio
-from scopedtools.types import (
-    ANONYMOUS,
-    ContextStore,
-    Principal,
-    Ranking,
-    Selector,
-    TaskStore,
-    TokenVerifier,
-)
+from scopedtools.types import ANONYMOUS, Principal, Ranking, Selector, TokenVerifier
 from scopedtools.updates import Updates
 
 SECRET_VARIABLE: Final = "SCOPEDTOOLS_SECRET"  # noqa: S105 - where it is found, not what it is

@@ -18,7 +18,7 @@ from scopedtools.protocol.dispatch import to_protocol_error
 from scopedtools.protocol.exchange import TaskExchange
 from scopedtools.protocol.inputs import InputRequired
 from scopedtools.protocol.results import CallResult
-from scopedtools.types import TaskRecord, TaskStatus, TaskStore
+from scopedtools.storage import TaskRecord, TaskStatus, TaskStore
 
 Work: TypeAlias = Callable[[TaskExchange], Awaitable[CallResult]]
 """A call; takes what is open to one that may become a task."""

@@ -12,7 +12,7 @@ import scopedtools
 
 ROOT = Path(scopedtools.__file__).parent
 
-BASE = {"exceptions", "memo", "types"}
+BASE = {"exceptions", "memo", "storage", "types"}
 PARTS = {
     "protocol",
     "catalog",
@@ -38,6 +38,7 @@ PARTS = {
 MAY_IMPORT: dict[str, set[str]] = {
     "exceptions": set(),
     "types": {"exceptions"},
+    "storage": {"types"},
     "memo": set(),
     "protocol": BASE,
     "transports": {"auth", "protocol", *BASE},

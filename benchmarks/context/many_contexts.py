@@ -37,7 +37,8 @@ from scopedtools.catalog.primitives import Tool
 from scopedtools.context.recent import ENTRY_BYTES
 from scopedtools.context.store import MemoryStore
 from scopedtools.retrieval import HashingEncoder, HybridSelector
-from scopedtools.types import ContextRecord, Describable, Hit, Ranking, Rows, Turn
+from scopedtools.storage import ContextRecord
+from scopedtools.types import Describable, Hit, Ranking, Rows, Turn
 
 HERE: Final = Path(__file__).parent
 TOOLS: Final = 1_000

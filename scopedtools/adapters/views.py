@@ -31,7 +31,8 @@ from scopedtools.protocol.prepared import Prepared
 from scopedtools.protocol.results import CallResult, ListResult
 from scopedtools.selection import Selection
 from scopedtools.server import SECRET_VARIABLE
-from scopedtools.types import ContextStore, Encoder, Selector
+from scopedtools.storage import ContextStore
+from scopedtools.types import Encoder, Selector
 
 _GENERATIONS: Final = 16
 """Catalogs that are kept: of each kind at each revision, and what they were a moment ago."""

@@ -35,7 +35,7 @@ class Asked(NamedTuple):
 
     principal: Principal
     context_id: str | None
-    key: bytes | None
+    digest: str | None
     parent: str | None
     carrier: Carrier | None
     method: str
@@ -99,7 +99,7 @@ def asked_of(request: Request, ctx: Context, *, recording: Recording) -> Asked:
     return Asked(
         ctx.principal,
         context_id,
-        ctx.key,
+        ctx.digest,
         ctx.parent if context_id is not None else None,
         ctx.carrier,
         request.method.name,

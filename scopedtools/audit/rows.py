@@ -59,7 +59,7 @@ class Rows:
     def gap(self, since_ns: int, until_ns: int, missing: int) -> Row:
         """Return the row that says that requests are missing."""
         empty = dict.fromkeys(Asked._fields + Answered._fields)
-        del empty["key"], empty["client_info"], empty["traceparent"]
+        del empty["digest"], empty["client_info"], empty["traceparent"]
         nothing = dict.fromkeys(("context_digest", "client_name", "client_version", "trace_id", "span_id"))
         return (
             empty
@@ -91,7 +91,7 @@ class Rows:
             "duration_us": None if entry.duration_ns is None else entry.duration_ns // 1000,
             "principal": storable(asked.principal.name),
             "context_id": asked.context_id,
-            "context_digest": asked.key.hex() if asked.key is not None else None,
+            "context_digest": asked.digest,
             "parent": asked.parent,
             "carrier": str(asked.carrier) if asked.carrier is not None else None,
             "method": asked.method,

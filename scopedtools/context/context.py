@@ -29,7 +29,8 @@ from scopedtools.protocol.meta import (
 from scopedtools.protocol.mirrors import decode_value
 from scopedtools.protocol.request import Pin, Request
 from scopedtools.protocol.seal import Sealer
-from scopedtools.types import ContextStore, Principal
+from scopedtools.storage import NOBODY, OWNER_BYTES, ContextStore
+from scopedtools.types import ANONYMOUS, Principal
 
 INTENT_CHARACTERS: Final = 8192
 """An intent is read up to here; selection gains nothing from more."""
@@ -48,7 +49,7 @@ class Context(Dialogue):
         key: Digest of principal and ID, for stores and logs; ``None`` without an ID.
         carrier: Where the ID was found, or ``None``.
         principal: Who is asking.
-        digest: The key in hexadecimal, for logs; ``None`` without an ID.
+        digest: The part of the key that tells contexts apart, hexadecimal, for logs; ``None`` without an ID.
         parent: ID of the context that this one was forked from, or ``None``.
         parent_key: Key of that context, or ``None``.
         state: Small values that tools keep for this context.
@@ -131,7 +132,7 @@ class Context(Dialogue):
 
     @property
     def digest(self) -> str | None:
-        return self.key.hex() if self.key is not None else None
+        return self.key[OWNER_BYTES:].hex() if self.key is not None else None
 
     @property
     def parent(self) -> str | None:
@@ -184,7 +185,7 @@ class Context(Dialogue):
         return self._request.ingress.unscoped or scopes <= self.principal.scopes
 
     def __repr__(self) -> str:
-        return f"<Context {self.key.hex()[:12] if self.key else 'none'} of {self.principal.name}>"
+        return f"<Context {(self.digest or 'none')[:12]} of {self.principal.name}>"
 
 
 class ContextResolver:
@@ -234,7 +235,7 @@ class ContextResolver:
         return _digest(self._secret, principal.name, f"task {task_id}")
 
     def key(self, principal: Principal, context_id: str) -> bytes:
-        """Return the digest of a principal and an ID."""
+        """Return the digests of a principal, and of the principal and an ID, one after the other."""
         return self._digest(principal.name, context_id)
 
 
@@ -242,7 +243,12 @@ def _digest(secret: bytes, principal: str, context_id: str) -> bytes:
     # The length keeps ("ab", "c") and ("a", "bc") apart.
     name = principal.encode()
     material = b"%d\n%b%b" % (len(name), name, context_id.encode())
-    return hashlib.blake2b(material, digest_size=16, key=secret).digest()
+    owner = NOBODY if principal == ANONYMOUS.name else _keyed(secret, name, purpose=b"owner")
+    return owner + _keyed(secret, material, purpose=b"context")
+
+
+def _keyed(secret: bytes, material: bytes, *, purpose: bytes) -> bytes:
+    return hashlib.blake2b(material, digest_size=16, key=secret, person=purpose).digest()
 
 
 def declared_intent(request: Request) -> str | None:

@@ -17,7 +17,8 @@ from scopedtools.protocol import meta
 from scopedtools.protocol.methods import METHODS, ListParams
 from scopedtools.protocol.request import Ingress, Request
 from scopedtools.protocol.revisions import LATEST
-from scopedtools.types import ContextRecord, Hit, Principal
+from scopedtools.storage import ContextRecord
+from scopedtools.types import Hit, Principal
 
 T = TypeVar("T")
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final, Literal
 
-from scopedtools.types import Addition, ContextRecord, Hit, Turn
+from scopedtools.storage import Addition, ContextRecord
+from scopedtools.types import Hit, Turn
 
 STEP_ROWS: Final = 8
 """Best rows of a new intent or search that are looked at."""

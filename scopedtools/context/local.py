@@ -14,6 +14,7 @@ from typing import Final, Generic, Protocol, Self, TypeVar
 from scopedtools.context.context import Context
 from scopedtools.context.state import NEEDS_CONTEXT
 from scopedtools.exceptions import ToolError
+from scopedtools.storage import OWNER_BYTES
 
 _log: Final = logging.getLogger(__name__)
 
@@ -224,7 +225,7 @@ class ContextLocal(Generic[T]):
             held.made.set_exception(error or RuntimeError("the factory gave nothing"))
             held.made.exception()  # seen, even where nobody waits for it any more
         elif error is not None and not task.cancelled():
-            _log.error("the object of context %s failed", held.key.hex()[:12], exc_info=error)
+            _log.error("the object of context %s failed", held.key[OWNER_BYTES:].hex()[:12], exc_info=error)
 
 
 class _Held(Generic[T]):

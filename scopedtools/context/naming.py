@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.view import View
-from scopedtools.types import ContextRecord
+from scopedtools.storage import ContextRecord
 
 _GONE: Final = 256
 """Rows of other catalogs whose places a view keeps; rows may come and go for as long as a context lives."""

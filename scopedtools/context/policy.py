@@ -22,7 +22,8 @@ from scopedtools.context.records import Changed, Records
 from scopedtools.context.settings import ViewSettings
 from scopedtools.context.steps import Steps
 from scopedtools.memo import Memo
-from scopedtools.types import ContextRecord, ContextStore, Hit, Selector, Turn
+from scopedtools.storage import ContextRecord, ContextStore
+from scopedtools.types import Hit, Selector, Turn
 
 _log: Final = logging.getLogger(__name__)
 

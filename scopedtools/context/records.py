@@ -13,7 +13,7 @@ from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.view import View
 from scopedtools.context.naming import merged, placed, stored
 from scopedtools.memo import Memo
-from scopedtools.types import ContextRecord, ContextStore
+from scopedtools.storage import ContextRecord, ContextStore
 
 _SEEN: Final = 4096
 """Records that are remembered as this catalog sees them; contexts ask for the same one again and again."""

@@ -10,7 +10,8 @@ import msgspec
 
 from scopedtools.exceptions import ToolError
 from scopedtools.protocol.meta import ID_HEADER
-from scopedtools.types import JSON, ContextStore
+from scopedtools.storage import ContextStore
+from scopedtools.types import JSON
 
 MAX_VALUE_BYTES: Final = 64 * 2**10
 """Largest value, as JSON. What is larger belongs into a database, and its key into the state."""

@@ -9,7 +9,8 @@ from scopedtools.catalog.primitives import Kind
 from scopedtools.catalog.view import View, bits_of
 from scopedtools.context.choice import Chooser
 from scopedtools.context.growth import grown, inherited, is_new, said
-from scopedtools.types import Addition, ContextRecord, Hit, Turn
+from scopedtools.storage import Addition, ContextRecord
+from scopedtools.types import Hit, Turn
 
 
 class Steps:

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from scopedtools.context.recent import Recent
-from scopedtools.types import ContextRecord, TaskRecord
+from scopedtools.storage import ContextRecord, TaskRecord
 
 _VALUES_BYTES: Final = 230
 _VALUE_BYTES: Final = 180

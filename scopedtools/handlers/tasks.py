@@ -20,8 +20,9 @@ from scopedtools.protocol.methods import TaskParams, UpdateTaskParams
 from scopedtools.protocol.request import Request, tasks_required
 from scopedtools.protocol.results import CallResult, CreateTaskResult, Result, TaskResult
 from scopedtools.protocol.session import Push
+from scopedtools.storage import TaskRecord, TaskStore
 from scopedtools.tasks import Task, TaskSettings
-from scopedtools.types import Principal, TaskRecord, TaskStore
+from scopedtools.types import Principal
 
 _log: Final = logging.getLogger(__name__)
 

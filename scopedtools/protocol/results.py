@@ -19,7 +19,7 @@ from scopedtools.protocol.content import (
     Text,
 )
 from scopedtools.protocol.revisions import Revision
-from scopedtools.types import TaskStatus
+from scopedtools.storage import TaskStatus
 
 
 class Result(Struct, rename="camel", omit_defaults=True, kw_only=True):

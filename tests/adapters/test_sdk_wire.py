@@ -12,7 +12,7 @@ from scopedtools import ViewSettings
 from scopedtools.client import UnitOfWork
 from scopedtools.context.store import MemoryStore
 from scopedtools.protocol import meta
-from scopedtools.types import ContextRecord
+from scopedtools.storage import ContextRecord
 from tests.adapters.sdk_host import defined, low_level
 from tests.adapters.served import Endpoint, names, served, view
 from tests.adapters.stock import FLIGHTS, INVOICES, TOOLS

@@ -10,7 +10,8 @@ from scopedtools.context.store import MemoryStore
 from scopedtools.protocol.methods import METHODS, ListParams
 from scopedtools.protocol.request import Ingress, Request
 from scopedtools.protocol.revisions import LATEST
-from scopedtools.types import ANONYMOUS, Addition, ContextRecord, Principal, Turn
+from scopedtools.storage import NOBODY, OWNER_BYTES, Addition, ContextRecord
+from scopedtools.types import ANONYMOUS, Principal, Turn
 
 pytestmark = pytest.mark.anyio
 
@@ -50,6 +51,16 @@ def test_the_key_tells_principals_and_ids_apart() -> None:
     assert key("bc", "a") != key("c", "ab")
 
 
+def test_keys_of_one_principal_begin_alike_and_those_of_nobody_with_zeros() -> None:
+    def owner(name: str, context_id: str = "a") -> bytes:
+        whole = key(context_id, name)
+        assert whole is not None
+        return whole[:OWNER_BYTES]
+
+    assert owner("ada") == owner("ada", "b") != owner("bob")
+    assert owner("anonymous") == owner("anonymous", "b") == NOBODY
+
+
 def test_a_context_knows_its_request_and_its_representation_hides_the_id() -> None:
     ctx = resolver().resolve(asked("se-cret", Principal("ada", frozenset({"orders"}))))
     assert isinstance(ctx, Context)
@@ -58,7 +69,8 @@ def test_a_context_knows_its_request_and_its_representation_hides_the_id() -> No
     assert (ctx.meta["other"], ctx.headers, ctx.protocol_version) == (1, {"x-one": "a"}, "2026-07-28")
     assert "se-cret" not in repr(ctx)
     assert ctx.key is not None
-    assert ctx.key.hex()[:12] in repr(ctx)
+    assert ctx.digest is not None
+    assert ctx.digest[:12] in repr(ctx)
 
 
 def test_without_an_id_there_is_no_key() -> None:

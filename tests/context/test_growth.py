@@ -19,7 +19,8 @@ from scopedtools.protocol.methods import METHODS, ListParams
 from scopedtools.protocol.request import Ingress, Request
 from scopedtools.protocol.revisions import LATEST
 from scopedtools.protocol.session import Session
-from scopedtools.types import ContextRecord, Hit, Turn
+from scopedtools.storage import ContextRecord
+from scopedtools.types import Hit, Turn
 
 ROWS = 40
 COSTS = [1] * ROWS

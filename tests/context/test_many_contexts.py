@@ -9,7 +9,7 @@ from collections import OrderedDict
 import pytest
 
 from scopedtools.context.store import MemoryStore
-from scopedtools.types import ContextRecord
+from scopedtools.storage import ContextRecord
 
 pytestmark = pytest.mark.anyio
 

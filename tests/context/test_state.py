@@ -10,7 +10,7 @@ import pytest
 from scopedtools import ToolError
 from scopedtools.context.state import MAX_VALUE_BYTES, State
 from scopedtools.context.store import MemoryStore
-from scopedtools.types import ContextRecord
+from scopedtools.storage import ContextRecord
 
 pytestmark = pytest.mark.anyio
 

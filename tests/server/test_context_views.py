@@ -30,8 +30,9 @@ from scopedtools.context.store import MemoryStore
 from scopedtools.protocol import meta
 from scopedtools.protocol.cursor import encode_cursor
 from scopedtools.retrieval import HybridSelector
+from scopedtools.storage import ContextRecord
 from scopedtools.testing import Client, HashingEncoder, WireError
-from scopedtools.types import ContextRecord, Describable, Hit, Ranking, Rows, Selector, Turn
+from scopedtools.types import Describable, Hit, Ranking, Rows, Selector, Turn
 
 pytestmark = pytest.mark.anyio
 

@@ -12,8 +12,8 @@ from scopedtools.context.explain import Reason
 from scopedtools.context.store import MemoryStore
 from scopedtools.protocol import meta
 from scopedtools.retrieval import HybridSelector
+from scopedtools.storage import ContextRecord
 from scopedtools.testing import Client, HashingEncoder
-from scopedtools.types import ContextRecord
 from tests.context.office import PIN, Office, Words, growing, listed, of, search
 
 pytestmark = pytest.mark.anyio

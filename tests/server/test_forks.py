@@ -12,8 +12,8 @@ from scopedtools import Context, Principal, View, ViewSettings
 from scopedtools.auth import StaticTokens
 from scopedtools.context.store import MemoryStore
 from scopedtools.protocol import meta
+from scopedtools.storage import ContextRecord
 from scopedtools.testing import Client
-from scopedtools.types import ContextRecord
 from tests.context.office import NOUNS, PIN, Office, Words, growing, listed, of, search
 
 pytestmark = pytest.mark.anyio

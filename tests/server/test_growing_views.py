@@ -17,8 +17,9 @@ from scopedtools.catalog.catalog import Catalog
 from scopedtools.context.store import MemoryStore
 from scopedtools.protocol import meta
 from scopedtools.retrieval import HybridSelector
+from scopedtools.storage import ContextRecord
 from scopedtools.testing import Client, HashingEncoder
-from scopedtools.types import ContextRecord, Describable, Turn
+from scopedtools.types import Describable, Turn
 from tests.context.office import NOUNS, PIN, VERBS, Asked, Office, Words, growing, listed, of, search
 
 pytestmark = pytest.mark.anyio

@@ -17,8 +17,9 @@ from scopedtools import Context, View, ViewSettings, prompt
 from scopedtools.assembly import SEARCH_TOOLS
 from scopedtools.context.store import MemoryStore
 from scopedtools.protocol import meta
+from scopedtools.storage import ContextRecord
 from scopedtools.testing import Client
-from scopedtools.types import ContextRecord, Ranking, Rows, Turn
+from scopedtools.types import Ranking, Rows, Turn
 from tests.context.office import NOUNS, PIN, VERBS, Office, Words, growing, listed, of, search
 
 pytestmark = pytest.mark.anyio

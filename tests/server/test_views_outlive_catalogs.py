@@ -12,7 +12,7 @@ from scopedtools import Catalog, ViewSettings
 from scopedtools.catalog.primitives import Prompt
 from scopedtools.context.store import MemoryStore
 from scopedtools.protocol import meta
-from scopedtools.types import ContextRecord
+from scopedtools.storage import ContextRecord
 from tests.context.office import growing, listed, search
 from tests.server.live_shop import NAMES, Shop, Words, changed, good, goods, notes, of
 

@@ -11,9 +11,9 @@ import pytest
 from scopedtools import Context, tool
 from scopedtools.context.store import MemoryTaskStore
 from scopedtools.handlers import tasks as handlers
+from scopedtools.storage import TaskRecord
 from scopedtools.tasks import TaskSettings
 from scopedtools.testing import WireError
-from scopedtools.types import TaskRecord
 from tests.tasks.kitchen import TOKENS, Clock, Kitchen, answered, begin, filling, follower, look, stream
 
 pytestmark = pytest.mark.anyio
