@@ -47,7 +47,7 @@ types: $(VENV)/.installed
 # Anew whenever what is to be installed changes.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[embeddings,auth,client,telemetry,audit,openapi,bench,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[embeddings,auth,client,telemetry,audit,openapi,redis,postgres,pgvector,limits,bench,dev]'
 	touch $@
 
 clean:
