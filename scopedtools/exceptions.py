@@ -113,3 +113,21 @@ class UnsupportedVersionError(ProtocolError):
     """The protocol revision is not served here; ``data`` lists those that are."""
 
     code = -32022
+
+
+class StoreUnavailableError(ProtocolError):
+    """What is kept of a context cannot be reached now, and nothing else may answer.
+
+    Attributes:
+        retry_after_s: Whole seconds after which the client may try again.
+    """
+
+    # As HTTP says it; the codes below -32000 are not for us to give a meaning.
+    code = 503
+
+    def __init__(self, *, retry_after_s: int = 1) -> None:
+        super().__init__(
+            "What is kept of this context cannot be reached now; try again later",
+            data={"retryAfter": retry_after_s},
+        )
+        self.retry_after_s = retry_after_s
