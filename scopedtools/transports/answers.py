@@ -15,6 +15,7 @@ from scopedtools.exceptions import (
     MethodNotFoundError,
     ParseError,
     ProtocolError,
+    StoreUnavailableError,
     UnsupportedVersionError,
 )
 from scopedtools.protocol import mirrors
@@ -22,10 +23,19 @@ from scopedtools.protocol.dispatch import to_protocol_error
 from scopedtools.protocol.envelope import MessageId, Reply, failure
 from scopedtools.protocol.request import Request
 
-_MALFORMED: Final = {ParseError.code: 400, InvalidRequestError.code: 400, UnsupportedVersionError.code: 400}
+_MALFORMED: Final = {
+    ParseError.code: 400,
+    InvalidRequestError.code: 400,
+    UnsupportedVersionError.code: 400,
+    StoreUnavailableError.code: 503,
+}
 """HTTP status of errors at every revision; all others were 200 before 2026-07-28."""
 
-_STATELESS: Final = {MethodNotFoundError.code: 404, InternalError.code: 500}
+_STATELESS: Final = {
+    MethodNotFoundError.code: 404,
+    InternalError.code: 500,
+    StoreUnavailableError.code: 503,
+}
 """HTTP status of errors at stateless revisions; all others are 400."""
 
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
