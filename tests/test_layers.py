@@ -12,8 +12,9 @@ import scopedtools
 
 ROOT = Path(scopedtools.__file__).parent
 
-BASE = {"exceptions", "memo", "storage", "types"}
+BASE = {"exceptions", "limits", "memo", "storage", "types"}
 PARTS = {
+    "admission",
     "protocol",
     "catalog",
     "context",
@@ -41,6 +42,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "types": {"exceptions"},
     "storage": {"types"},
     "memo": set(),
+    "limits": {"exceptions"},
+    "admission": {"context", "protocol", *BASE},
     "protocol": BASE,
     "transports": {"auth", "protocol", *BASE},
     "catalog": {"protocol", *BASE},
@@ -58,7 +61,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "hooks": {"catalog", "context", *BASE},
     "about": {"assembly", "catalog", "context", "handlers", "protocol", *BASE},
     "assembly": {"auth", "catalog", "protocol", *BASE},
-    "listeners": {"catalog", "context", "protocol", *BASE},
+    "listeners": {"admission", "catalog", "context", "protocol", *BASE},
     "tasks": {"protocol", *BASE},
     "handlers": {"catalog", "context", "listeners", "protocol", "tasks", *BASE},
     "server": {"retrieval", *PARTS},
