@@ -21,7 +21,7 @@ from scopedtools.handlers.lists import Hooks, Lists
 from scopedtools.handlers.scopes import Scopes
 from scopedtools.handlers.tasks import Tasks
 from scopedtools.listeners import Listeners
-from scopedtools.protocol.dispatch import Handler
+from scopedtools.protocol.gate import Handler
 from scopedtools.protocol.results import CallResult
 from scopedtools.selection import Selection
 from scopedtools.storage import ContextStore

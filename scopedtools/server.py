@@ -14,9 +14,12 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from scopedtools.about import describe
+from scopedtools.admission.gate import LimitsGate
+from scopedtools.admission.places import Places
 from scopedtools.auth.resource import ResourceServer, choose_authorizer
 from scopedtools.catalog.bind import Declared, read_declarations
 from scopedtools.catalog.catalog import Catalog
+from scopedtools.catalog.convert import text_result
 from scopedtools.catalog.primitives import Kind
 from scopedtools.catalog.view import View
 from scopedtools.context.carriers import CARRIERS, Carrier, CarrierTable
@@ -27,6 +30,7 @@ from scopedtools.context.settings import ViewSettings
 from scopedtools.context.store import MemoryStore, MemoryTaskStore
 from scopedtools.edition import Edition, Ground
 from scopedtools.handlers.tasks import Tasks
+from scopedtools.limits import Limits
 from scopedtools.listeners import Listeners
 from scopedtools.mounts import Source, as_source
 from scopedtools.protocol.dispatch import Dispatcher
@@ -79,7 +83,7 @@ class ScopedServer(Searchable):
             alone where it listens on a loopback address.
         allowed_origins: Web origins that may call, besides the server's own; ``*`` for all.
         path: Path of the endpoint where the server is not mounted.
-        max_body_bytes: Larger HTTP bodies are refused.
+        limits: How much callers may take of it: sizes, times, places, rates.
 
     Attributes:
         observers: Those who see every request.
@@ -116,7 +120,7 @@ class ScopedServer(Searchable):
         allowed_hosts: Iterable[str] | None = None,
         allowed_origins: Iterable[str] = (),
         path: str = "/mcp",
-        max_body_bytes: int = 4 * 2**20,
+        limits: Limits | None = None,
     ) -> None:
         self.name = name or type(self).__name__
         self.version = version
@@ -132,7 +136,9 @@ class ScopedServer(Searchable):
             tasks or TaskSettings(),
             key=self._resolver.task_key,
         )
-        self._listeners = Listeners(self._revision)
+        self._limits = limits = limits or Limits()
+        places = Places(limits.listeners, limits.listeners_per_principal, "streams")
+        self._listeners = Listeners(self._revision, places=places)
         self._sessions = Sessions() if sessions else None
         authorizer = choose_authorizer(verifier, resource_server)
         settings = views or ViewSettings()
@@ -163,7 +169,10 @@ class ScopedServer(Searchable):
         self._updates = Updates(ground, catalog or Catalog(), put=self._put)
         edition = self._updates.edition
         self.catalog = edition.catalog
-        self.dispatcher = Dispatcher(edition, server_info=edition.about.info, resolve=self._resolver.resolve)
+        gate = LimitsGate(limits, resolver=self._resolver, result=partial(text_result, is_error=True))
+        self.dispatcher = Dispatcher(
+            edition, server_info=edition.about.info, resolve=self._resolver.resolve, gate=gate
+        )
         self._running = Running(self._start)
         self.observers: tuple[Observer, ...] = ()
         for observer in observers:
@@ -176,7 +185,7 @@ class ScopedServer(Searchable):
             sessions=self._sessions,
             hosts=HostPolicy(hosts=allowed_hosts, origins=origins),
             varies_by=header_names(table),
-            max_body_bytes=max_body_bytes,
+            limits=self._limits,
         )
         routes = () if resource_server is None else (metadata_route(resource_server),)
         self.metadata_routes: tuple[Route, ...] = routes
@@ -324,7 +333,7 @@ class ScopedServer(Searchable):
 
     async def serve_stdio(self) -> None:
         """Serve one client over standard input and output until it closes its side."""
-        await serve_stdio(self.dispatcher, self)
+        await serve_stdio(self.dispatcher, self, limits=self._limits)
 
     async def __aenter__(self) -> None:
         """Start: load the selector in the background, enter `lifespan`; once, however often entered.

@@ -12,13 +12,15 @@ import scopedtools
 
 ROOT = Path(scopedtools.__file__).parent
 
-BASE = {"exceptions", "memo", "storage", "types"}
+BASE = {"exceptions", "limits", "memo", "storage", "types"}
 PARTS = {
+    "admission",
     "protocol",
     "catalog",
     "context",
     "transports",
     "selection",
+    "stores",
     "listeners",
     "tasks",
     "handlers",
@@ -40,6 +42,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "types": {"exceptions"},
     "storage": {"types"},
     "memo": set(),
+    "limits": {"exceptions"},
+    "admission": {"context", "protocol", *BASE},
     "protocol": BASE,
     "transports": {"auth", "protocol", *BASE},
     "catalog": {"protocol", *BASE},
@@ -53,10 +57,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "mounts": {"catalog", *BASE},
     "searchable": {"assembly", "catalog", "context", "edition", "hooks", "protocol", "updates", *BASE},
     "running": set(),
+    "stores": {"context", "running", *BASE},
     "hooks": {"catalog", "context", *BASE},
     "about": {"assembly", "catalog", "context", "handlers", "protocol", *BASE},
     "assembly": {"auth", "catalog", "protocol", *BASE},
-    "listeners": {"catalog", "context", "protocol", *BASE},
+    "listeners": {"admission", "catalog", "context", "protocol", *BASE},
     "tasks": {"protocol", *BASE},
     "handlers": {"catalog", "context", "listeners", "protocol", "tasks", *BASE},
     "server": {"retrieval", *PARTS},

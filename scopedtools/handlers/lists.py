@@ -13,7 +13,7 @@ from scopedtools.context.context import Context
 from scopedtools.context.settings import ViewSettings
 from scopedtools.handlers.pages import Asked, Cache, Pages
 from scopedtools.protocol import meta
-from scopedtools.protocol.dispatch import Handler
+from scopedtools.protocol.gate import Handler
 from scopedtools.protocol.methods import ListParams
 from scopedtools.protocol.prepared import Prepared
 from scopedtools.protocol.request import Request
