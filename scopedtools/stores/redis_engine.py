@@ -81,12 +81,13 @@ class Engine:
     async def run(self, *command: bytes | str | int) -> Any:
         """Run a command; returns what redis-py makes of the answer."""
         client = self._connected()
-        if not self._place.is_cluster:
+        if not isinstance(client, RedisCluster):
             return await client.execute_command(*command)
         # The connections of a cluster do not wait for one another, they fail.
         async with asyncio.timeout(self._timeout_s):
             await self._turns.acquire()
         try:
+            await client.initialize()  # what comes before it knows the servers would go to any of them
             return await client.execute_command(*command)
         finally:
             self._turns.release()
@@ -138,6 +139,7 @@ class Engine:
                 ssl=place.connection is SSLConnection,
                 max_connections=self._max_connections,
                 require_full_coverage=False,  # who has lost a shard goes on with the others
+                reinitialize_steps=0,  # it would close connections on which others wait for an answer
                 **self._options() | {"retry": Retry(NoBackoff(), 0)},
             )
         pool = BlockingConnectionPool(
