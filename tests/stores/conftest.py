@@ -59,12 +59,14 @@ class Kind:
         if self.speaks_redis:
             from scopedtools.stores.redis import PORTIONS, RedisStore
 
-            most = {} if quota is None else {"max_contexts_per_principal": quota * PORTIONS}
-            return RedisStore(self.engine.url, **options, **most)
+            if quota is not None:
+                options["max_contexts_per_principal"] = quota * PORTIONS
+            return RedisStore(self.engine.url, **options)
         from scopedtools.stores.postgres import PostgresStore
 
-        most = {} if quota is None else {"max_contexts_per_principal": quota}
-        return PostgresStore(self.engine.url, **{"touch_s": 0, **options}, **most)
+        if quota is not None:
+            options["max_contexts_per_principal"] = quota
+        return PostgresStore(self.engine.url, **{"touch_s": 0, **options})
 
 
 @pytest.fixture(scope="session")
@@ -103,14 +105,14 @@ def _kind(request: pytest.FixtureRequest) -> Kind:
     name: str = request.param
     if name == "memory":
         return Kind(name)
-    return Kind(name, request.getfixturevalue("started")(name.split()[0]))
+    return Kind(name, request.getfixturevalue("started")(name.split(maxsplit=1)[0]))
 
 
 @contextmanager
 def _held(manager: AbstractAsyncContextManager[Any]) -> Iterator[Any]:
     with asyncio.Runner() as runner:
-        entered = runner.run(manager.__aenter__())  # type: ignore[arg-type]
+        entered = runner.run(manager.__aenter__())
         try:
             yield entered
         finally:
-            runner.run(manager.__aexit__(None, None, None))  # type: ignore[arg-type]
+            runner.run(manager.__aexit__(None, None, None))

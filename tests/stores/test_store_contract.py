@@ -60,7 +60,9 @@ async def test_a_record_comes_back_as_it_was_with_all_that_it_holds(kind: Kind) 
 
 @pytest.mark.parametrize("of", [NOBODY, b"}" * OWNER_BYTES, b"\r\n{\0}\xff" * 3], ids=["nobody", "}", "odd"])
 async def test_keys_may_have_any_bytes(kind: Kind, of: bytes) -> None:
-    keys = [of[:OWNER_BYTES] + odd + secrets.token_bytes(8) for odd in (b"", b"{}", b"{a}{b", b"\0\r\n$1\r\n")]
+    keys = [
+        of[:OWNER_BYTES] + odd + secrets.token_bytes(8) for odd in (b"", b"{}", b"{a}{b", b"\0\r\n$1\r\n")
+    ]
     async with entered(kind.store()) as store:
         for number, one in enumerate(keys):
             await store.add(one, record(number))
@@ -103,7 +105,9 @@ async def test_nothing_is_replaced_where_something_else_or_nothing_is_kept(kind:
 async def test_records_and_values_live_from_their_last_use(kind: Kind) -> None:
     async with entered(kind.store(ttl_s=TTL_S)) as store:
 
-        async def lives(begin: Callable[[bytes], Awaitable[Any]], use: Callable[[bytes], Awaitable[Any]]) -> None:
+        async def lives(
+            begin: Callable[[bytes], Awaitable[Any]], use: Callable[[bytes], Awaitable[Any]]
+        ) -> None:
             await until_kept_alive(begin, use)
 
         await asyncio.gather(
@@ -248,7 +252,9 @@ async def test_a_value_may_end_before_its_context(kind: Kind) -> None:
         assert await store.put_value(one, "long", b"2")
         await until_gone(store, one, "short")
         assert await store.value_names(one) == ["long"]
-        assert await store.add_value(one, "other", b"3", ttl_s=60) == b"3"  # in the room of the one that ended
+        assert (
+            await store.add_value(one, "other", b"3", ttl_s=60) == b"3"
+        )  # in the room of the one that ended
         assert await store.add_value(one, "short", b"4") is None
         assert await store.get_value(one, "long") == b"2"
 
