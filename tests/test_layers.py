@@ -12,7 +12,7 @@ import scopedtools
 
 ROOT = Path(scopedtools.__file__).parent
 
-BASE = {"exceptions", "limits", "memo", "storage", "types"}
+BASE = {"deadline", "exceptions", "limits", "memo", "storage", "types"}
 PARTS = {
     "admission",
     "protocol",
@@ -42,6 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "storage": {"types"},
     "memo": set(),
     "limits": {"exceptions"},
+    "deadline": set(),
     "admission": {"context", "protocol", *BASE},
     "protocol": BASE,
     "transports": {"auth", "protocol", *BASE},

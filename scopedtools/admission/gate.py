@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
 from scopedtools.admission.places import Places
 from scopedtools.context.context import ContextResolver
+from scopedtools.deadline import DeadlineError, within
 from scopedtools.exceptions import CallTimeoutError, MissingDependencyError, OverShareError
 from scopedtools.limits import Limits
 from scopedtools.protocol.gate import Handler
@@ -58,7 +58,8 @@ class LimitsGate:
             key = self._resolver.resolve(request).key
             if key is not None:
                 await _take(self._of_context, key, "context")
-        if request.method.name != _LASTING:
+        if request.ingress.session is not None:
+            # Once a session has a stream for the answer, its HTTP status is said.
             self._places.require(request.ingress.principal)
 
     async def visit(self, ingress: Ingress) -> None:
@@ -82,13 +83,9 @@ class LimitsGate:
     async def _within(
         self, seconds: float, request: Request, running: Awaitable[Result | Prepared]
     ) -> Result | Prepared:
-        scope = asyncio.timeout(seconds)
         try:
-            async with scope:
-                return await running
-        except TimeoutError as error:
-            if not scope.expired():
-                raise
+            return await within(seconds, running)
+        except DeadlineError as error:
             target = request.tool or request.method.name
             told = f"{target} took longer than {seconds:g} s and was cancelled"
             if isinstance(request.params, CallParams):
