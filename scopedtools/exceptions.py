@@ -16,7 +16,8 @@
         ├── one subclass for each code that the server sends
         └── LimitError         the client is to come back later, HTTP says when
             ├── OverShareError 429, this caller takes more than its share
-            └── OverloadError  503, this process is full
+            ├── OverloadError  503, this process is full
+            └── StoreUnavailableError  503, what is kept of a context cannot be reached
 
 Messages say what is wrong, what was got, and what to do: ``k must be >= 1, got 0``.
 """
@@ -147,3 +148,14 @@ class OverloadError(LimitError):
     """This process is full, whoever asks."""
 
     code = 503
+
+
+class StoreUnavailableError(LimitError):
+    """What is kept of a context cannot be reached now, and nothing else may answer."""
+
+    code = 503
+
+    def __init__(self, *, retry_after_s: int = 1) -> None:
+        super().__init__(
+            "What is kept of this context cannot be reached now; try again later", retry_after_s=retry_after_s
+        )

@@ -13,6 +13,7 @@ from typing import Any, Final
 from scopedtools.admission.places import Places
 from scopedtools.catalog.primitives import Kind
 from scopedtools.context.context import Context
+from scopedtools.exceptions import StoreUnavailableError
 from scopedtools.protocol import meta
 from scopedtools.protocol.session import Push
 
@@ -179,6 +180,8 @@ class Listeners:
                 for name in listener.lists:
                     if await self._has_changed(listener, LISTS[name]):
                         await listener.push(f"notifications/{name}/list_changed", {})
+            except StoreUnavailableError:  # what is kept can be asked for again later, and is then
+                _log.debug("cannot tell now whether lists changed", exc_info=True)
             except Exception:  # noqa: BLE001 - an author's hook; others are told all the same
                 _log.exception("cannot tell %r whether its lists changed", listener.ctx)
 
