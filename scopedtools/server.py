@@ -15,11 +15,9 @@ from starlette.types import Receive, Scope, Send
 
 from scopedtools.about import describe
 from scopedtools.admission.gate import LimitsGate
-from scopedtools.admission.places import Places
 from scopedtools.auth.resource import ResourceServer, choose_authorizer
 from scopedtools.catalog.bind import Declared, read_declarations
 from scopedtools.catalog.catalog import Catalog
-from scopedtools.catalog.convert import text_result
 from scopedtools.catalog.primitives import Kind
 from scopedtools.catalog.view import View
 from scopedtools.context.carriers import CARRIERS, Carrier, CarrierTable
@@ -135,8 +133,7 @@ class ScopedServer(Searchable):
             key=self._resolver.task_key,
         )
         self._limits = limits = limits or Limits()
-        places = Places(limits.listeners, limits.listeners_per_principal, "streams")
-        self._listeners = Listeners(self._revision, places=places)
+        self._listeners = Listeners(self._revision, limits=limits)
         self._replicas = Replicas(contexts, name=self.name, listeners=self._listeners)
         self._sessions = Sessions() if sessions else None
         authorizer = choose_authorizer(verifier, resource_server)
@@ -169,10 +166,9 @@ class ScopedServer(Searchable):
         self._updates = Updates(ground, catalog or Catalog(), put=self._put)
         edition = self._updates.edition
         self.catalog = edition.catalog
-        gate = LimitsGate(limits, resolver=self._resolver, result=partial(text_result, is_error=True))
-        self.dispatcher = Dispatcher(
-            edition, server_info=edition.about.info, resolve=self._resolver.resolve, gate=gate
-        )
+        gate = LimitsGate(limits, resolver=self._resolver)
+        info, resolve = edition.about.info, self._resolver.resolve
+        self.dispatcher = Dispatcher(edition, server_info=info, resolve=resolve, gate=gate)
         self._running = Running(self._start)
         self.observers: tuple[Observer, ...] = ()
         for observer in observers:
@@ -351,6 +347,7 @@ class ScopedServer(Searchable):
 
     async def _start(self) -> AsyncExitStack:
         async with AsyncExitStack() as started:
+            started.push_async_callback(self.dispatcher.gate.close)
             await started.enter_async_context(self._replicas.running())
             for observer in self.observers:
                 started.push_async_callback(observer.stop)

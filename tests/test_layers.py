@@ -45,7 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "memo": set(),
     "limits": {"exceptions"},
     "deadline": set(),
-    "admission": {"context", "protocol", *BASE},
+    "admission": {"catalog", "context", "protocol", *BASE},
     "protocol": BASE,
     "transports": {"auth", "protocol", *BASE},
     "catalog": {"protocol", *BASE},

@@ -5,19 +5,17 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
+from contextlib import AsyncExitStack
 
 import msgspec
 import pytest
-import redis
 
 from scopedtools.admission.gate import network_of
 from scopedtools.admission.rates import Windows
 from scopedtools.admission.windows import ProcessStorage
 from scopedtools.transports.stdio import StdioTransport
-from tests.engines import engine, environment
 from tests.limits.mill import ANN, BOB, Mill, ask, assert_refused, call
+from tests.stores.running import redis_server
 from tests.wire.exchange import JSON_HEADERS, http, message
 
 pytestmark = pytest.mark.anyio
@@ -115,10 +113,10 @@ def test_an_address_that_is_none_stands_for_itself() -> None:
 
 async def test_counters_are_bounded_whatever_keys_come() -> None:
     windows = Windows("1/hour")
-    windows._own.storage = ProcessStorage(max_keys=100)  # noqa: SLF001 - 50,000 would take a while
+    windows._own.storage = ProcessStorage(max_keys=100)
     for number in range(2_000):
         assert await windows.take(b"%d" % number) is None
-    storage = windows._own.storage  # noqa: SLF001
+    storage = windows._own.storage
     assert isinstance(storage, ProcessStorage)
     assert await storage.reset() == 100
 
@@ -148,18 +146,19 @@ def test_rates_are_counted_only_where_there_are_any() -> None:
     assert done.stdout.strip() == "False"
 
 
-@pytest.fixture(scope="module")
-def redis_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A Redis at a free port, and its process."""
-    folder = tmp_path_factory.mktemp("rates")
-    path = folder / "redis.sock"
-    program: Path = engine("redis-server")
-    command = [program, "--port", "0", "--unixsocket", path, "--save", "", "--dir", folder]
-    with subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL) as process:
-        try:
-            client = redis.Redis(unix_socket_path=str(path))
-            client.set_retry(redis.retry.Retry(redis.backoff.ConstantBackoff(0.05), 200))
-            client.ping()
-            yield str(path), process
-        finally:
-            process.kill()
+async def test_replicas_on_one_redis_count_together_and_go_on_without_it() -> None:
+    async with redis_server() as engine, AsyncExitStack() as stack:
+        one, other = (Mill(rate_per_principal="4/hour", rate_store=engine.url) for _ in range(2))
+        for mill in (one, other):
+            await stack.enter_async_context(mill)
+        answers = [await call(mill, "weigh", ANN) for mill in (one, other, one, other, one, other)]
+        assert [answer.status for answer in answers] == [200, 200, 200, 200, 429, 429]
+        assert (await call(other, "weigh", BOB)).status == 200
+        keys = b" ".join(await engine.ask("KEYS", "*"))
+        assert b"ann" not in keys, "names are hashed"
+        assert keys.count(b"scopedtools:rate") == len(keys.split())
+        engine.freeze()
+        assert (await call(one, "weigh", BOB)).status == 200, "nobody is refused since something else is down"
+        engine.thaw()
+        engine.kill()
+        assert [(await call(one, "weigh", BOB)).status for _ in range(4)] == [200, 200, 200, 429]
