@@ -42,6 +42,7 @@ class SharedCounters:
         self.counters = SlidingWindowCounterRateLimiter(self._storage)
 
     async def close(self) -> None:
-        await cast("RedispyBridge", self._storage.bridge).get_connection().aclose()
+        client: Any = cast("RedispyBridge", self._storage.bridge).get_connection()
+        await client.aclose()
         if self._pool is not None:
             await self._pool.disconnect()
