@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, ClassVar, cast
 
 from starlette.routing import Route
@@ -28,13 +27,14 @@ from scopedtools.context.settings import ViewSettings
 from scopedtools.context.store import MemoryStore, MemoryTaskStore
 from scopedtools.edition import Edition, Ground
 from scopedtools.handlers.tasks import Tasks
+from scopedtools.health import Health
 from scopedtools.limits import Limits
 from scopedtools.listeners import Listeners
 from scopedtools.mounts import Source, as_source
+from scopedtools.operated import Operated
 from scopedtools.protocol.dispatch import Dispatcher
 from scopedtools.protocol.request import Request
 from scopedtools.running import Running
-from scopedtools.searchable import Searchable
 from scopedtools.sharing import Replicas, chosen
 from scopedtools.storage import ContextStore, TaskStore
 from scopedtools.tasks import TaskSettings
@@ -47,7 +47,7 @@ from scopedtools.types import ANONYMOUS, Principal, Ranking, Selector, TokenVeri
 from scopedtools.updates import Updates
 
 
-class ScopedServer(Searchable):
+class ScopedServer(Operated):
     """An MCP server that shows each unit of work only what it needs.
 
     Subclass it, mark methods with `tool`, `resource` and `prompt`, override hooks where needed. The
@@ -87,6 +87,7 @@ class ScopedServer(Searchable):
         metadata_routes: Where OAuth clients look first, at the root of the host. Served here too; a server
             that is mounted deeper in another app needs them there:
             ``Starlette(routes=[*server.metadata_routes, Mount("/mcp", server)])``.
+        health_routes: ``/livez`` and ``/readyz``, likewise.
     """
 
     _declared: ClassVar[tuple[Declared, ...]] = ()
@@ -170,6 +171,8 @@ class ScopedServer(Searchable):
         info, resolve = edition.about.info, self._resolver.resolve
         self.dispatcher = Dispatcher(edition, server_info=info, resolve=resolve, gate=gate)
         self._running = Running(self._start)
+        self._health = Health(ranking=lambda: self._updates.ranking, store=contexts)
+        self.health_routes: tuple[Route, ...] = self._health.routes
         self.observers: tuple[Observer, ...] = ()
         for observer in observers:
             self.observe(observer)
@@ -188,7 +191,7 @@ class ScopedServer(Searchable):
         self._app = build_app(
             transport,
             path=path,
-            routes=self.metadata_routes,
+            routes=(*self.metadata_routes, *self.health_routes),
             origins=origins,
             lifespan=lambda: self,
         )
@@ -340,10 +343,8 @@ class ScopedServer(Searchable):
         """
         await self._running.__aenter__()
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._running.__aexit__(kind, error, trace)
+    async def __aexit__(self, *raised: Any) -> None:
+        await self._running.__aexit__(*raised)
 
     async def _start(self) -> AsyncExitStack:
         async with AsyncExitStack() as started:
@@ -362,6 +363,7 @@ class ScopedServer(Searchable):
             if self._sessions is not None:
                 started.push_async_callback(self._sessions.stop)
             started.push_async_callback(self._listeners.stop)
+            started.enter_context(self._health.serving())
             return started.pop_all()
 
     @property
