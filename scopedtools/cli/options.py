@@ -61,8 +61,8 @@ Store = Annotated[
     str | None,
     typer.Option(
         envvar=CONTEXTS_VARIABLE,
-        help="Keep contexts where all processes and machines find them: redis://, rediss://, redis+cluster:// "
-        "or postgresql://. A password belongs into the variable, not into the flag.",
+        help="Keep contexts where all processes and machines find them: redis://, rediss://, "
+        "redis+cluster:// or postgresql://. A password belongs into the variable, not into the flag.",
     ),
 ]
 Stdio = Annotated[bool, typer.Option("--stdio", help="Serve one client over standard input and output.")]
