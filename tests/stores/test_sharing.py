@@ -121,10 +121,10 @@ async def test_a_server_of_another_name_hears_nothing_and_nobody_hears_himself(r
         for server in (one, stranger, twin):
             await streams.enter_async_context(listening(server, "names"))
             server.looked = 0
-        for times in range(1, 11):
+        for _ in range(10):
             await one.lists_changed()
-            await until(lambda times=times: twin.looked == times)
-        assert (one.looked, stranger.looked) == (10, 0)
+            await until(lambda: twin.looked >= one.looked)
+        assert (one.looked, stranger.looked, twin.looked) == (10, 0, 10)
 
 
 async def test_an_outage_costs_no_request_and_no_growth_and_is_said_while_it_lasts() -> None:
