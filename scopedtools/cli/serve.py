@@ -13,14 +13,13 @@ import socket
 from collections.abc import Callable
 from functools import partial
 from types import FrameType
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-import typer
 import uvicorn
 
+from scopedtools.cli import options
 from scopedtools.cli.allocator import return_large_arrays
-from scopedtools.cli.audit import STORE_VARIABLE
-from scopedtools.cli.hosting import Hosted, LogFormat, worker
+from scopedtools.cli.hosting import Hosted, worker
 from scopedtools.cli.openapi import ApiOptions
 from scopedtools.cli.origin import Origin
 from scopedtools.cli.target import TargetError
@@ -34,53 +33,23 @@ _GRACE_S: Final = 10
 
 
 def serve(
-    target: Annotated[str | None, typer.Argument(help="The server, as module:attribute.")] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8000,
-    workers: Annotated[int, typer.Option(help="Processes that share the port.", min=1)] = 1,
+    target: options.Target = None,
+    host: options.Host = "127.0.0.1",
+    port: options.Port = 8000,
+    workers: options.WorkerCount = 1,
     *,
-    config: Annotated[
-        list[str] | None,
-        typer.Option(help="Front the mcpServers of a file, alone or beside your own. May be repeated."),
-    ] = None,
-    stdio: Annotated[
-        bool, typer.Option("--stdio", help="Serve one client over standard input and output.")
-    ] = False,
-    audit: Annotated[
-        str | None,
-        typer.Option(
-            envvar=STORE_VARIABLE, help="Keep an audit trail in a database, such as sqlite:///audit.db."
-        ),
-    ] = None,
-    metrics_port: Annotated[
-        int | None,
-        typer.Option(help="Serve /metrics to Prometheus on this port of 127.0.0.1.", min=0, max=65535),
-    ] = None,
-    log_format: Annotated[LogFormat, typer.Option(help="How lines on standard error look.")] = "text",
-    openapi: Annotated[
-        str | None,
-        typer.Option(help="Serve an API, alone or beside the rest: file or URL of its OpenAPI description."),
-    ] = None,
-    base_url: Annotated[str | None, typer.Option(help="Where that API is.")] = None,
-    auth: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Credential of the API, SCHEME=VARIABLE of the environment; SCHEME=USER:PASSWORD for two, "
-            "of basic authentication or of an OAuth client. May be repeated."
-        ),
-    ] = None,
-    token_url: Annotated[
-        list[str] | None, typer.Option(help="Where tokens of the API are fetched, SCHEME=URL.")
-    ] = None,
-    header: Annotated[
-        list[str] | None, typer.Option(help="Header of each request to the API, NAME=VARIABLE.")
-    ] = None,
-    forward_context: Annotated[
-        bool, typer.Option("--forward-context", help="Tell the API the context ID.")
-    ] = False,
-    index_dir: Annotated[
-        str | None, typer.Option(help="Keep the index here between starts, without a server of your own.")
-    ] = None,
+    config: options.Config = None,
+    stdio: options.Stdio = False,
+    audit: options.Audit = None,
+    metrics_port: options.MetricsPort = None,
+    log_format: options.LogLines = "text",
+    openapi: options.Openapi = None,
+    base_url: options.BaseUrl = None,
+    auth: options.Auth = None,
+    token_url: options.TokenUrl = None,
+    header: options.Header = None,
+    forward_context: options.ForwardContext = False,
+    index_dir: options.IndexDir = None,
 ) -> None:
     """Host a server at http://HOST:PORT/mcp, or over stdio."""
     settings = _several(auth), _several(token_url), _several(header), forward_context
