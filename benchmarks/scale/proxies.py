@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -84,20 +84,13 @@ def command(kind: Kind, program: Path, config: Path, *, check: bool = False) -> 
         config: Its file, as `write` wrote it.
         check: Only check it.
     """
-    commands: Mapping[Kind, Callable[[], list[str | Path]]] = {
-        "haproxy": lambda: [program, *(["-c"] if check else ["-db"]), "-f", config],
-        "nginx": lambda: [program, *(["-t"] if check else []), "-e", "stderr", "-p", config.parent, "-c", config],
-        "envoy": lambda: [
-            program,
-            *(["--mode", "validate"] if check else ["--concurrency", "2"]),
-            "--use-dynamic-base-id",
-            "--log-level",
-            "warning",
-            "-c",
-            config,
-        ],
-    }
-    return commands[kind]()
+    if kind == "haproxy":
+        return [program, "-c" if check else "-db", "-f", config]
+    if kind == "nginx":
+        mode = ["-t"] if check else []
+        return [program, *mode, "-e", "stderr", "-p", config.parent, "-c", config]
+    mode = ["--mode", "validate"] if check else ["--concurrency", "2"]
+    return [program, *mode, "--use-dynamic-base-id", "--log-level", "warning", "-c", config]
 
 
 def write(kind: Kind, port: int, backends: Sequence[int], folder: Path) -> Path:

@@ -10,7 +10,7 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import FrameType
 from typing import Any, Final
@@ -22,6 +22,7 @@ from scopedtools.cli.allocator import return_large_arrays
 from scopedtools.cli.hosting import Hosted, worker
 from scopedtools.cli.openapi import ApiOptions
 from scopedtools.cli.origin import Origin
+from scopedtools.cli.ports import Place, Ports, metrics_ports, ports_of
 from scopedtools.cli.target import TargetError
 from scopedtools.cli.workers import Workers, open_files, why_not_forked
 from scopedtools.server import SECRET_VARIABLE, ScopedServer
@@ -37,6 +38,7 @@ def serve(
     host: options.Host = "127.0.0.1",
     port: options.Port = 8000,
     workers: options.WorkerCount = 1,
+    ports: options.PortList = None,
     *,
     config: options.Config = None,
     stdio: options.Stdio = False,
@@ -56,13 +58,17 @@ def serve(
     api = None if openapi is None else ApiOptions(openapi, base_url or "", *settings)
     hosted = Hosted(Origin(target, _several(config), api, index_dir), audit, metrics_port, log_format)
     hosted.configure_logs()
+    if ports is not None:
+        if stdio or workers > 1:
+            raise TargetError("--ports starts one process for each port: leave --stdio and --workers out")
+        _serve_on_ports(hosted, host, ports_of(ports))
+        return
     if not stdio:
         _require_free(host, port)
     several = workers > 1 and not stdio
     if several:
         return_large_arrays()
-        # Of all workers, however they are made: what one seals, another opens.
-        os.environ[SECRET_VARIABLE] = os.environ.get(SECRET_VARIABLE) or secrets.token_hex(32)
+        _share_secret()
     # It configures logs, which the author's module may then do otherwise.
     shared = _config(hosted, host, port, workers) if several else None
     held_before = open_files()
@@ -71,13 +77,55 @@ def serve(
         _require_shareable(server, hosted)
         _serve_by_workers(server, hosted, shared, why_not_forked(held_before))
         return
+    if not stdio:
+        _serve_alone(server, hosted, host, port)
+        return
     with contextlib.ExitStack() as held:
         hosted.watch(server, held)
-        if stdio:
-            with contextlib.suppress(asyncio.CancelledError):
-                asyncio.run(_until_interrupted(server))
-        else:
-            _Hosting(server, hosted, host, port).run()
+        with contextlib.suppress(asyncio.CancelledError):
+            asyncio.run(_until_interrupted(server))
+
+
+def _share_secret() -> None:
+    # Of all processes, however they are made: what one seals, another opens.
+    os.environ[SECRET_VARIABLE] = os.environ.get(SECRET_VARIABLE) or secrets.token_hex(32)
+
+
+def _serve_alone(server: ScopedServer, hosted: Hosted, host: str, port: int) -> None:
+    with contextlib.ExitStack() as held:
+        hosted.watch(server, held)
+        _Hosting(server, hosted, host, port).run()
+
+
+def _serve_anew(hosted: Hosted, host: str, port: int) -> None:
+    """Serve in a process that was started for it."""
+    return_large_arrays()
+    hosted.configure_logs()
+    _serve_alone(hosted.load(), hosted, host, port)
+
+
+def _serve_on_ports(hosted: Hosted, host: str, ports: Sequence[int]) -> None:
+    for port in ports:
+        _require_free(host, port)
+    each = [hosted._replace(metrics_port=one) for one in metrics_ports(hosted.metrics_port, ports)]
+    return_large_arrays()
+    _share_secret()
+    held_before = open_files()
+    server = hosted.load()
+    not_forked = why_not_forked(held_before)
+    if not_forked is None:
+        server.preload()
+    else:
+        _log.info("each process loads the catalog by itself, as this one %s", not_forked)
+    places = [
+        Place(
+            port,
+            partial(_serve_anew, own, host, port),
+            None if not_forked is not None else partial(_serve_alone, server, own, host, port),
+        )
+        for port, own in zip(ports, each, strict=True)
+    ]
+    Ports(places).run()
 
 
 def _several(given: list[str] | None) -> tuple[str, ...]:
