@@ -27,12 +27,13 @@ from scopedtools.context.settings import ViewSettings
 from scopedtools.context.store import MemoryStore, MemoryTaskStore
 from scopedtools.edition import Edition, Ground
 from scopedtools.handlers.tasks import Tasks
+from scopedtools.health import Health
 from scopedtools.listeners import Listeners
 from scopedtools.mounts import Source, as_source
+from scopedtools.operated import Operated
 from scopedtools.protocol.dispatch import Dispatcher
 from scopedtools.protocol.request import Request
 from scopedtools.running import Running
-from scopedtools.searchable import Searchable
 from scopedtools.storage import ContextStore, TaskStore
 from scopedtools.tasks import TaskSettings
 from scopedtools.transports.asgi import build_app, metadata_route
@@ -47,7 +48,7 @@ SECRET_VARIABLE: Final = "SCOPEDTOOLS_SECRET"  # noqa: S105 - where it is found,
 """Environment variable that ``secret`` is taken from where it is not given."""
 
 
-class ScopedServer(Searchable):
+class ScopedServer(Operated):
     """An MCP server that shows each unit of work only what it needs.
 
     Subclass it, mark methods with `tool`, `resource` and `prompt`, override hooks where needed. The
@@ -86,6 +87,7 @@ class ScopedServer(Searchable):
         metadata_routes: Where OAuth clients look first, at the root of the host. Served here too; a server
             that is mounted deeper in another app needs them there:
             ``Starlette(routes=[*server.metadata_routes, Mount("/mcp", server)])``.
+        health_routes: ``/livez`` and ``/readyz``, likewise.
     """
 
     _declared: ClassVar[tuple[Declared, ...]] = ()
@@ -165,6 +167,8 @@ class ScopedServer(Searchable):
         self.catalog = edition.catalog
         self.dispatcher = Dispatcher(edition, server_info=edition.about.info, resolve=self._resolver.resolve)
         self._running = Running(self._start)
+        self._health = Health(ranking=lambda: self._updates.ranking, store=contexts)
+        self.health_routes: tuple[Route, ...] = self._health.routes
         self.observers: tuple[Observer, ...] = ()
         for observer in observers:
             self.observe(observer)
@@ -183,7 +187,7 @@ class ScopedServer(Searchable):
         self._app = build_app(
             transport,
             path=path,
-            routes=self.metadata_routes,
+            routes=(*self.metadata_routes, *self.health_routes),
             origins=origins,
             lifespan=lambda: self,
         )
@@ -354,6 +358,7 @@ class ScopedServer(Searchable):
             if self._sessions is not None:
                 started.push_async_callback(self._sessions.stop)
             started.push_async_callback(self._listeners.stop)
+            started.enter_context(self._health.serving())
             return started.pop_all()
 
     @property

@@ -32,6 +32,8 @@ PARTS = {
     "hooks",
     "mounts",
     "searchable",
+    "health",
+    "operated",
     *BASE,
 }
 
@@ -49,7 +51,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "selection": {"tenure", *BASE},
     "tenure": BASE,
     "edition": {"assembly", "catalog", "context", "handlers", "listeners", "protocol", "selection", *BASE},
-    "updates": {"catalog", "edition", "mounts"},
+    "updates": {"catalog", "edition", "health", "mounts"},
+    "health": BASE,
+    "operated": {"health", "searchable"},
     "mounts": {"catalog", *BASE},
     "searchable": {"assembly", "catalog", "context", "edition", "hooks", "protocol", "updates", *BASE},
     "running": set(),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
+
+from anyio import to_thread
 
 from scopedtools.assembly import SEARCH_TOOLS
 from scopedtools.catalog.catalog import Catalog
@@ -91,6 +94,8 @@ class OpenApi:
             base_url=self._base_url,
         )
         self._sender = Sender(timeout_s=timeout_s, max_response_bytes=max_response_bytes)
+        self._load: Callable[[], Self] | None = None
+        self._changed: Changed | None = None
         self.left_out: dict[str, str] = {}
         self.catalog = Catalog(self._tools(document))
         if self.left_out:
@@ -115,7 +120,10 @@ class OpenApi:
             CatalogError: The description cannot be read.
             DefinitionError: A setting is wrong.
         """
-        return cls(Document.load(source), **settings)
+        api = cls(Document.load(source), **settings)
+        if isinstance(source, str | Path):
+            api._load = partial(cls.load, source, **settings)
+        return api
 
     @property
     def may_change(self) -> bool:
@@ -128,10 +136,35 @@ class OpenApi:
         return False
 
     @asynccontextmanager
-    async def running(self, _changed: Changed | None = None) -> AsyncIterator[None]:
-        """Hold the HTTP client; a server does so where this is mounted. Operations do not change."""
+    async def running(self, changed: Changed | None = None) -> AsyncIterator[None]:
+        """Hold the HTTP client; a server does so where this is mounted.
+
+        Args:
+            changed: Told the operations where the description was read again and has others.
+        """
+        self._changed = changed
         async with self._sender.running:
             yield
+
+    async def read_again(self) -> Callable[[], Awaitable[None]]:
+        """Read the description again; see `scopedtools.mounts.Reloadable`.
+
+        Raises:
+            CatalogError: It cannot be read, or has no operations that can be tools.
+        """
+        read = self if self._load is None else await to_thread.run_sync(self._load)
+        if not len(read.catalog):
+            raise CatalogError(
+                f"the description of {self.title} has no operations any more that can be tools"
+            )
+        # One HTTP client, also for calls that are under way.
+        read._sender = self._sender  # noqa: SLF001 - another of this class
+        return partial(self._become, read)
+
+    async def _become(self, read: Self) -> None:
+        if self._changed is not None and read.catalog.version != self.catalog.version:
+            await self._changed(read.catalog)
+        self.catalog, self.left_out = read.catalog, read.left_out
 
     def __repr__(self) -> str:
         return f"<OpenApi {self.title!r}, {len(self.catalog)} tools>"
