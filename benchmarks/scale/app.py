@@ -1,7 +1,7 @@
 """The server behind the proxies: a catalog of tools that only describe, and a few that tell where they ran.
 
-Settings come from the environment: ``SCALE_ROWS``, rows of the catalog, and ``SCALE_LEDGER``, a file that
-gets a line for each call of ``enter``.
+Settings come from the environment: ``SCALE_ROWS``, rows of the catalog; ``SCALE_LEDGER``, a file that gets a
+line for each call of ``enter``; ``SCALE_SESSIONS``, to keep sessions of earlier revisions.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from scopedtools.retrieval import HashingEncoder, HybridSelector
 
 ROWS_VARIABLE: Final = "SCALE_ROWS"
 LEDGER_VARIABLE: Final = "SCALE_LEDGER"
+SESSIONS_VARIABLE: Final = "SCALE_SESSIONS"
 
 
 class Desk(ScopedServer):
     """Says which process answers, and with which object of the context."""
 
-    def __init__(self, size: int, ledger: Path | None = None) -> None:
+    def __init__(self, size: int, *, ledger: Path | None = None, sessions: bool = False) -> None:
         super().__init__(
             name="desk",
             catalog=Catalog(
@@ -35,6 +36,7 @@ class Desk(ScopedServer):
             ),
             selector=HybridSelector(HashingEncoder()),
             views=ViewSettings(rows={"tool": 16}, growth="negotiated"),
+            sessions=sessions,
         )
         self._ledger = ledger
         self._forms = ContextLocal(self._form, max_objects=100_000)
@@ -50,13 +52,6 @@ class Desk(ScopedServer):
         """Hold the objects of contexts."""
         async with self._forms:
             yield
-
-    async def __call__(self, scope, receive, send):  # TEMPORARY
-        if scope["type"] == "http" and scope["path"] == "/readyz":
-            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
-            await send({"type": "http.response.body", "body": b""})
-            return
-        await super().__call__(scope, receive, send)
 
     @tool
     async def where(self) -> int:
@@ -94,7 +89,11 @@ class Desk(ScopedServer):
 
 def _made() -> Desk:
     ledger = os.environ.get(LEDGER_VARIABLE)
-    return Desk(int(os.environ.get(ROWS_VARIABLE, "1")), None if ledger is None else Path(ledger))
+    return Desk(
+        int(os.environ.get(ROWS_VARIABLE, "1")),
+        ledger=None if ledger is None else Path(ledger),
+        sessions=SESSIONS_VARIABLE in os.environ,
+    )
 
 
 app = _made()

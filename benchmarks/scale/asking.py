@@ -43,8 +43,17 @@ class Answer(NamedTuple):
 
     @property
     def value(self) -> Any:
-        """What a tool returned."""
-        return self.reply["result"]["structuredContent"]["result"]
+        """What a tool returned: its structured result, or its text.
+
+        Raises:
+            LostError: It failed, or something else answered.
+        """
+        try:
+            result = self.reply["result"]
+            structured = result.get("structuredContent")
+            return result["content"][0]["text"] if structured is None else structured["result"]
+        except (KeyError, msgspec.DecodeError) as error:
+            raise LostError(f"HTTP {self.status}: {self.body[:200]!r}") from error
 
 
 def request(
