@@ -130,7 +130,7 @@ class Selection:
 
     @property
     def rereads(self) -> bool:
-        """Whether preparing it again for the same rows may give another: it is kept somewhere, or it failed."""
+        """Whether preparing it for the same rows again may give another: it is kept elsewhere, or failed."""
         return self.state == "failed" or isinstance(self._prepared, Rereadable)
 
     @property

@@ -11,16 +11,26 @@ import typer
 
 from scopedtools.cli.audit import STORE_VARIABLE
 from scopedtools.cli.hosting import LogFormat
+from scopedtools.cli.settings import use_settings
 
 # What is served
 
-Target = Annotated[str | None, typer.Argument(help="The server, as module:attribute.")]
+Target = Annotated[
+    str | None, typer.Argument(envvar="SCOPEDTOOLS_TARGET", help="The server, as module:attribute.")
+]
 Config = Annotated[
     list[str] | None,
     typer.Option(help="Front the mcpServers of a file, alone or beside your own. May be repeated."),
 ]
 IndexDir = Annotated[
     str | None, typer.Option(help="Keep the index here between starts, without a server of your own.")
+]
+
+CatalogFile = Annotated[
+    str | None,
+    typer.Option(
+        "--catalog", help="Serve the tools that a JSON-lines file describes: found and listed, not called."
+    ),
 ]
 
 # An API that is served
@@ -85,3 +95,15 @@ DrainS = Annotated[
     ),
 ]
 GraceS = Annotated[float, typer.Option(min=0, help="Seconds that calls under way have to finish after that.")]
+
+# Where all of them may stand
+
+SettingsFile = Annotated[
+    str | None,
+    typer.Option(
+        is_eager=True,
+        callback=use_settings,
+        help="TOML file of options, named as here without the dashes, and of the secret. Variables of the "
+        "environment go before it, and flags before those.",
+    ),
+]

@@ -11,8 +11,10 @@ import time
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
+from types import FrameType
 from typing import Final, NamedTuple
 
+from scopedtools.cli.lifecycle import AT_ONCE, RELOAD, Terminal, WorkerHosting
 from scopedtools.cli.target import TargetError
 from scopedtools.cli.workers import begin_forked, signals_held
 
@@ -30,7 +32,7 @@ _START_S: Final = 60
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 30.0
 
-_PASSED_ON: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_HEARD: Final = (signal.SIGTERM, signal.SIGINT, RELOAD)
 
 Run = Callable[[], None]
 
@@ -53,8 +55,9 @@ class Ports:
     """Keeps one process running for each place until it is told to stop.
 
     One that dies is replaced, after pauses that double while its successors die too. Where the first one of
-    a place does not start none would, so all are ended. SIGHUP is passed on; those that are started after it
-    load everything anew, since this process has only what was there before.
+    a place does not start none would, so all are ended. A wish to reload is passed on; those that are started
+    after it load everything anew, since this process has only what was there before. A second signal to stop
+    is obeyed at once.
 
     Args:
         places: What to run.
@@ -65,6 +68,7 @@ class Ports:
         self._told: list[int] = []
         self._stopping = self._failed = False
         self._forking = True
+        self._terminal = Terminal()
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT comes; then until all processes have ended.
@@ -72,8 +76,9 @@ class Ports:
         Raises:
             TargetError: A process did not start.
         """
-        for number in _PASSED_ON:
-            signal.signal(number, lambda told, _frame: self._told.append(told))
+        for number in _HEARD:
+            if number is not None:
+                signal.signal(number, lambda told, _frame: self._told.append(told))
         # Whatever is there now stays: looking for garbage in it would write to its pages and so copy them.
         gc.collect()
         gc.freeze()
@@ -103,21 +108,31 @@ class Ports:
         _log.warning("the process of port %d ended, and is replaced in %g s", post.place.port, pause_s)
 
     def _hear(self, told: int) -> None:
-        if told == signal.SIGHUP:
+        if told == RELOAD and not self._terminal.is_gone:
             self._forking = False
-            self._send(signal.SIGHUP)
+            self._send(RELOAD)
+        elif self._stopping:
+            self._send(AT_ONCE)
         else:
             self._stop()
 
     def _stop(self) -> None:
         self._stopping = True
-        # Also for an interrupt: a terminal has sent one to all of them, and a second would break calls off.
         self._send(signal.SIGTERM)
 
-    def _send(self, number: int) -> None:
+    def _send(self, number: int | None) -> None:
         for post in self._posts:
-            if post.process is not None and post.process.pid is not None and post.process.is_alive():
-                os.kill(post.process.pid, number)
+            process = post.process
+            if number is not None and process is not None and process.pid is not None and process.is_alive():
+                os.kill(process.pid, number)
+
+
+class PortHosting(WorkerHosting):
+    """A server on one of several ports: it reads its data again by itself, as one that is alone does."""
+
+    def handlers(self) -> dict[int, Callable[[int, FrameType | None], None]]:
+        """Return what handles signals."""
+        return super().handlers() | ({} if RELOAD is None else {RELOAD: self.handle_reload})
 
 
 class _Post:

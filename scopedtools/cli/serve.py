@@ -10,9 +10,8 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from types import FrameType
 from typing import Any, Final
 
 import uvicorn
@@ -20,17 +19,15 @@ import uvicorn
 from scopedtools.cli import options
 from scopedtools.cli.allocator import return_large_arrays
 from scopedtools.cli.hosting import Hosted, worker
+from scopedtools.cli.lifecycle import Hosting, Patience
 from scopedtools.cli.openapi import ApiOptions
 from scopedtools.cli.origin import Origin
-from scopedtools.cli.ports import Place, Ports, metrics_ports, ports_of
+from scopedtools.cli.ports import Place, PortHosting, Ports, metrics_ports, ports_of
 from scopedtools.cli.target import TargetError
 from scopedtools.cli.workers import Workers, open_files, why_not_forked
 from scopedtools.server import SECRET_VARIABLE, ScopedServer
 
 _log: Final = logging.getLogger(__name__)
-
-_GRACE_S: Final = 10
-"""Seconds that requests under way have to finish when the server is told to stop."""
 
 
 def serve(
@@ -52,11 +49,20 @@ def serve(
     header: options.Header = None,
     forward_context: options.ForwardContext = False,
     index_dir: options.IndexDir = None,
+    catalog: options.CatalogFile = None,
+    drain_s: options.DrainS = 0.0,
+    grace_s: options.GraceS = 10.0,
+    settings: options.SettingsFile = None,
 ) -> None:
-    """Host a server at http://HOST:PORT/mcp, or over stdio."""
-    settings = _several(auth), _several(token_url), _several(header), forward_context
-    api = None if openapi is None else ApiOptions(openapi, base_url or "", *settings)
-    hosted = Hosted(Origin(target, _several(config), api, index_dir), audit, metrics_port, log_format)
+    """Host a server at http://HOST:PORT/mcp, or over stdio.
+
+    SIGHUP reads its data again, SIGTERM stops it in order, and said twice at once.
+    """
+    del settings  # the other options have what it says
+    access = _several(auth), _several(token_url), _several(header), forward_context
+    api = None if openapi is None else ApiOptions(openapi, base_url or "", *access)
+    origin = Origin(target, _several(config), api, index_dir, catalog)
+    hosted = Hosted(origin, audit, metrics_port, log_format, Patience(drain_s, grace_s))
     hosted.configure_logs()
     if ports is not None:
         if stdio or workers > 1:
@@ -77,31 +83,18 @@ def serve(
         _require_shareable(server, hosted)
         _serve_by_workers(server, hosted, shared, why_not_forked(held_before))
         return
-    if not stdio:
-        _serve_alone(server, hosted, host, port)
-        return
     with contextlib.ExitStack() as held:
         hosted.watch(server, held)
-        with contextlib.suppress(asyncio.CancelledError):
-            asyncio.run(_until_interrupted(server))
+        if stdio:
+            with contextlib.suppress(asyncio.CancelledError):
+                asyncio.run(_until_interrupted(server))
+        else:
+            Hosting(_alone(server, hosted, host, port), lambda: server, hosted.patience).run()
 
 
 def _share_secret() -> None:
     # Of all processes, however they are made: what one seals, another opens.
     os.environ[SECRET_VARIABLE] = os.environ.get(SECRET_VARIABLE) or secrets.token_hex(32)
-
-
-def _serve_alone(server: ScopedServer, hosted: Hosted, host: str, port: int) -> None:
-    with contextlib.ExitStack() as held:
-        hosted.watch(server, held)
-        _Hosting(server, hosted, host, port).run()
-
-
-def _serve_anew(hosted: Hosted, host: str, port: int) -> None:
-    """Serve in a process that was started for it."""
-    return_large_arrays()
-    hosted.configure_logs()
-    _serve_alone(hosted.load(), hosted, host, port)
 
 
 def _serve_on_ports(hosted: Hosted, host: str, ports: Sequence[int]) -> None:
@@ -121,11 +114,25 @@ def _serve_on_ports(hosted: Hosted, host: str, ports: Sequence[int]) -> None:
         Place(
             port,
             partial(_serve_anew, own, host, port),
-            None if not_forked is not None else partial(_serve_alone, server, own, host, port),
+            None if not_forked is not None else partial(_serve_one, server, own, host, port),
         )
         for port, own in zip(ports, each, strict=True)
     ]
     Ports(places).run()
+
+
+def _serve_anew(hosted: Hosted, host: str, port: int) -> None:
+    """Serve on one of several ports, in a process that loads all by itself."""
+    return_large_arrays()
+    hosted.configure_logs()
+    _serve_one(hosted.load(), hosted, host, port)
+
+
+def _serve_one(server: ScopedServer, hosted: Hosted, host: str, port: int) -> None:
+    """Serve on one of several ports."""
+    with contextlib.ExitStack() as held:
+        hosted.watch(server, held)
+        PortHosting(_alone(server, hosted, host, port), lambda: server, hosted.patience).run()
 
 
 def _several(given: list[str] | None) -> tuple[str, ...]:
@@ -139,7 +146,7 @@ def _config(hosted: Hosted, host: str, port: int, workers: int) -> uvicorn.Confi
         host=host,
         port=port,
         workers=workers,
-        timeout_graceful_shutdown=_GRACE_S,
+        timeout_graceful_shutdown=hosted.patience.longest_s,
         **_logs(hosted.log_config()),
     )
 
@@ -153,12 +160,20 @@ def _serve_by_workers(
     else:
         _log.info("each worker loads the catalog by itself, as this process %s", not_forked)
     make = partial(_watched, server, hosted) if not_forked is None else None
-    Workers(config, [config.bind_socket()], make).run()
+    Workers(config, [config.bind_socket()], make, hosted.patience).run()
 
 
 def _watched(server: ScopedServer, hosted: Hosted) -> ScopedServer:
     hosted.watch(server, contextlib.ExitStack())
     return server
+
+
+def _alone(server: ScopedServer, hosted: Hosted, host: str, port: int) -> uvicorn.Config:
+    logs = _logs(hosted.log_config())
+    # Logs of this process are configured, perhaps by the author's module since then.
+    logs |= {"log_config": None} if logs else {}
+    longest_s = hosted.patience.longest_s
+    return uvicorn.Config(server, host=host, port=port, timeout_graceful_shutdown=longest_s, **logs)
 
 
 def _logs(config: dict[str, Any] | None) -> dict[str, Any]:
@@ -183,67 +198,6 @@ def _require_shareable(server: ScopedServer, hosted: Hosted) -> None:
             "several workers; run one worker on each of several ports, behind a proxy that hashes on the "
             "session, task or context"
         )
-
-
-class _Hosting(uvicorn.Server):
-    """Ends streams when it is told to stop; it would wait for them otherwise, and they for it.
-
-    It holds the server itself: where uvicorn does, a start cannot be broken off.
-    """
-
-    def __init__(self, server: ScopedServer, hosted: Hosted, host: str, port: int) -> None:
-        logs = _logs(hosted.log_config())
-        # Logs of this process are configured, perhaps by the author's module since then.
-        logs |= {"log_config": None} if logs else {}
-        super().__init__(
-            uvicorn.Config(
-                server, host=host, port=port, lifespan="off", timeout_graceful_shutdown=_GRACE_S, **logs
-            )
-        )
-        self._server = server
-        self._up, self._leave = asyncio.Event(), asyncio.Event()
-        self._holding: asyncio.Task[None] | None = None
-        self._break_off: Callable[[], object] = lambda: None
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._server.end_streams()
-        super().handle_exit(sig, frame)
-        if self.force_exit or not self._up.is_set():
-            self._break_off()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        if self.should_exit:
-            return
-        self._holding = asyncio.create_task(self._hold())
-        # Handlers of signals do not wake the loop.
-        loop = asyncio.get_running_loop()
-        self._break_off = partial(loop.call_soon_threadsafe, self._holding.cancel)
-        up = asyncio.create_task(self._up.wait())
-        await asyncio.wait([up, self._holding], return_when=asyncio.FIRST_COMPLETED)
-        up.cancel()
-        try:
-            if self._up.is_set():
-                await super().startup(sockets=sockets)
-        finally:
-            if not self.started:
-                await self._end()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().shutdown(sockets=sockets)
-        await self._end()
-
-    async def _hold(self) -> None:
-        async with self._server:
-            self._up.set()
-            await self._leave.wait()
-
-    async def _end(self) -> None:
-        if self._holding is None:
-            return
-        self._leave.set()
-        await asyncio.wait([self._holding])
-        if not self._holding.cancelled():
-            self._holding.result()  # or why it did not start or end
 
 
 def _require_free(host: str, port: int) -> None:
