@@ -115,7 +115,8 @@ def main() -> int:
     print(f"{'all':14}{sum(run.runs for run in runs):>10,}")  # noqa: T201
     for run in runs:
         if run.found:
-            print(f"\n{run.target}:\n{run.output[-4000:]}")  # noqa: T201
+            _, _, why = run.output.partition("=== Uncaught")
+            print(f"\n{run.target}:\n{why or run.output[-3000:]}")  # noqa: T201
     return 1 if any(run.found for run in runs) else 0
 
 

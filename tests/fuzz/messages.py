@@ -202,7 +202,8 @@ def check_batch(data: bytes) -> None:
     if replies is None:
         return
     read = msgspec.json.decode(replies)
-    require(0 < len(read) <= len(msgspec.json.decode(data)), "there is at most one reply to each message")
+    sent = msgspec.json.decode(data, type=list[msgspec.Raw])
+    require(0 < len(read) <= len(sent), "there is at most one reply to each message")
     for reply in read:
         require(("result" in reply) != ("error" in reply), "a reply is a result or an error")
         require(reply.get("error", {}).get("code") != -32603, "nothing fails inside")
