@@ -8,15 +8,18 @@ from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, cast
 
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from scopedtools.about import describe
+from scopedtools.admission.gate import LimitsGate
+from scopedtools.admission.places import Places
 from scopedtools.auth.resource import ResourceServer, choose_authorizer
 from scopedtools.catalog.bind import Declared, read_declarations
 from scopedtools.catalog.catalog import Catalog
+from scopedtools.catalog.convert import text_result
 from scopedtools.catalog.primitives import Kind
 from scopedtools.catalog.view import View
 from scopedtools.context.carriers import CARRIERS, Carrier, CarrierTable
@@ -27,12 +30,14 @@ from scopedtools.context.settings import ViewSettings
 from scopedtools.context.store import MemoryStore, MemoryTaskStore
 from scopedtools.edition import Edition, Ground
 from scopedtools.handlers.tasks import Tasks
+from scopedtools.limits import Limits
 from scopedtools.listeners import Listeners
 from scopedtools.mounts import Source, as_source
 from scopedtools.protocol.dispatch import Dispatcher
 from scopedtools.protocol.request import Request
 from scopedtools.running import Running
 from scopedtools.searchable import Searchable
+from scopedtools.sharing import Replicas, chosen
 from scopedtools.storage import ContextStore, TaskStore
 from scopedtools.tasks import TaskSettings
 from scopedtools.transports.asgi import build_app, metadata_route
@@ -42,9 +47,6 @@ from scopedtools.transports.sessions import Sessions
 from scopedtools.transports.stdio import serve_stdio
 from scopedtools.types import ANONYMOUS, Principal, Ranking, Selector, TokenVerifier
 from scopedtools.updates import Updates
-
-SECRET_VARIABLE: Final = "SCOPEDTOOLS_SECRET"  # noqa: S105 - where it is found, not what it is
-"""Environment variable that ``secret`` is taken from where it is not given."""
 
 
 class ScopedServer(Searchable):
@@ -60,7 +62,8 @@ class ScopedServer(Searchable):
         selector: Ranks rows for an intent. By default MiniLM vectors and BM25 together, loaded when first
             needed; never loaded where every list is short.
         index_dir: Where the default selector keeps its index between starts.
-        store: Keeps what contexts were shown; the memory of this process by default.
+        store: Keeps what contexts were shown, such as `scopedtools.stores.open_store` makes. By default what
+            the URL in ``SCOPEDTOOLS_STORE`` names, or the memory of this process.
         views: How large views are.
         task_store: Keeps the tasks that calls have become; the memory of this process by default.
         tasks: How long tasks live.
@@ -79,7 +82,7 @@ class ScopedServer(Searchable):
             alone where it listens on a loopback address.
         allowed_origins: Web origins that may call, besides the server's own; ``*`` for all.
         path: Path of the endpoint where the server is not mounted.
-        max_body_bytes: Larger HTTP bodies are refused.
+        limits: How much callers may take of it: sizes, times, places, rates.
 
     Attributes:
         observers: Those who see every request.
@@ -116,7 +119,7 @@ class ScopedServer(Searchable):
         allowed_hosts: Iterable[str] | None = None,
         allowed_origins: Iterable[str] = (),
         path: str = "/mcp",
-        max_body_bytes: int = 4 * 2**20,
+        limits: Limits | None = None,
     ) -> None:
         self.name = name or type(self).__name__
         self.version = version
@@ -124,15 +127,17 @@ class ScopedServer(Searchable):
         # A session ID that this server makes itself names a connection, not a unit of work.
         read = (one for one in carriers if not (sessions and one.legacy))
         table = CarrierTable(read, strict=strict_ids, environment=os.environ)
-        contexts = store if store is not None else MemoryStore()
-        secret = secret or os.environ.get(SECRET_VARIABLE, "").encode()
+        contexts, secret = chosen(store, secret)
         self._resolver = ContextResolver(table, store=contexts, secret=secret)
         self._tasks = Tasks(
             task_store if task_store is not None else MemoryTaskStore(),
             tasks or TaskSettings(),
             key=self._resolver.task_key,
         )
-        self._listeners = Listeners(self._revision)
+        self._limits = limits = limits or Limits()
+        places = Places(limits.listeners, limits.listeners_per_principal, "streams")
+        self._listeners = Listeners(self._revision, places=places)
+        self._replicas = Replicas(contexts, name=self.name, listeners=self._listeners)
         self._sessions = Sessions() if sessions else None
         authorizer = choose_authorizer(verifier, resource_server)
         settings = views or ViewSettings()
@@ -156,6 +161,7 @@ class ScopedServer(Searchable):
             store=contexts,
             resolver=self._resolver,
             listeners=self._listeners,
+            grown=self._replicas.context_changed,
             tasks=self._tasks,
             about=about,
             selector=lambda: selector or _default_selector(self.index_dir),
@@ -163,7 +169,10 @@ class ScopedServer(Searchable):
         self._updates = Updates(ground, catalog or Catalog(), put=self._put)
         edition = self._updates.edition
         self.catalog = edition.catalog
-        self.dispatcher = Dispatcher(edition, server_info=edition.about.info, resolve=self._resolver.resolve)
+        gate = LimitsGate(limits, resolver=self._resolver, result=partial(text_result, is_error=True))
+        self.dispatcher = Dispatcher(
+            edition, server_info=edition.about.info, resolve=self._resolver.resolve, gate=gate
+        )
         self._running = Running(self._start)
         self.observers: tuple[Observer, ...] = ()
         for observer in observers:
@@ -176,7 +185,7 @@ class ScopedServer(Searchable):
             sessions=self._sessions,
             hosts=HostPolicy(hosts=allowed_hosts, origins=origins),
             varies_by=header_names(table),
-            max_body_bytes=max_body_bytes,
+            limits=self._limits,
         )
         routes = () if resource_server is None else (metadata_route(resource_server),)
         self.metadata_routes: tuple[Route, ...] = routes
@@ -225,9 +234,10 @@ class ScopedServer(Searchable):
     async def lists_changed(self) -> None:
         """Look at the lists of every listening context, and tell those whose list is another than before.
 
-        Call it after something that the hooks `permitted` or `listed` depend on has changed.
+        Call it after something that the hooks `permitted` or `listed` depend on has changed. Processes that
+        share the store do the same.
         """
-        await self._listeners.lists_changed()
+        await self._replicas.lists_changed()
 
     async def update(self, catalog: Catalog) -> None:
         """Replace the rows that were given as ``catalog``, while the server runs; those of its class stay.
@@ -248,8 +258,8 @@ class ScopedServer(Searchable):
         await self._updates.update(catalog)
 
     async def resource_updated(self, uri: str) -> None:
-        """Tell those who subscribed to a resource that it holds something else."""
-        await self._listeners.resource_updated(uri)
+        """Tell those who subscribed to a resource, in all processes that share the store, that it changed."""
+        await self._replicas.resource_updated(uri)
 
     def end_streams(self) -> None:
         """End all streams of notifications, and all sessions, so that the server can stop."""
@@ -324,7 +334,7 @@ class ScopedServer(Searchable):
 
     async def serve_stdio(self) -> None:
         """Serve one client over standard input and output until it closes its side."""
-        await serve_stdio(self.dispatcher, self)
+        await serve_stdio(self.dispatcher, self, limits=self._limits)
 
     async def __aenter__(self) -> None:
         """Start: load the selector in the background, enter `lifespan`; once, however often entered.
@@ -341,6 +351,7 @@ class ScopedServer(Searchable):
 
     async def _start(self) -> AsyncExitStack:
         async with AsyncExitStack() as started:
+            await started.enter_async_context(self._replicas.running())
             for observer in self.observers:
                 started.push_async_callback(observer.stop)
                 await observer.start()

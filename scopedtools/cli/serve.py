@@ -25,7 +25,8 @@ from scopedtools.cli.openapi import ApiOptions
 from scopedtools.cli.origin import Origin
 from scopedtools.cli.target import TargetError
 from scopedtools.cli.workers import Workers, open_files, why_not_forked
-from scopedtools.server import SECRET_VARIABLE, ScopedServer
+from scopedtools.server import ScopedServer
+from scopedtools.sharing import SECRET_VARIABLE
 
 _log: Final = logging.getLogger(__name__)
 
