@@ -25,7 +25,7 @@ from scopedtools.retrieval import HashingEncoder, HybridSelector
 from scopedtools.tasks import TaskSettings
 
 ROWS: Final = 500
-CONTEXTS: Final = 2_000
+CONTEXTS: Final = 500
 """Contexts that are kept: few enough that all of them are there before memory is measured."""
 
 TTL_S: Final = 20.0
@@ -119,7 +119,7 @@ class SoakServer(ScopedServer):
             self.executed[call] += 1
             return len(notes)
 
-    @tool
+    @tool(task="optional", detached=False)
     async def report(self, call: CallId, ctx: Context) -> str:
         """Write a report, as a task where the client can follow one."""
         await ctx.detach()

@@ -18,9 +18,11 @@ from scopedtools.exceptions import (
     HeaderMismatchError,
     InvalidParamsError,
     InvalidRequestError,
+    ParseError,
     UnsupportedVersionError,
 )
 from scopedtools.protocol import meta
+from scopedtools.protocol.envelope import decode
 from scopedtools.protocol.methods import METHODS, decode_params
 from scopedtools.protocol.mirrors import (
     check_parameters,
@@ -35,7 +37,7 @@ from scopedtools.protocol.revisions import LATEST, NOVEMBER_2025, REVISIONS
 from scopedtools.transports.answers import Refusal
 from scopedtools.transports.heads import Heads, token_of
 from scopedtools.transports.hosts import HostPolicy
-from tests.fuzz.messages import METAS, check_context
+from tests.fuzz.messages import DEPTH, METAS, check_context, depth_of
 from tests.fuzz.target import Target, pieces, require
 
 Lines = tuple[tuple[bytes, bytes], ...]
@@ -80,7 +82,7 @@ def check_version(data: bytes) -> None:
     header, body = pieces(data, 2)
     try:
         request_meta = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         request_meta = {}
     if not isinstance(request_meta, dict):
         return
@@ -99,9 +101,10 @@ def check_mirrored(data: bytes) -> None:
     schema_json, arguments_json, head = pieces(data, 3)
     try:
         schema, arguments = msgspec.json.decode(schema_json), msgspec.json.decode(arguments_json)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return
-    if not isinstance(schema, dict):
+    # Schemas are an author's, or were cleaned; arguments came in a message, which is not deep.
+    if not isinstance(schema, dict) or max(depth_of(schema), depth_of(arguments)) > DEPTH:
         return
     try:
         mirrored = mirrored_parameters(schema, where="tool 'find'")
@@ -120,8 +123,9 @@ def check_mirrored(data: bytes) -> None:
 def _request(query: bytes, head: bytes, params: bytes, *, legacy: bool) -> Request | None:
     method = METHODS["tools/call"]
     try:
-        read = decode_params(params, method.params)
-    except InvalidParamsError:
+        message = decode(b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":%b}' % (params or b"{}"))
+        read = decode_params(message.params, method.params)
+    except (ParseError, InvalidRequestError, InvalidParamsError):
         return None
     revision = NOVEMBER_2025 if legacy else LATEST
     return Request(method, read, revision, Ingress(headers=lines_of(head), query=query), 1)

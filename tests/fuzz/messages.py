@@ -83,6 +83,8 @@ METAS: Final[tuple[dict[str, Any], ...]] = (
 )
 """What hosts put into ``_meta``, each at once."""
 
+DEPTH: Final = 64
+
 WORDS: Final = tuple(
     word.encode()
     for word in (
@@ -124,9 +126,16 @@ def check_message(data: bytes) -> None:
         check_failure(id_of(data), error, data)
         return
     require(read.method is UNSET or isinstance(read.method, str), "a method is text")
+    require(depth_of(msgspec.json.decode(data)) <= DEPTH, "nothing deep comes through")
     again = decode(msgspec.json.encode(read))
     require(again == read, "a message is the same when it is written down and read again")
     require(id_of(data) == read.id, "its ID is found without the rest")
+
+
+def depth_of(value: Any) -> int:
+    """Return how many objects and lists of a JSON value are inside each other."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if inner is None else 1 + max(map(depth_of, inner), default=0)
 
 
 def check_failure(message_id: MessageId | msgspec.UnsetType, error: ProtocolError, data: bytes) -> None:
@@ -146,7 +155,8 @@ def check_params(data: bytes) -> None:
     except UnicodeDecodeError:
         return
     try:
-        understood = understand(method, raw, lambda _: speaks)
+        read = decode(b'{"jsonrpc":"2.0","id":1,"method":"m","params":%b}' % (raw or b"{}"))
+        understood = understand(method, read.params, lambda _: speaks)
     except ProtocolError as error:
         check_failure(1, error, data)
         return

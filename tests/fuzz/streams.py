@@ -24,6 +24,7 @@ from scopedtools.gateway.lines import ENDS, Lines, TooLong
 from scopedtools.gateway.process import _message as message_of
 from scopedtools.gateway.trust import UnusableError, clean
 from scopedtools.gateway.values import Values, has_more_values
+from scopedtools.limits import Limits as Sizes
 from scopedtools.protocol.mirrors import mirrored_parameters
 from scopedtools.transports.stdio import StdioTransport
 from tests.fuzz.messages import MESSAGES, WORDS
@@ -128,7 +129,7 @@ def check_stdio(data: bytes) -> None:
     """Lines on stdio are answered by lines, and the last request is answered whatever came before."""
     sink = io.BytesIO()
     last = b'\n{"jsonrpc":"2.0","id":"the last","method":"ping"}\n'
-    transport = StdioTransport(servers()[b"/mcp"].dispatcher, max_line_bytes=2048)
+    transport = StdioTransport(servers()[b"/mcp"].dispatcher, limits=Sizes(max_body_bytes=2048))
     awaited(transport.serve(io.BytesIO(data + last), sink))
     replies = [reply for line in sink.getvalue().splitlines() for reply in _each(msgspec.json.decode(line))]
     # Who spoke of another revision before it gets an error, since there is no ping any longer.
