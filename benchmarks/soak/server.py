@@ -185,7 +185,7 @@ class SoakServer(ScopedServer):
             "files": _open_files(),
             "threads": threading.active_count(),
             "listeners": len(self._listeners._listeners),  # noqa: SLF001 - nothing public counts them
-            "streams": self._listeners._streams,  # noqa: SLF001 - likewise
+            "streams": self._listeners._places._taken,  # noqa: SLF001 - likewise
             "sessions": 0 if self._sessions is None else len(self._sessions._sessions),  # noqa: SLF001 - likewise
             "running tasks": len(self._tasks._running),  # noqa: SLF001 - likewise
             "notes": len(self.notes),
