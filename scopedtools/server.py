@@ -28,7 +28,7 @@ from scopedtools.context.store import MemoryStore, MemoryTaskStore
 from scopedtools.edition import Edition, Ground
 from scopedtools.handlers.tasks import Tasks
 from scopedtools.health import Health
-from scopedtools.limits import Limits
+from scopedtools.limits import Limits, operated
 from scopedtools.listeners import Listeners
 from scopedtools.mounts import Source, as_source
 from scopedtools.operated import Operated
@@ -133,7 +133,7 @@ class ScopedServer(Operated):
             tasks or TaskSettings(),
             key=self._resolver.task_key,
         )
-        self._limits = limits = limits or Limits()
+        self._limits = limits = operated(limits, os.environ)
         self._listeners = Listeners(self._revision, limits=limits)
         self._replicas = Replicas(contexts, name=self.name, listeners=self._listeners)
         self._sessions = Sessions() if sessions else None
@@ -343,7 +343,7 @@ class ScopedServer(Operated):
         """
         await self._running.__aenter__()
 
-    async def __aexit__(self, *raised: Any) -> None:
+    async def __aexit__(self, *raised: Any) -> None:  # noqa: PYI036 - passed on
         await self._running.__aexit__(*raised)
 
     async def _start(self) -> AsyncExitStack:

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from scopedtools.exceptions import DefinitionError
-from scopedtools.limits import Limits
+from scopedtools.limits import Limits, operated
 from scopedtools.transports.stdio import StdioTransport
 from tests.limits.mill import Mill
 from tests.wire.exchange import ENVELOPE, JSON_HEADERS, Answer, http, message, mirrored
@@ -125,3 +125,23 @@ def test_limits_that_make_no_sense_are_refused_at_once(wrong: dict[str, Any], sa
     with pytest.raises(DefinitionError, match=said) as error:
         Limits(**wrong)
     assert "secret" not in str(error.value)
+
+
+def test_whoever_runs_a_server_says_what_its_author_left_open_or_said_otherwise() -> None:
+    said = {
+        "SCOPEDTOOLS_CONCURRENT_CALLS": "5",
+        "SCOPEDTOOLS_CALL_TIMEOUT_S": "1.5",
+        "SCOPEDTOOLS_RATE_PER_CONTEXT": "9/second",
+        "SCOPEDTOOLS_STORE": "redis://there",
+    }
+    limits = operated(Limits(concurrent_calls=7, max_json_depth=9), said)
+    assert limits == Limits(
+        concurrent_calls=5,
+        max_json_depth=9,
+        call_timeout_s=1.5,
+        rate_per_context="9/second",
+        rate_store="redis://there",
+    )
+    assert operated(None, {"SCOPEDTOOLS_STORE": "postgresql://there"}) == Limits()
+    with pytest.raises(DefinitionError, match="SCOPEDTOOLS_LISTENERS must be a number, got 'many'"):
+        operated(None, {"SCOPEDTOOLS_LISTENERS": "many"})
