@@ -71,20 +71,17 @@ def serve(
     origin = Origin(target, _several(config), api, index_dir, catalog)
     hosted = Hosted(origin, audit, metrics_port, log_format, Patience(drain_s, grace_s))
     hosted.configure_logs()
-<<<<<<< HEAD
-    if ports is not None:
-        if stdio or workers > 1:
-            raise TargetError("--ports starts one process for each port: leave --stdio and --workers out")
-        _serve_on_ports(hosted, host, ports_of(ports))
-        return
-=======
     _keep_limits(
         rate_per_principal=rate_per_principal,
         rate_per_context=rate_per_context,
         concurrent_calls=concurrent_calls,
         call_timeout_s=call_timeout_s,
     )
->>>>>>> 335333e4154e01a3c42918d8f326b9a6f5c90f39
+    if ports is not None:
+        if stdio or workers > 1:
+            raise TargetError("--ports starts one process for each port: leave --stdio and --workers out")
+        _serve_on_ports(hosted, host, ports_of(ports))
+        return
     if not stdio:
         _require_free(host, port)
     several = workers > 1 and not stdio
@@ -195,14 +192,9 @@ def _alone(server: ScopedServer, hosted: Hosted, host: str, port: int) -> uvicor
     # Logs of this process are configured, perhaps by the author's module since then.
     logs |= {"log_config": None} if logs else {}
     longest_s = hosted.patience.longest_s
-<<<<<<< HEAD
-    return uvicorn.Config(server, host=host, port=port, timeout_graceful_shutdown=longest_s, **logs)
-=======
-    config = uvicorn.Config(
+    return uvicorn.Config(
         server, host=host, port=port, http=BoundedHttp, timeout_graceful_shutdown=longest_s, **logs
     )
-    return Hosting(config, lambda: server, hosted.patience)
->>>>>>> 335333e4154e01a3c42918d8f326b9a6f5c90f39
 
 
 def _logs(config: dict[str, Any] | None) -> dict[str, Any]:
