@@ -82,6 +82,7 @@ class Edition:
         ground: What it stands on.
         given: Rows besides those of the class.
         before: The edition before this one.
+        anew: Read again what is kept of the selector, even where the rows are the same.
 
     Attributes:
         catalog: What there is.
@@ -94,11 +95,18 @@ class Edition:
         handlers: What answers each method.
     """
 
-    def __init__(self, ground: Ground, given: Iterable[Primitive], *, before: Edition | None = None) -> None:
+    def __init__(
+        self,
+        ground: Ground,
+        given: Iterable[Primitive],
+        *,
+        before: Edition | None = None,
+        anew: bool = False,
+    ) -> None:
         self._ground = ground
         self.catalog = assemble(ground.own, given, open_to_all=ground.open_to_all)
         self.offers_tasks: bool = has_tasks(self.catalog) or (before is not None and before.offers_tasks)
-        self.selection: Selection = self._selection(before)
+        self.selection: Selection = self._selection(before, anew=anew)
         search = self.catalog.of("tool").named(*SEARCH_TOOLS)
         self.policy: ViewPolicy = ViewPolicy(
             self.catalog,
@@ -149,12 +157,13 @@ class Edition:
         """Return the revision of the list that a context would get of this catalog now."""
         return await self.lists.revision(ctx.of(self), kind)
 
-    def _selection(self, before: Edition | None) -> Selection:
+    def _selection(self, before: Edition | None, *, anew: bool) -> Selection:
         if before is None:
             return Selection(self._ground.selector, self.catalog.rows)
-        if before.catalog.version == self.catalog.version:
+        anew = anew and before.selection.rereads
+        if before.catalog.version == self.catalog.version and not anew:
             return before.selection
-        return before.selection.next(self.catalog.rows)
+        return before.selection.next(self.catalog.rows, anew=anew)
 
 
 async def find_tools(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final
 
 from scopedtools.exceptions import DefinitionError
 
@@ -23,6 +24,10 @@ _RATE: Final = re.compile(
     r"\s*[1-9][0-9]*\s*(/|per)\s*([1-9][0-9]*)?\s*(second|minute|hour|day)s?\s*", re.IGNORECASE
 )
 
+_STORES: Final = ("redis://", "rediss://", "redis+cluster://")
+
+_PREFIX: Final = "SCOPEDTOOLS_"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -34,6 +39,9 @@ class Limits:
     Limits of a principal apply where there is authorization. Without, all callers are one principal, of which
     only rates are counted apart: by the address that the ASGI server names. Behind a proxy that is the
     client's only where the ASGI server trusts the proxy's ``X-Forwarded-For``.
+
+    Whoever runs the server may say otherwise than its author, in variables of the environment such as
+    ``SCOPEDTOOLS_CONCURRENT_CALLS``.
 
     How many rows a view has is in `ViewSettings`, how many contexts a principal has is with the store.
 
@@ -52,7 +60,7 @@ class Limits:
         rate_per_context: The same for one context.
         rate_store: URL of a Redis or Valkey where several processes count together, such as
             ``redis://localhost:6379``; give them the same secret. While it does not answer, and by default,
-            each process counts for itself.
+            each process counts for itself. A ``SCOPEDTOOLS_STORE`` on Redis is taken where none is given.
     """
 
     max_body_bytes: int = 4 * 2**20
@@ -76,8 +84,43 @@ class Limits:
             rate = getattr(self, name)
             if rate is not None and not all(map(_RATE.fullmatch, rate.split(";"))):
                 raise DefinitionError(f"{name} must be like '600/minute', got {rate!r}")
-        schemes = ("redis://", "rediss://", "redis+cluster://")
-        if self.rate_store is not None and not self.rate_store.startswith(schemes):
+        if self.rate_store is not None and not self.rate_store.startswith(_STORES):
             # Not the whole of it: there may be a password in it.
             got = self.rate_store.partition("://")[0]
-            raise DefinitionError(f"rate_store must begin with one of {', '.join(schemes)}, got {got!r}")
+            raise DefinitionError(f"rate_store must begin with one of {', '.join(_STORES)}, got {got!r}")
+
+
+def operated(limits: Limits | None, environment: Mapping[str, str]) -> Limits:
+    """Return limits as whoever runs the server wants them.
+
+    Args:
+        limits: As the author gave them, or ``None``.
+        environment: Variables, each named as a limit in capitals after ``SCOPEDTOOLS_``.
+
+    Raises:
+        DefinitionError: One is no number, or makes no sense.
+    """
+    limits = limits or Limits()
+    said = {
+        field.name: _read(variable, environment[variable], field.default)
+        for field in fields(Limits)
+        if environment.get(variable := variable_of(field.name))
+    }
+    store = environment.get(variable_of("store"), "")
+    if limits.rate_store is None and store.startswith(_STORES):
+        said.setdefault("rate_store", store)
+    return replace(limits, **said) if said else limits
+
+
+def variable_of(name: str) -> str:
+    """Return the variable of the environment for a limit."""
+    return _PREFIX + name.upper()
+
+
+def _read(variable: str, text: str, default: Any) -> Any:
+    if default is None:
+        return text
+    try:
+        return type(default)(text)
+    except ValueError as error:
+        raise DefinitionError(f"{variable} must be a number, got {text!r}") from error

@@ -14,6 +14,7 @@ from scopedtools.admission.places import Places
 from scopedtools.catalog.primitives import Kind
 from scopedtools.context.context import Context
 from scopedtools.exceptions import StoreUnavailableError
+from scopedtools.limits import Limits
 from scopedtools.protocol import meta
 from scopedtools.protocol.session import Push
 
@@ -61,12 +62,12 @@ class Listeners:
 
     Args:
         revisions: Tells what list a context would get.
-        places: Of streams. Sessions are bounded on their own.
+        limits: How many streams there may be. Sessions are bounded on their own.
     """
 
-    def __init__(self, revisions: Revisions, *, places: Places) -> None:
+    def __init__(self, revisions: Revisions, *, limits: Limits) -> None:
         self._revisions = revisions
-        self._places = places
+        self._places = Places(limits.listeners, limits.listeners_per_principal, "streams")
         self._listeners: set[Listener] = set()
         self._of_context: dict[bytes, set[Listener]] = {}
         self._looks: dict[bytes, asyncio.Task[None]] = {}

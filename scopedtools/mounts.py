@@ -50,6 +50,19 @@ class Source(Protocol):
         """
 
 
+@runtime_checkable
+class Reloadable(Protocol):
+    """What a `Source` is besides, if it was made of data that can be read again."""
+
+    async def read_again(self) -> Callable[[], Awaitable[None]]:
+        """Read the data; return what puts it into effect, by a call of ``changed`` where rows are others.
+
+        Raises:
+            Exception: It cannot be read. Nothing has changed.
+        """
+        ...
+
+
 def as_source(what: Source | Catalog) -> Source:
     """Return what may be mounted: a source as it is, a catalog as one that does not change.
 

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 from scopedtools.exceptions import ToolError
 from scopedtools.tenure import Tenure
@@ -16,6 +16,18 @@ _LESSONS: Final = 64
 """Calls that wait to be learned from, at most."""
 
 _log: Final = logging.getLogger(__name__)
+
+State: TypeAlias = Literal["idle", "preparing", "ready", "failed"]
+"""Of the preparation of a selector."""
+
+
+@runtime_checkable
+class Rereadable(Protocol):
+    """What a `Selector` is besides, if it is kept somewhere where others may replace it."""
+
+    async def reread(self, rows: Sequence[Describable]) -> Selector:
+        """Return a prepared selector of rows from what is kept now, while this one goes on answering."""
+        ...
 
 
 @runtime_checkable
@@ -37,6 +49,7 @@ class Selection:
         make: Makes the selector; called when it is first needed.
         rows: What it ranks.
         before: That of the catalog before, which goes on answering.
+        anew: Read again what is kept of the one before, as others may have replaced it.
         lessons: What is being learned, of all catalogs together.
     """
 
@@ -46,20 +59,27 @@ class Selection:
         rows: Sequence[Describable],
         *,
         before: Selection | None = None,
+        anew: bool = False,
         lessons: set[asyncio.Task[None]] | None = None,
     ) -> None:
         self._make = make
         self._rows = rows
         self._before = before
+        self._anew = anew
         self._task: asyncio.Task[Selector] | None = None
         self._retired = False
         self._made: Selector | None = None
         self._lessons: set[asyncio.Task[None]] = set() if lessons is None else lessons
 
-    def next(self, rows: Sequence[Describable]) -> Selection:
-        """Return the selection of another catalog, which shares what it can with this one."""
+    def next(self, rows: Sequence[Describable], *, anew: bool = False) -> Selection:
+        """Return the selection of another catalog, which shares what it can with this one.
+
+        Args:
+            rows: Of that catalog.
+            anew: Read again what is kept, instead of sharing it.
+        """
         before = self if self.begun else self._before
-        return Selection(self._make, rows, before=before, lessons=self._lessons)
+        return Selection(self._make, rows, before=before, anew=anew, lessons=self._lessons)
 
     def preload(self) -> None:
         """Make the selector, and have it load what processes share that are forked from here."""
@@ -97,6 +117,21 @@ class Selection:
     def answers(self) -> bool:
         """Whether it is prepared."""
         return self._prepared is not None
+
+    @property
+    def state(self) -> State:
+        """How its preparation is."""
+        task = self._task
+        if task is None or task.cancelled():
+            return "idle"
+        if not task.done():
+            return "preparing"
+        return "ready" if task.exception() is None else "failed"
+
+    @property
+    def rereads(self) -> bool:
+        """Whether preparing it for the same rows again may give another: it is kept elsewhere, or failed."""
+        return self.state == "failed" or isinstance(self._prepared, Rereadable)
 
     @property
     def learns(self) -> bool:
@@ -167,6 +202,8 @@ class Selection:
         return prepared
 
     async def _following(self, earlier: Selector | None) -> Selector:
+        if self._anew and isinstance(earlier, Rereadable):
+            return await earlier.reread(self._rows)
         if isinstance(earlier, Successor):
             return await earlier.succeed(self._rows)
         selector = self._made or self._make()

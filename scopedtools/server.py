@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, ClassVar, cast
 
 from starlette.routing import Route
@@ -15,11 +14,9 @@ from starlette.types import Receive, Scope, Send
 
 from scopedtools.about import describe
 from scopedtools.admission.gate import LimitsGate
-from scopedtools.admission.places import Places
 from scopedtools.auth.resource import ResourceServer, choose_authorizer
 from scopedtools.catalog.bind import Declared, read_declarations
 from scopedtools.catalog.catalog import Catalog
-from scopedtools.catalog.convert import text_result
 from scopedtools.catalog.primitives import Kind
 from scopedtools.catalog.view import View
 from scopedtools.context.carriers import CARRIERS, Carrier, CarrierTable
@@ -30,13 +27,14 @@ from scopedtools.context.settings import ViewSettings
 from scopedtools.context.store import MemoryStore, MemoryTaskStore
 from scopedtools.edition import Edition, Ground
 from scopedtools.handlers.tasks import Tasks
-from scopedtools.limits import Limits
+from scopedtools.health import Health
+from scopedtools.limits import Limits, operated
 from scopedtools.listeners import Listeners
 from scopedtools.mounts import Source, as_source
+from scopedtools.operated import Operated
 from scopedtools.protocol.dispatch import Dispatcher
 from scopedtools.protocol.request import Request
 from scopedtools.running import Running
-from scopedtools.searchable import Searchable
 from scopedtools.sharing import Replicas, chosen
 from scopedtools.storage import ContextStore, TaskStore
 from scopedtools.tasks import TaskSettings
@@ -49,7 +47,7 @@ from scopedtools.types import ANONYMOUS, Principal, Ranking, Selector, TokenVeri
 from scopedtools.updates import Updates
 
 
-class ScopedServer(Searchable):
+class ScopedServer(Operated):
     """An MCP server that shows each unit of work only what it needs.
 
     Subclass it, mark methods with `tool`, `resource` and `prompt`, override hooks where needed. The
@@ -89,6 +87,7 @@ class ScopedServer(Searchable):
         metadata_routes: Where OAuth clients look first, at the root of the host. Served here too; a server
             that is mounted deeper in another app needs them there:
             ``Starlette(routes=[*server.metadata_routes, Mount("/mcp", server)])``.
+        health_routes: ``/livez`` and ``/readyz``, likewise.
     """
 
     _declared: ClassVar[tuple[Declared, ...]] = ()
@@ -134,9 +133,8 @@ class ScopedServer(Searchable):
             tasks or TaskSettings(),
             key=self._resolver.task_key,
         )
-        self._limits = limits = limits or Limits()
-        places = Places(limits.listeners, limits.listeners_per_principal, "streams")
-        self._listeners = Listeners(self._revision, places=places)
+        self._limits = limits = operated(limits, os.environ)
+        self._listeners = Listeners(self._revision, limits=limits)
         self._replicas = Replicas(contexts, name=self.name, listeners=self._listeners)
         self._sessions = Sessions() if sessions else None
         authorizer = choose_authorizer(verifier, resource_server)
@@ -169,11 +167,12 @@ class ScopedServer(Searchable):
         self._updates = Updates(ground, catalog or Catalog(), put=self._put)
         edition = self._updates.edition
         self.catalog = edition.catalog
-        gate = LimitsGate(limits, resolver=self._resolver, result=partial(text_result, is_error=True))
-        self.dispatcher = Dispatcher(
-            edition, server_info=edition.about.info, resolve=self._resolver.resolve, gate=gate
-        )
+        gate = LimitsGate(limits, resolver=self._resolver)
+        info, resolve = edition.about.info, self._resolver.resolve
+        self.dispatcher = Dispatcher(edition, server_info=info, resolve=resolve, gate=gate)
         self._running = Running(self._start)
+        self._health = Health(ranking=lambda: self._updates.ranking, store=contexts)
+        self.health_routes: tuple[Route, ...] = self._health.routes
         self.observers: tuple[Observer, ...] = ()
         for observer in observers:
             self.observe(observer)
@@ -192,7 +191,7 @@ class ScopedServer(Searchable):
         self._app = build_app(
             transport,
             path=path,
-            routes=self.metadata_routes,
+            routes=(*self.metadata_routes, *self.health_routes),
             origins=origins,
             lifespan=lambda: self,
         )
@@ -344,13 +343,12 @@ class ScopedServer(Searchable):
         """
         await self._running.__aenter__()
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._running.__aexit__(kind, error, trace)
+    async def __aexit__(self, *raised: Any) -> None:  # noqa: PYI036 - passed on
+        await self._running.__aexit__(*raised)
 
     async def _start(self) -> AsyncExitStack:
         async with AsyncExitStack() as started:
+            started.push_async_callback(self.dispatcher.gate.close)
             await started.enter_async_context(self._replicas.running())
             for observer in self.observers:
                 started.push_async_callback(observer.stop)
@@ -365,6 +363,7 @@ class ScopedServer(Searchable):
             if self._sessions is not None:
                 started.push_async_callback(self._sessions.stop)
             started.push_async_callback(self._listeners.stop)
+            started.enter_context(self._health.serving())
             return started.pop_all()
 
     @property

@@ -11,7 +11,8 @@ from anyio import to_thread
 
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.edition import Edition, Ground
-from scopedtools.mounts import Composition, Source, held
+from scopedtools.health import Ranking
+from scopedtools.mounts import Composition, Reloadable, Source, held
 
 
 class Updates:
@@ -33,6 +34,7 @@ class Updates:
         self._changing = asyncio.Lock()
         self._coming: Edition | None = None
         self._running = False
+        self._rereads = False
         self.edition = Edition(ground, self._composition.rows)
 
     @property
@@ -77,6 +79,31 @@ class Updates:
             await self._coming.selection.withdraw()
         await self.edition.selection.stop()
 
+    @property
+    def ranking(self) -> Ranking:
+        """How what ranks rows is, as far as lists wait for it."""
+        state = self.edition.selection.state
+        if state == "ready":
+            return "ready"
+        if state == "failed":
+            return "failed"
+        return "preparing" if self.edition.policy.may_narrow else "not needed"
+
+    async def reload(self) -> None:
+        """Read again what sources were made of, and the saved index; see `ScopedServer.reload`."""
+        sources = [one.source for one in self._composition.mounted]
+        # All are read before the first takes effect: where one cannot be, nothing changes.
+        effects = [await one.read_again() for one in sources if isinstance(one, Reloadable)]
+        before = self.edition
+        self._rereads = True
+        try:
+            for take_effect in effects:
+                await take_effect()
+            if self.edition is before:
+                await self._change(lambda composition: composition)
+        finally:
+            self._rereads = False
+
     async def update(self, given: Catalog) -> None:
         """Replace the rows that the server was given; see `ScopedServer.update`."""
         await self._change(lambda composition: composition.giving(given))
@@ -89,7 +116,7 @@ class Updates:
             before = self.edition
             # Thousands of rows take a while to encode, and requests go on.
             composition, after = await to_thread.run_sync(
-                partial(_changed, self._ground, self._composition, change, before)
+                partial(_changed, self._ground, self._composition, change, before, anew=self._rereads)
             )
             shared = after.selection is before.selection
             if self._running and not shared and (after.policy.may_narrow or before.selection.begun):
@@ -118,9 +145,14 @@ class Updates:
 
 
 def _changed(
-    ground: Ground, composition: Composition, change: Callable[[Composition], Composition], before: Edition
+    ground: Ground,
+    composition: Composition,
+    change: Callable[[Composition], Composition],
+    before: Edition,
+    *,
+    anew: bool,
 ) -> tuple[Composition, Edition]:
     changed = change(composition)
-    edition = Edition(ground, changed.rows, before=before)
+    edition = Edition(ground, changed.rows, before=before, anew=anew)
     edition.catalog.preload()
     return changed, edition

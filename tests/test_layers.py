@@ -12,7 +12,7 @@ import scopedtools
 
 ROOT = Path(scopedtools.__file__).parent
 
-BASE = {"exceptions", "limits", "memo", "storage", "types"}
+BASE = {"deadline", "exceptions", "limits", "memo", "storage", "types"}
 PARTS = {
     "admission",
     "protocol",
@@ -35,6 +35,8 @@ PARTS = {
     "hooks",
     "mounts",
     "searchable",
+    "health",
+    "operated",
     *BASE,
 }
 
@@ -44,7 +46,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "storage": {"types"},
     "memo": set(),
     "limits": {"exceptions"},
-    "admission": {"context", "protocol", *BASE},
+    "deadline": set(),
+    "admission": {"catalog", "context", "protocol", *BASE},
     "protocol": BASE,
     "transports": {"auth", "protocol", *BASE},
     "catalog": {"protocol", *BASE},
@@ -54,7 +57,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "selection": {"tenure", *BASE},
     "tenure": BASE,
     "edition": {"assembly", "catalog", "context", "handlers", "listeners", "protocol", "selection", *BASE},
-    "updates": {"catalog", "edition", "mounts"},
+    "updates": {"catalog", "edition", "health", "mounts"},
+    "health": BASE,
+    "operated": {"health", "searchable"},
     "mounts": {"catalog", *BASE},
     "searchable": {"assembly", "catalog", "context", "edition", "hooks", "protocol", "updates", *BASE},
     "running": set(),

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any, Final, Protocol
 
 from scopedtools.admission.places import Places
+from scopedtools.catalog.convert import text_result
 from scopedtools.context.context import ContextResolver
+from scopedtools.deadline import DeadlineError, within
 from scopedtools.exceptions import CallTimeoutError, MissingDependencyError, OverShareError
 from scopedtools.limits import Limits
 from scopedtools.protocol.gate import Handler
 from scopedtools.protocol.methods import CallParams
 from scopedtools.protocol.prepared import Prepared
 from scopedtools.protocol.request import Ingress, Request
-from scopedtools.protocol.results import CallResult, Result
+from scopedtools.protocol.results import Result
 
 _TIMED: Final = frozenset({"tools/call", "resources/read", "prompts/get", "completion/complete"})
 """What runs an author's code for as long as that likes."""
@@ -31,6 +32,10 @@ class Rate(Protocol):
         """Count one more; return the seconds after which to try again instead, where there were too many."""
         ...
 
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
 
 class LimitsGate:
     """Lets requests in as `Limits` say; see `scopedtools.protocol.gate.Gate`.
@@ -38,14 +43,10 @@ class LimitsGate:
     Args:
         limits: How much there is.
         resolver: Tells which context is asking, and under which keys to count.
-        result: Makes the result of a call that was cancelled, for the model to read.
     """
 
-    def __init__(
-        self, limits: Limits, *, resolver: ContextResolver, result: Callable[[str], CallResult]
-    ) -> None:
+    def __init__(self, limits: Limits, *, resolver: ContextResolver) -> None:
         self._resolver = resolver
-        self._result = result
         self._timeout_s = limits.call_timeout_s
         self._places = Places(limits.concurrent_calls, limits.concurrent_calls_per_principal, "requests")
         self._of_principal = _rate(limits.rate_per_principal, limits.rate_store)
@@ -58,7 +59,8 @@ class LimitsGate:
             key = self._resolver.resolve(request).key
             if key is not None:
                 await _take(self._of_context, key, "context")
-        if request.method.name != _LASTING:
+        if request.ingress.session is not None:
+            # Once a session has a stream for the answer, its HTTP status is said.
             self._places.require(request.ingress.principal)
 
     async def visit(self, ingress: Ingress) -> None:
@@ -79,20 +81,21 @@ class LimitsGate:
         finally:
             self._places.leave(principal)
 
+    async def close(self) -> None:
+        for rate in (self._of_principal, self._of_context):
+            if rate is not None:
+                await rate.close()
+
     async def _within(
         self, seconds: float, request: Request, running: Awaitable[Result | Prepared]
     ) -> Result | Prepared:
-        scope = asyncio.timeout(seconds)
         try:
-            async with scope:
-                return await running
-        except TimeoutError as error:
-            if not scope.expired():
-                raise
+            return await within(seconds, running)
+        except DeadlineError as error:
             target = request.tool or request.method.name
             told = f"{target} took longer than {seconds:g} s and was cancelled"
             if isinstance(request.params, CallParams):
-                return self._result(told)
+                return text_result(told, is_error=True)
             raise CallTimeoutError(told) from error
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from scopedtools.exceptions import OverloadError, OverShareError
 from scopedtools.types import ANONYMOUS, Principal
+
+_NOBODY: Final = ANONYMOUS.name
 
 
 class Places:
@@ -29,7 +33,7 @@ class Places:
             OverShareError: This principal has as many as it may.
             OverloadError: There is none for anybody.
         """
-        if self._of and self._of.get(principal.name, 0) >= self._most_of_principal:
+        if self._of.get(principal.name, 0) >= self._most_of_principal:
             raise OverShareError(
                 f"You have {self._most_of_principal} {self._what} under way already, try again later"
             )
@@ -38,17 +42,19 @@ class Places:
 
     def enter(self, principal: Principal) -> None:
         """Take a place; raises as `require`."""
-        self.require(principal)
-        self._taken += 1
         name = principal.name
-        if name != ANONYMOUS.name:
-            self._of[name] = self._of.get(name, 0) + 1
+        own = 0 if name == _NOBODY else self._of.get(name, 0) + 1
+        if self._taken >= self._most or own > self._most_of_principal:
+            self.require(principal)
+        self._taken += 1
+        if own:
+            self._of[name] = own
 
     def leave(self, principal: Principal) -> None:
         """Give a place back."""
         self._taken -= 1
-        name = principal.name
-        if name in self._of:
-            self._of[name] -= 1
-            if not self._of[name]:
-                del self._of[name]
+        own = self._of.get(principal.name, 0)
+        if own > 1:
+            self._of[principal.name] = own - 1
+        elif own:
+            del self._of[principal.name]

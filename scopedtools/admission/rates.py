@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import math
 import time
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import limits
 from cachetools import TLRUCache
-from limits.aio.storage import Storage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
-from limits.storage import storage_from_string
 
 from scopedtools.admission.windows import ProcessStorage
+
+if TYPE_CHECKING:
+    from scopedtools.admission.shared import SharedCounters
 
 _log: Final = logging.getLogger(__name__)
 
@@ -23,13 +24,8 @@ _KEYS: Final = 50_000
 _REFUSED: Final = 10_000
 """Keys that are refused without a look at the counters."""
 
-_PATIENCE_S: Final = 0.25
-"""Seconds for which an answer of Redis is waited for."""
-
 _PAUSE_S: Final = 1.0
 """Seconds for which Redis is left alone after it failed."""
-
-_CONNECTIONS: Final = 50
 
 
 class Windows:
@@ -45,7 +41,7 @@ class Windows:
     def __init__(self, rate: str, store: str | None = None) -> None:
         self._items = limits.parse_many(rate)
         self._own = SlidingWindowCounterRateLimiter(ProcessStorage(max_keys=_KEYS * len(self._items)))
-        self._shared = None if store is None else SlidingWindowCounterRateLimiter(_redis(store))
+        self._shared = None if store is None else _shared(store)
         self._paused_until = 0.0
         self._refused: TLRUCache[bytes, float] = TLRUCache(
             maxsize=_REFUSED, ttu=lambda _, until, __: until, timer=time.monotonic
@@ -59,11 +55,16 @@ class Windows:
         name = key.hex()
         if self._shared is not None and time.monotonic() >= self._paused_until:
             try:
-                return await self._count(self._shared, key, name)
+                return await self._count(self._shared.counters, key, name)
             except Exception as error:  # noqa: BLE001 - the client leaks errors of its own besides those of Redis
                 self._paused_until = time.monotonic() + _PAUSE_S
                 _log.warning("requests are counted in this process: %s", type(error).__name__)
         return await self._count(self._own, key, name)
+
+    async def close(self) -> None:
+        """Close the connections to Redis; they are opened again when they are needed."""
+        if self._shared is not None:
+            await self._shared.close()
 
     async def _count(self, counters: SlidingWindowCounterRateLimiter, key: bytes, name: str) -> int | None:
         for item in self._items:
@@ -79,26 +80,7 @@ def _whole(seconds: float) -> int:
     return max(1, math.ceil(seconds))
 
 
-def _redis(url: str) -> Storage:
-    options: dict[str, Any] = {
-        "implementation": "redispy",
-        "key_prefix": "scopedtools:rate",
-        "socket_timeout": _PATIENCE_S,
-        "socket_connect_timeout": _PATIENCE_S,
-    }
-    if url.startswith("redis+cluster://"):
-        return cast("Storage", storage_from_string(f"async+{url}", **options))
-    from redis.asyncio import BlockingConnectionPool  # noqa: PLC0415 - not to count in this process
-    from redis.asyncio.retry import Retry  # noqa: PLC0415
-    from redis.backoff import NoBackoff  # noqa: PLC0415
+def _shared(store: str) -> SharedCounters:
+    from scopedtools.admission.shared import SharedCounters  # noqa: PLC0415 - the extra ``redis`` brings it
 
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=_CONNECTIONS,
-        timeout=_PATIENCE_S,
-        socket_timeout=options.pop("socket_timeout"),
-        socket_connect_timeout=options.pop("socket_connect_timeout"),
-        retry=Retry(NoBackoff(), 1),
-    )
-    options["connection_pool"] = pool
-    return cast("Storage", storage_from_string(f"async+{url}", **options))
+    return SharedCounters(store)

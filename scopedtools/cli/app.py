@@ -25,7 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(serve)
+app.command(context_settings={"auto_envvar_prefix": "SCOPEDTOOLS"})(serve)
 app.add_typer(index, name="index")
 app.command()(search)
 app.command()(inspect)

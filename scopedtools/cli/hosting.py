@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from scopedtools.cli.allocator import return_large_arrays
+from scopedtools.cli.lifecycle import Patience
 from scopedtools.cli.origin import Origin
 from scopedtools.exceptions import MissingDependencyError
 from scopedtools.server import ScopedServer
@@ -34,12 +35,14 @@ class Hosted(NamedTuple):
         metrics_port: Where Prometheus fetches metrics, or ``None`` for nowhere.
         log_format: Of lines on standard error. With the extra ``telemetry`` they tell the context; without
             it there is ``text`` alone, which does not.
+        patience: How long it takes to stop.
     """
 
     origin: Origin
     audit: str | None = None
     metrics_port: int | None = None
     log_format: LogFormat = "text"
+    patience: Patience = Patience()
 
     def log_config(self) -> dict[str, Any] | None:
         """Return the configuration of logs, or ``None`` where lines cannot tell the context.
@@ -117,10 +120,15 @@ class Hosted(NamedTuple):
         os.environ[_VARIABLE] = msgspec.json.encode(self).decode()
 
 
+def handed_over() -> Hosted:
+    """Return what `Hosted.hand_over` left."""
+    return msgspec.json.decode(os.environ[_VARIABLE], type=Hosted)
+
+
 def worker() -> ScopedServer:
     """Make the server of a worker process, from what `Hosted.hand_over` left."""
     return_large_arrays()
-    hosted = msgspec.json.decode(os.environ[_VARIABLE], type=Hosted)
+    hosted = handed_over()
     server = hosted.load()
     hosted.watch(server, ExitStack())
     return server

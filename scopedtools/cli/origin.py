@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from scopedtools.cli.described import CatalogFile
 from scopedtools.cli.openapi import ApiOptions
 from scopedtools.cli.target import TargetError, load_server
 from scopedtools.server import ScopedServer
@@ -24,12 +25,14 @@ class Origin(NamedTuple):
         api: An API whose operations are served.
         index_dir: Where a server that is not the author's own keeps its index; by default where the first
             gateway keeps what it knows.
+        catalog: A JSON-lines file of tools that are described, such as to be found and listed.
     """
 
     target: str | None = None
     configs: tuple[str, ...] = ()
     api: ApiOptions | None = None
     index_dir: str | None = None
+    catalog: str | None = None
 
     def load(self) -> ScopedServer:
         """Import or make the server, and mount the rest.
@@ -37,19 +40,20 @@ class Origin(NamedTuple):
         Raises:
             ScopedToolsError: There is nothing to host, or something of it cannot be read.
         """
-        if self.target is None and not self.configs and self.api is None:
+        if self.target is None and not self.configs and self.api is None and self.catalog is None:
             raise TargetError(
                 "say what to serve: module:attribute, --config mcp.json, --openapi with --base-url, "
-                "or several of them"
+                "--catalog tools.jsonl, or several of them"
             )
         if self.target is not None and self.index_dir is not None:
             raise TargetError("--index-dir is not for a server of your own: give it index_dir= instead")
         gateways, api = self._gateways(), self.api.load() if self.api is not None else None
+        described = CatalogFile(self.catalog) if self.catalog is not None else None
         if self.target is not None:
             server = load_server(self.target)
         else:
             server = _empty(gateways, api, Path(self.index_dir) if self.index_dir is not None else None)
-        for source in (*gateways, api):
+        for source in (*gateways, api, described):
             if source is not None:
                 server.mount(source)
         return server
@@ -71,4 +75,4 @@ def _empty(gateways: Sequence[Gateway], api: OpenApi | None, index_dir: Path | N
     kept = next((one.config.state_dir for one in gateways if one.config.state_dir is not None), None)
     if index_dir is None and kept is not None:
         index_dir = kept / "index"
-    return ScopedServer(name="gateway", index_dir=index_dir)
+    return ScopedServer(name="gateway" if gateways else "catalog", index_dir=index_dir)

@@ -5,29 +5,37 @@ from __future__ import annotations
 import gc
 import logging
 import multiprocessing
+import os
 import signal
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from socket import socket
-from typing import Any, Final
+from typing import Final, TypeAlias, cast
 
 from uvicorn import Config
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.multiprocess import SIGNALS, Process
 
+from scopedtools.cli.hosting import worker
+from scopedtools.cli.lifecycle import AT_ONCE, RETIRE, Patience, Terminal, WorkerHosting
+from scopedtools.server import ScopedServer
+
 _log: Final = logging.getLogger(__name__)
 
 _START_S: Final = 60
 """Seconds that a worker may take to load a catalog of a million rows by itself."""
 
+_LOOK_S: Final = 0.1
+"""Seconds after which a supervisor that stops looks whether it is told to again."""
+
 _OPEN: Final = Path("/proc/self/fd")
 
 _STOPPING: Final = frozenset(number for number, name in SIGNALS.items() if name in ("INT", "TERM", "BREAK"))
 
-MakeApp = Callable[[], Any]
+MakeApp: TypeAlias = Callable[[], ScopedServer]
 
 
 def open_files() -> frozenset[str]:
@@ -56,19 +64,26 @@ class Workers(Multiprocess):
     """uvicorn's supervisor, with workers that can be forked from this process and share its memory then.
 
     SIGHUP replaces them by workers that are started anew and so have the code and the catalog as they are by
-    then; those share the mapped index alone.
+    then; those share the mapped index alone. A worker goes only when another is there, and answers first
+    whoever is connected to it. A second signal to stop is obeyed at once.
 
     Args:
         config: Of the workers; its app is for those that are started anew. It configures logs when it is
             made: make it before the author's module is imported, which may have logs of its own.
         sockets: What they listen on.
         make: Makes the app in a forked worker; ``None`` to start all workers anew.
+        patience: How long workers take to stop.
     """
 
-    def __init__(self, config: Config, sockets: list[socket], make: MakeApp | None) -> None:
+    def __init__(
+        self, config: Config, sockets: list[socket], make: MakeApp | None, patience: Patience
+    ) -> None:
         super().__init__(config, sockets)
         self.should_exit = _Exit(self.signal_queue)
         self._make = make
+        self._patience = patience
+        self._retired: list[Process] = []
+        self._terminal = Terminal()
 
     def init_processes(self) -> None:
         # Whatever is there now stays: looking for garbage in it would write to its pages and so copy them.
@@ -77,18 +92,21 @@ class Workers(Multiprocess):
         self.processes += [self._started() for _ in range(self.processes_num)]
 
     def restart_all(self) -> None:
-        before = tuple(self.processes)
-        # By default one that has not started in 5 s is given up, and all stays as it was.
-        usual, self.config.timeout_worker_healthcheck = self.config.timeout_worker_healthcheck, _START_S
-        try:
-            super().restart_all()
-        finally:
-            self.config.timeout_worker_healthcheck = usual
-            # Where new code did not start, that from before goes on, and is forked as before.
-            if tuple(self.processes) != before:
-                self._make = None
+        for place, old in enumerate(tuple(self.processes)):
+            new = self._started(anew=True)
+            if not new.wait_until_ready(_START_S, self.should_exit):
+                new.kill()
+                new.join()
+                if not self.should_exit.is_set():
+                    _log.error("worker %s did not start; aborting the restart, %s stays", new.pid, old.pid)
+                # Where new code did not start, that from before goes on, and is forked as before.
+                return
+            self._make = None
+            self.processes[place] = new
+            self._retire(old)
 
     def keep_subprocess_alive(self) -> None:
+        self._retired = [one for one in self._retired if one.process.is_alive()]
         for place, process in enumerate(self.processes):
             if self.should_exit.is_set():
                 return
@@ -103,17 +121,59 @@ class Workers(Multiprocess):
             _log.warning("worker %s died and is replaced", process.pid)
             self.processes[place] = self._started()
 
+    def terminate_all(self) -> None:
+        for process in (*self.processes, *self._retired):
+            _signal(process, signal.SIGTERM)
+
+    def join_all(self) -> None:
+        self._forget_stops()
+        for process in (*self.processes, *self._retired):
+            while process.process.is_alive():
+                process.process.join(_LOOK_S)
+                if not _STOPPING.isdisjoint(self.signal_queue):
+                    self._stop_at_once()
+
+    def handle_hup(self) -> None:
+        if self._terminal.is_gone:
+            self.handle_term()
+        else:
+            super().handle_hup()
+
     def handle_ttin(self) -> None:
         self.processes_num += 1
         self.processes.append(self._started())
 
-    def _started(self) -> Process:
-        make = self._make
-        new = Process(self.config, self.sockets)
-        if make is not None:
-            new = _Forked(self.config, self.sockets, make)
+    def handle_ttou(self) -> None:
+        if self.processes_num > 1:
+            self.processes_num -= 1
+            self._retire(self.processes.pop())
+
+    def _retire(self, process: Process) -> None:
+        """Have a worker answer whoever is connected to it, and end, while others are there for the rest."""
+        if RETIRE is not None:
+            _signal(process, RETIRE)
+        self._retired.append(process)
+
+    def _stop_at_once(self) -> None:
+        self._forget_stops()
+        for process in (*self.processes, *self._retired):
+            if AT_ONCE is not None:
+                _signal(process, AT_ONCE)
+
+    def _forget_stops(self) -> None:
+        self.signal_queue[:] = [number for number in self.signal_queue if number not in _STOPPING]
+
+    def _started(self, *, anew: bool = False) -> Process:
+        new = _Worker(self.config, self.sockets, self._patience)
+        if self._make is not None and not anew:
+            new = _Forked(self.config, self.sockets, self._patience, self._make)
         new.start()
         return new
+
+
+def _signal(process: Process, number: int) -> None:
+    if process.pid is not None and process.exitcode is None:
+        os.kill(process.pid, number)
 
 
 class _Exit(threading.Event):
@@ -127,9 +187,32 @@ class _Exit(threading.Event):
         return super().is_set() or not _STOPPING.isdisjoint(self._waiting)
 
 
-class _Forked(Process):
-    def __init__(self, config: Config, sockets: list[socket], make: MakeApp) -> None:
+class _Worker(Process):
+    """A process that is started anew, and loads all by itself."""
+
+    def __init__(self, config: Config, sockets: list[socket], patience: Patience) -> None:
         super().__init__(config, sockets)
+        self._patience = patience
+
+    @property
+    def server(self) -> WorkerHosting:
+        if self._server is None:
+            self._server = WorkerHosting(self.config, self._app, self._patience)
+        return cast("WorkerHosting", self._server)
+
+    def target(self, sockets: list[socket] | None = None) -> None:
+        _ = self.server  # now: the thread that answers the supervisor would make one of its own
+        super().target(sockets)
+
+    def _app(self) -> ScopedServer:
+        return worker()
+
+
+class _Forked(_Worker):
+    """A process that shares what this one loaded."""
+
+    def __init__(self, config: Config, sockets: list[socket], patience: Patience, make: MakeApp) -> None:
+        super().__init__(config, sockets, patience)
         self._make = make
         fork = multiprocessing.get_context("fork")
         self.process = fork.Process(target=self._run, args=(sockets,))  # type: ignore[assignment]
@@ -151,5 +234,7 @@ class _Forked(Process):
         # As Python's own generator does by itself: workers must not draw the same numbers.
         if (generator := sys.modules.get("numpy.random")) is not None:
             generator.seed()
-        self.config.app = self._make
         self.target(sockets)
+
+    def _app(self) -> ScopedServer:
+        return self._make()

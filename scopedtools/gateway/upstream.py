@@ -39,6 +39,9 @@ _PROBE_S: Final = 10.0
 _SETTLE_S: Final = 0.1
 """Seconds in which changes that a server tells are one change."""
 
+_LAST_CALLS_S: Final = 1.0
+"""Seconds in which a request may come to its call."""
+
 _WAIT_S: Final = 10.0
 """Seconds that a call waits for a server that is connecting for the first time."""
 
@@ -78,6 +81,9 @@ class Upstream:
         self._doubt = asyncio.Event()
         self._relist = asyncio.Event()
         self._parked = Parked()
+        self._users = 0
+        self._unused = asyncio.Event()
+        self._unused.set()
         self._auth = None
         if config.oauth is not None and config.url is not None:
             self._auth = ClientCredentials(config.oauth, config.url)
@@ -238,6 +244,8 @@ class Upstream:
                 return await self._converse(conversation, ctx, method, params, more)
 
             call = Conversation(run, asker=asker, timeout_s=self.config.timeout_ms / 1000)
+        self._users += 1
+        self._unused.clear()
         try:
             return await call.attend(ctx)
         except InputRequired:
@@ -250,6 +258,16 @@ class Upstream:
             raise
         except UpstreamError as error:
             raise UpstreamError(f"The server {self.config.name!r} failed: {error}") from error
+        finally:
+            self._users -= 1
+            if not self._users:
+                self._unused.set()
+
+    async def unused(self) -> None:
+        """Wait until nobody waits for an answer, where nobody asks for something new."""
+        # Whoever began on an earlier catalog may be about to ask still.
+        await asyncio.sleep(_LAST_CALLS_S)
+        await self._unused.wait()
 
     async def _converse(
         self,

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
+
+from anyio import to_thread
 
 from scopedtools.assembly import SEARCH_TOOLS
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.convert import text_result
+from scopedtools.catalog.hidden import hides
 from scopedtools.catalog.primitives import CallTool, Tool
 from scopedtools.exceptions import CatalogError, ToolError
 from scopedtools.mounts import Changed
@@ -91,6 +95,8 @@ class OpenApi:
             base_url=self._base_url,
         )
         self._sender = Sender(timeout_s=timeout_s, max_response_bytes=max_response_bytes)
+        self._load: Callable[[], Self] | None = None
+        self._changed: Changed | None = None
         self.left_out: dict[str, str] = {}
         self.catalog = Catalog(self._tools(document))
         if self.left_out:
@@ -115,7 +121,10 @@ class OpenApi:
             CatalogError: The description cannot be read.
             DefinitionError: A setting is wrong.
         """
-        return cls(Document.load(source), **settings)
+        api = cls(Document.load(source), **settings)
+        if isinstance(source, str | Path):
+            api._load = partial(cls.load, source, **settings)
+        return api
 
     @property
     def may_change(self) -> bool:
@@ -128,10 +137,35 @@ class OpenApi:
         return False
 
     @asynccontextmanager
-    async def running(self, _changed: Changed | None = None) -> AsyncIterator[None]:
-        """Hold the HTTP client; a server does so where this is mounted. Operations do not change."""
+    async def running(self, changed: Changed | None = None) -> AsyncIterator[None]:
+        """Hold the HTTP client; a server does so where this is mounted.
+
+        Args:
+            changed: Told the operations where the description was read again and has others.
+        """
+        self._changed = changed
         async with self._sender.running:
             yield
+
+    async def read_again(self) -> Callable[[], Awaitable[None]]:
+        """Read the description again; see `scopedtools.mounts.Reloadable`.
+
+        Raises:
+            CatalogError: It cannot be read, or has no operations that can be tools.
+        """
+        read = self if self._load is None else await to_thread.run_sync(self._load)
+        if not len(read.catalog):
+            raise CatalogError(
+                f"the description of {self.title} has no operations any more that can be tools"
+            )
+        # One HTTP client, also for calls that are under way.
+        read._sender = self._sender  # noqa: SLF001 - another of this class
+        return partial(self._become, read)
+
+    async def _become(self, read: Self) -> None:
+        if self._changed is not None and read.catalog.version != self.catalog.version:
+            await self._changed(read.catalog)
+        self.catalog, self.left_out = read.catalog, read.left_out
 
     def __repr__(self) -> str:
         return f"<OpenApi {self.title!r}, {len(self.catalog)} tools>"
@@ -151,6 +185,7 @@ class OpenApi:
                 arguments = read_arguments(operation, document.dialect)
                 output = read_output(operation, document.dialect)
                 base = self._base_of(operation)
+                _require_visible(arguments.schema, output.schema)
             except (CatalogError, RecursionError) as error:
                 self.left_out[f"{method.upper()} {path}"] = plain(str(error), 300)
                 continue
@@ -234,6 +269,11 @@ class OpenApi:
         return carried._replace(
             headers={**carried.headers, **self._headers}, secrets=carried.secrets + named_so
         )
+
+
+def _require_visible(*schemas: Any) -> None:
+    if any(map(hides, schemas)):
+        raise CatalogError("its schemas have names or values with characters that cannot be seen")
 
 
 def _annotations(method: str) -> dict[str, Any]:

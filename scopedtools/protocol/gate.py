@@ -41,6 +41,10 @@ class Gate(Protocol):
         """
         ...
 
+    async def close(self) -> None:
+        """Let go of what it holds; the server calls it last."""
+        ...
+
 
 class OpenGate:
     """A gate with room for everything."""
@@ -54,3 +58,6 @@ class OpenGate:
     async def run(self, request: Request, ctx: Any, handler: Handler) -> Result | Prepared:
         """Run it."""
         return await handler(request, ctx)
+
+    async def close(self) -> None:
+        """Do nothing."""

@@ -133,6 +133,15 @@ class HybridSelector:
         await other.prepare(rows, anew=False)
         return other
 
+    async def reread(self, rows: Sequence[Describable]) -> HybridSelector:
+        """Return a prepared selector of rows from the folder as it is now, while this one goes on answering.
+
+        Another process may have built a new index there. Without a folder it is as `succeed`.
+        """
+        other = copy.copy(self)
+        await other.prepare(rows, anew=self._folder is not None)
+        return other
+
     async def search(self, text: str, *, within: Rows, limit: int, history: Sequence[Turn] = ()) -> Ranking:
         """Rank rows for one request, best first.
 

@@ -9,11 +9,27 @@ from typing import Any, Final, cast
 
 from starlette.types import Receive
 
-from scopedtools.protocol.envelope import Reply
+from scopedtools.exceptions import InternalError
+from scopedtools.protocol.envelope import MessageId, Reply, failure
 from scopedtools.transports.sse import Stream
 
 _REPEATS: Final = 8
 """Messages after the whole body; some say it again, each time and at once, so that nothing else would run."""
+
+
+STOPPED: Final = "the server stops"
+"""Message of the cancellation of a request whose server cannot wait for it any longer."""
+
+
+async def answered(running: Coroutine[Any, Any, Reply], message_id: MessageId) -> Reply:
+    """Run a request; where it is cancelled since the server stops, answer that."""
+    try:
+        return await running
+    except asyncio.CancelledError as error:
+        if STOPPED not in error.args:
+            raise
+        # Whether it had an effect nobody knows, so that no proxy should repeat it by itself.
+        return failure(message_id, InternalError("The server stops, and the request was not finished"))
 
 
 async def attended(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 
 from starlette.types import Receive
 
+from scopedtools.deadline import DeadlineError, within
 from scopedtools.exceptions import InvalidRequestError
 from scopedtools.limits import Limits
 from scopedtools.transports.answers import Headers, Refusal
@@ -36,11 +36,8 @@ class Bodies:
         if announced.isdecimal() and int(announced) > self._max_bytes:
             raise self._too_large()
         try:
-            async with asyncio.timeout(self._timeout_s) as patience:
-                return await self._chunks(receive)
-        except TimeoutError:
-            if not patience.expired():
-                raise
+            return await within(self._timeout_s, self._chunks(receive))
+        except DeadlineError:
             told = f"The body did not come within {self._timeout_s:g} s"
             raise Refusal(408, InvalidRequestError(told), _CLOSE) from None
 

@@ -38,7 +38,7 @@ from scopedtools.transports.answers import (
     rejection,
     send_answer,
 )
-from scopedtools.transports.attending import attended, disconnected
+from scopedtools.transports.attending import answered, attended, disconnected
 from scopedtools.transports.bodies import Bodies
 from scopedtools.transports.heads import Head, Heads, token_of
 from scopedtools.transports.hosts import HostPolicy
@@ -201,11 +201,10 @@ class HttpTransport:
             return None
         if stream is not None:
             stream_out = partial(self._stream_out, stream, None, send)
-            reply = await attended(
-                self._dispatcher.run(request), stream, receive=receive, stream_out=stream_out
-            )
+            running = answered(self._dispatcher.run(request), request.id)
+            reply = await attended(running, stream, receive=receive, stream_out=stream_out)
             return None if reply is None else answer_with(reply, request)
-        reply = await self._dispatcher.run(request)
+        reply = await answered(self._dispatcher.run(request), request.id)
         if session is None or request.method.name != "initialize" or reply.code is not None:
             return answer_with(reply, request)
         if self._sessions is not None:
