@@ -103,10 +103,8 @@ async def served(folder: Path, *options: str, **variables: str) -> AsyncIterator
     log = folder / "log.txt"
     command = [str(COMMAND), "serve", *options, "--port", "0"]
     environment = {**os.environ, **variables}
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(command, cwd=folder, stderr=output, stdout=output, env=environment) as process,
-    ):
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=folder, stderr=output, stdout=output, env=environment)  # noqa: ASYNC220 - it starts at once
         server = Served(process, log)
         try:
             async with asyncio.timeout(LIMIT_S):

@@ -65,10 +65,9 @@ async def begun(server: Served, http: httpx2.AsyncClient, folder: Path) -> async
 
 
 def trail(folder: Path) -> str:
-    command = [COMMAND, "audit", "work-1", "--store", "sqlite:///trail.db"]
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=LIMIT_S, check=True
-    ).stdout
+    command = [str(COMMAND), "audit", "work-1", "--store", "sqlite:///trail.db"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, timeout=LIMIT_S, check=True)
+    return done.stdout.decode()
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
