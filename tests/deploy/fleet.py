@@ -67,7 +67,7 @@ def running(folder: Path) -> Iterator[Fleet]:
     variables = {app.LEDGER_VARIABLE: str(ledger), app.SESSIONS_VARIABLE: "1"}
     command = [
         *(str(BIN / "scopedtools"), "serve", f"{app.__name__}:app", "--ports", ",".join(map(str, ports))),
-        # *("--drain-s", str(DRAIN_S)),
+        *("--drain-s", str(DRAIN_S)),
     ]
     with ExitStack() as held:
         log = held.enter_context((folder / "log").open("wb"))
