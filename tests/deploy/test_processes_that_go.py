@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import pytest
 
 from benchmarks.scale.proxies import KINDS, Kind
-from tests.deploy.fleet import DRAIN_S, SIZE, Fleet, await_all, eventually, placed
+from tests.deploy.fleet import SIZE, Fleet, await_all, eventually, placed, refused
 from tests.deploy.load import Load, calling
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("kind", KINDS)]
@@ -63,6 +63,7 @@ def _episode(fleet: Fleet, with_signal: signal.Signals, for_s: float) -> Episode
             await asyncio.sleep(0.5)
             gone_s = time.monotonic()
             os.kill(gone, with_signal)
+            await refused(fleet.ports[1])
             await asyncio.sleep(for_s)
         return load, gone_s
 
@@ -82,12 +83,12 @@ def _episode(fleet: Fleet, with_signal: signal.Signals, for_s: float) -> Episode
 
 @pytest.fixture(scope="module")
 def killed(fleet: Fleet) -> Episode:
-    return _episode(fleet, signal.SIGKILL, DETECTED_S + 1)
+    return _episode(fleet, signal.SIGKILL, DETECTED_S + 0.5)
 
 
 @pytest.fixture(scope="module")
 def stopped(fleet: Fleet) -> Episode:
-    return _episode(fleet, signal.SIGTERM, DRAIN_S + 1.5)
+    return _episode(fleet, signal.SIGTERM, 1)
 
 
 def test_a_killed_process_costs_at_most_the_calls_that_it_had(kind: Kind, killed: Episode) -> None:
