@@ -84,6 +84,17 @@ MetricsPort = Annotated[
 ]
 LogLines = Annotated[LogFormat, typer.Option(help="How lines on standard error look.")]
 
+# How much callers may take; more in `scopedtools.limits.Limits`
+
+RatePerPrincipal = Annotated[
+    str | None, typer.Option(help="Most requests of one principal in a window, such as 600/minute.")
+]
+RatePerContext = Annotated[str | None, typer.Option(help="The same for one context.")]
+ConcurrentCalls = Annotated[
+    int | None, typer.Option(help="Most requests that run at the same time in one process.", min=1)
+]
+CallTimeoutS = Annotated[float | None, typer.Option(help="Seconds after which a call is cancelled.")]
+
 # How it stops
 
 DrainS = Annotated[

@@ -18,6 +18,7 @@ import uvicorn
 
 from scopedtools.cli import options
 from scopedtools.cli.allocator import return_large_arrays
+from scopedtools.cli.bounded_http import BoundedHttp
 from scopedtools.cli.hosting import Hosted, worker
 from scopedtools.cli.lifecycle import Hosting, Patience
 from scopedtools.cli.openapi import ApiOptions
@@ -25,7 +26,9 @@ from scopedtools.cli.origin import Origin
 from scopedtools.cli.ports import Place, PortHosting, Ports, metrics_ports, ports_of
 from scopedtools.cli.target import TargetError
 from scopedtools.cli.workers import Workers, open_files, why_not_forked
-from scopedtools.server import SECRET_VARIABLE, ScopedServer
+from scopedtools.limits import variable_of
+from scopedtools.server import ScopedServer
+from scopedtools.sharing import SECRET_VARIABLE
 
 _log: Final = logging.getLogger(__name__)
 
@@ -50,6 +53,10 @@ def serve(
     forward_context: options.ForwardContext = False,
     index_dir: options.IndexDir = None,
     catalog: options.CatalogFile = None,
+    rate_per_principal: options.RatePerPrincipal = None,
+    rate_per_context: options.RatePerContext = None,
+    concurrent_calls: options.ConcurrentCalls = None,
+    call_timeout_s: options.CallTimeoutS = None,
     drain_s: options.DrainS = 0.0,
     grace_s: options.GraceS = 10.0,
     settings: options.SettingsFile = None,
@@ -64,6 +71,12 @@ def serve(
     origin = Origin(target, _several(config), api, index_dir, catalog)
     hosted = Hosted(origin, audit, metrics_port, log_format, Patience(drain_s, grace_s))
     hosted.configure_logs()
+    _keep_limits(
+        rate_per_principal=rate_per_principal,
+        rate_per_context=rate_per_context,
+        concurrent_calls=concurrent_calls,
+        call_timeout_s=call_timeout_s,
+    )
     if ports is not None:
         if stdio or workers > 1:
             raise TargetError("--ports starts one process for each port: leave --stdio and --workers out")
@@ -135,6 +148,11 @@ def _serve_one(server: ScopedServer, hosted: Hosted, host: str, port: int) -> No
         PortHosting(_alone(server, hosted, host, port), lambda: server, hosted.patience).run()
 
 
+def _keep_limits(**given: float | str | None) -> None:
+    """Leave limits where every process of the server finds them."""
+    os.environ.update({variable_of(name): str(value) for name, value in given.items() if value is not None})
+
+
 def _several(given: list[str] | None) -> tuple[str, ...]:
     return tuple(given or ())
 
@@ -146,6 +164,7 @@ def _config(hosted: Hosted, host: str, port: int, workers: int) -> uvicorn.Confi
         host=host,
         port=port,
         workers=workers,
+        http=BoundedHttp,
         timeout_graceful_shutdown=hosted.patience.longest_s,
         **_logs(hosted.log_config()),
     )
@@ -173,7 +192,9 @@ def _alone(server: ScopedServer, hosted: Hosted, host: str, port: int) -> uvicor
     # Logs of this process are configured, perhaps by the author's module since then.
     logs |= {"log_config": None} if logs else {}
     longest_s = hosted.patience.longest_s
-    return uvicorn.Config(server, host=host, port=port, timeout_graceful_shutdown=longest_s, **logs)
+    return uvicorn.Config(
+        server, host=host, port=port, http=BoundedHttp, timeout_graceful_shutdown=longest_s, **logs
+    )
 
 
 def _logs(config: dict[str, Any] | None) -> dict[str, Any]:
