@@ -160,6 +160,15 @@ def test_a_process_that_dies_is_replaced_and_one_that_dies_again_after_a_pause(t
         assert family.stop() == 0
 
 
+def test_a_hangup_has_each_process_read_its_data_again(tmp_path: Path) -> None:
+    with started(tmp_path) as family:
+        before = family.all()
+        family.parent.send_signal(signal.SIGHUP)
+        family.until(lambda: family.said.count("reloaded") == len(family.ports))
+        assert family.all() == before
+        assert family.stop() == 0
+
+
 def test_where_the_server_holds_files_each_process_loads_its_own_and_stops_too(tmp_path: Path) -> None:
     with started(tmp_path, HOLDING) as family:
         for pid, imported, secret in family.all():

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
-from benchmarks.hosting import free_port
+from benchmarks.hosting import HOST, free_port
 from benchmarks.scale import app
 from benchmarks.scale.asking import Answer, Connection, LostError, call
 from benchmarks.scale.proxies import KINDS, Kind, Program, proxied
@@ -67,7 +67,7 @@ def running(folder: Path) -> Iterator[Fleet]:
     variables = {app.LEDGER_VARIABLE: str(ledger), app.SESSIONS_VARIABLE: "1"}
     command = [
         *(str(BIN / "scopedtools"), "serve", f"{app.__name__}:app", "--ports", ",".join(map(str, ports))),
-        # *("--drain-s", str(DRAIN_S)),
+        *("--drain-s", str(DRAIN_S)),
     ]
     with ExitStack() as held:
         log = held.enter_context((folder / "log").open("wb"))
@@ -108,6 +108,18 @@ def eventually(holds: Callable[[], object], log: Path | None = None) -> None:
             pass  # not there yet, or refused still
         time.sleep(0.05)
     raise AssertionError("never, in a long time" if log is None else log.read_text()[-3000:])
+
+
+async def refused(port: int) -> None:
+    """Wait until nobody listens at a port."""
+    async with asyncio.timeout(LIMIT_S):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection(HOST, port)
+            except ConnectionRefusedError:
+                return
+            writer.close()
+            await asyncio.sleep(0.1)
 
 
 def await_all(port: int, count: int) -> None:

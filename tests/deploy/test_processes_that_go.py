@@ -8,13 +8,13 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import pytest
 
 from benchmarks.scale.proxies import KINDS, Kind
-from tests.deploy.fleet import DRAIN_S, SIZE, Fleet, await_all, eventually, placed
+from tests.deploy.fleet import SIZE, Fleet, await_all, eventually, placed, refused
 from tests.deploy.load import Load, calling
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("kind", KINDS)]
@@ -63,6 +63,7 @@ def _episode(fleet: Fleet, with_signal: signal.Signals, for_s: float) -> Episode
             await asyncio.sleep(0.5)
             gone_s = time.monotonic()
             os.kill(gone, with_signal)
+            await refused(fleet.ports[1])
             await asyncio.sleep(for_s)
         return load, gone_s
 
@@ -81,8 +82,13 @@ def _episode(fleet: Fleet, with_signal: signal.Signals, for_s: float) -> Episode
 
 
 @pytest.fixture(scope="module")
-def killed(fleet: Fleet) -> Iterator[Episode]:
-    yield _episode(fleet, signal.SIGKILL, DETECTED_S + 1)
+def killed(fleet: Fleet) -> Episode:
+    return _episode(fleet, signal.SIGKILL, DETECTED_S + 0.5)
+
+
+@pytest.fixture(scope="module")
+def stopped(fleet: Fleet) -> Episode:
+    return _episode(fleet, signal.SIGTERM, 1)
 
 
 def test_a_killed_process_costs_at_most_the_calls_that_it_had(kind: Kind, killed: Episode) -> None:
@@ -108,3 +114,10 @@ def test_only_the_contexts_of_a_killed_process_move_and_come_back_to_its_success
     # Envoy's table moves a few others, too.
     assert len(others) <= (0.05 if kind == "envoy" else 0) * len(CONTEXTS)
     assert killed.again[kind] == before
+
+
+def test_a_process_that_stops_in_order_costs_no_call(kind: Kind, stopped: Episode) -> None:
+    assert stopped.load.errors(kind) == []
+    assert {stopped.entered[one.number] for one in stopped.load.calls[kind]} == {1}
+    assert stopped.gone not in stopped.after[kind].values()
+    assert stopped.again[kind] == stopped.before[kind]
