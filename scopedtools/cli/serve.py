@@ -26,7 +26,7 @@ from scopedtools.cli.target import TargetError
 from scopedtools.cli.workers import Workers, open_files, why_not_forked
 from scopedtools.limits import variable_of
 from scopedtools.server import ScopedServer
-from scopedtools.sharing import SECRET_VARIABLE
+from scopedtools.sharing import SECRET_VARIABLE, STORE_VARIABLE
 
 _log: Final = logging.getLogger(__name__)
 
@@ -50,6 +50,7 @@ def serve(
     forward_context: options.ForwardContext = False,
     index_dir: options.IndexDir = None,
     catalog: options.CatalogFile = None,
+    store: options.Store = None,
     rate_per_principal: options.RatePerPrincipal = None,
     rate_per_context: options.RatePerContext = None,
     concurrent_calls: options.ConcurrentCalls = None,
@@ -68,6 +69,7 @@ def serve(
     origin = Origin(target, _several(config), api, index_dir, catalog)
     hosted = Hosted(origin, audit, metrics_port, log_format, Patience(drain_s, grace_s))
     hosted.configure_logs()
+    _keep_store(store)
     _keep_limits(
         rate_per_principal=rate_per_principal,
         rate_per_context=rate_per_context,
@@ -79,8 +81,7 @@ def serve(
     several = workers > 1 and not stdio
     if several:
         return_large_arrays()
-        # Of all workers, however they are made: what one seals, another opens.
-        os.environ[SECRET_VARIABLE] = os.environ.get(SECRET_VARIABLE) or secrets.token_hex(32)
+        _share_secret(store)
     # It configures logs, which the author's module may then do otherwise.
     shared = _config(hosted, host, port, workers) if several else None
     held_before = open_files()
@@ -96,6 +97,19 @@ def serve(
                 asyncio.run(_until_interrupted(server))
         else:
             _hosting(server, hosted, host, port).run()
+
+
+def _keep_store(url: str | None) -> None:
+    """Leave where contexts are kept where every process of the server finds it."""
+    if url is not None:
+        os.environ[STORE_VARIABLE] = url
+
+
+def _share_secret(store: str | None) -> None:
+    # Of all workers, however they are made: what one seals, another opens. Those of other machines cannot
+    # know it, so where they share a store it has to be given.
+    if store is None or store.startswith("memory:"):
+        os.environ[SECRET_VARIABLE] = os.environ.get(SECRET_VARIABLE) or secrets.token_hex(32)
 
 
 def _keep_limits(**given: float | str | None) -> None:

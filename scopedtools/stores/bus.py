@@ -15,7 +15,7 @@ _log: Final = logging.getLogger(__name__)
 
 Heard: TypeAlias = Callable[[bytes | None], None]
 
-Subscribe: TypeAlias = Callable[[], AbstractAsyncContextManager[AsyncIterator[bytes]]]
+Subscribe: TypeAlias = Callable[[], AbstractAsyncContextManager[AsyncIterator[bytes | None]]]
 """Subscribes when it is entered, and yields messages until the connection is lost."""
 
 

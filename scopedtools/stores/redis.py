@@ -114,7 +114,7 @@ class RedisStore:
     async def get(self, key: bytes) -> ContextRecord | None:
         keys, member = self._keys(key, b"c", b"C")
         if len(keys) == 1:
-            kept = await self._engine.run("GETEX", keys[0], "PX", self._ttl_ms)
+            kept = await self._engine.run(keys[0], "GETEX", keys[0], "PX", self._ttl_ms)
         else:
             kept = await self._engine.call(GET, keys, self._ttl_ms, member)
         return None if kept is None else decoded(kept)
@@ -146,7 +146,7 @@ class RedisStore:
 
     async def delete_value(self, key: bytes, name: str) -> None:
         keys, _ = self._keys(key, b"v", b"V")
-        await self._engine.run("HDEL", keys[0], _bytes(name))
+        await self._engine.run(keys[0], "HDEL", keys[0], _bytes(name))
 
     async def value_names(self, key: bytes) -> list[str]:
         keys, member = self._keys(key, b"v", b"V")
@@ -157,7 +157,7 @@ class RedisStore:
         command = "SPUBLISH" if self._engine.is_cluster else "PUBLISH"
         try:
             async with asyncio.timeout(self._timeout_s):
-                await self._engine.run(command, self._channel, message)
+                await self._engine.run(self._channel, command, self._channel, message)
         except Exception as error:  # noqa: BLE001 - drivers raise more than their own errors
             if not self._is_silent:
                 _log.warning("other processes do not hear of changes now: %r", error)
