@@ -101,6 +101,10 @@ async def best(selector: HybridSelector, text: str) -> tuple[int, bool]:
     return hit.row, hit.vector > 0
 
 
+def children_of(process: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
 async def answers(selector: HybridSelector, only: str) -> list[bytes]:
     """Return what contexts are shown, and what searches find, as it is on the wire."""
     found = []
@@ -261,8 +265,7 @@ async def test_a_frozen_database_holds_requests_up_for_no_longer_than_its_timeou
         await selector.prepare(ROWS)
         await best(selector, SHOP[0].description)
         main = postgres.get_pid()
-        children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
-        frozen = [main, *map(int, children)]
+        frozen = [main, *children_of(main)]
         for pid in frozen:
             os.kill(pid, signal.SIGSTOP)
         try:
