@@ -21,7 +21,7 @@ conformance: $(VENV)/.installed
 
 # Vectors in a real Milvus server, in an environment and a network namespace of their own; two minutes.
 test-milvus: $(VENV)/.installed
-	$(BIN)/python -m tests.retrieval.milvus
+	$(BIN)/python -m tests.retrieval.milvus_run
 
 # Every public set that is there, every system; about half an hour. Options: ARGS="--sample 50".
 benchmark-selection: $(VENV)/.installed

@@ -1,4 +1,4 @@
-"""Runs the contract of vector stores on a real Milvus server: ``python -m tests.retrieval.milvus``.
+"""Runs the contract of vector stores on a real Milvus server: ``python -m tests.retrieval.milvus_run``.
 
 Server and client come from PyPI, each into an environment of its own, since they need other versions than we
 do. The server listens on all interfaces, so that it and the tests run in a network namespace of their own.
@@ -32,9 +32,8 @@ def main() -> int:
         _installed(_HOME / name, packages)
     unshare = shutil.which("unshare")
     if unshare is None:
-        print("Milvus runs in a network namespace of its own; unshare (util-linux) is not here")
-        return 1
-    inside = f"ip link set lo up && exec {sys.executable} -m tests.retrieval.milvus inside"
+        sys.exit("Milvus runs in a network namespace of its own; unshare (util-linux) is not here")
+    inside = f"ip link set lo up && exec {sys.executable} -m tests.retrieval.milvus_run inside"
     apart = [unshare, "--net"] if os.geteuid() == 0 else [unshare, "--map-root-user", "--net"]
     return subprocess.run([*apart, "sh", "-c", inside], cwd=_ROOT, check=False).returncode
 
@@ -42,7 +41,7 @@ def main() -> int:
 def inside() -> int:
     """Start the server, run the tests, stop the server."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [_HOME / "server/bin/milvus-server", "--data", folder, "--proxy-port", str(_PORT)]
+        command = [str(_HOME / "server/bin/milvus-server"), "--data", folder, "--proxy-port", str(_PORT)]
         server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:
             _wait_for(server)
