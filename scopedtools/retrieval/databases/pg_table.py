@@ -211,7 +211,7 @@ class PgTable:
 
     def search(self, queries: Vectors, allowed: Allowed, n: int) -> tuple[list[Ordinals], bool]:
         """Find the ``n`` allowed vectors nearest to each query; see ``remote.Table``."""
-        few = self._better_compared(len(allowed), len(queries))
+        few = self._better_compared(len(allowed), min(len(queries), _AT_ONCE))
         found: list[Ordinals] = []
         with self._connections.searching() as connection:
             self._touch(connection)
@@ -245,7 +245,8 @@ class PgTable:
             return True
         once, each = _EXACT_MS
         share = min(1.0, allowed / self._size)
-        return allowed * (once + each * queries) <= queries * _GRAPH_MS * share**-_GRAPH_POWER
+        walked: float = queries * _GRAPH_MS * share**-_GRAPH_POWER
+        return allowed * (once + each * queries) <= walked
 
     def _among_few(
         self, connection: Connection, queries: Sequence[Ordinals], allowed: Allowed, n: int
