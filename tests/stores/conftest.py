@@ -51,7 +51,7 @@ class Kind:
             options: Of the store.
         """
         if self.engine is None:
-            return MemoryStore(**options)
+            return MemoryStore(**options, **({} if quota is None else {"max_contexts_per_principal": quota}))
         store = self._opened(quota, {"timeout_s": TIMEOUT_S, "namespace": self._namespace, **options})
         return GuardedStore(store, timeout_s=TIMEOUT_S) if "guarded" in self.name else store
 
@@ -83,7 +83,7 @@ def started() -> Iterator[Callable[[str], Any]]:
         yield start
 
 
-@pytest.fixture(params=["memory", *ENGINES, "redis guarded", "postgresql guarded"])
+@pytest.fixture(params=["memory", *ENGINES, "redis guarded"])
 def kind(request: pytest.FixtureRequest) -> Kind:
     """Return each kind of store."""
     return _kind(request)
