@@ -51,7 +51,9 @@ class Kind:
             options: Of the store.
         """
         if self.engine is None:
-            return MemoryStore(**options, **({} if quota is None else {"max_contexts_per_principal": quota}))
+            if quota is not None:
+                options["max_contexts_per_principal"] = quota
+            return MemoryStore(**options)
         store = self._opened(quota, {"timeout_s": TIMEOUT_S, "namespace": self._namespace, **options})
         return GuardedStore(store, timeout_s=TIMEOUT_S) if "guarded" in self.name else store
 
