@@ -4,9 +4,9 @@ Run: python -m benchmarks.faults [--only TEXT] [--out FOLDER]
 
 A real server in this process, with the store as `scopedtools serve --store` makes it, gets 200 requests a
 second from 16 workers: lists of contexts that have their view (60 %), and first lists, searches by which a
-view grows, calls of a tool, and calls of a tool that keeps something for its context (10 % each). Only the last
-ones need the store. Meanwhile Redis is killed and started again, stands still, or loses a part of its cluster.
-A worker that gets its answer late asks late; latencies are those of single requests.
+view grows, calls of a tool, and calls of a tool that keeps something for its context (10 % each). Only the
+last ones need the store. Meanwhile Redis is killed and started again, stands still, or loses a part of its
+cluster. A worker that gets its answer late asks late; latencies are those of single requests.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from benchmarks.machine import Machine, machine
 
 OUT: Final = Path(__file__).parent / "results"
 BOUND_MS: Final = 50
-"""What p99 must stay under once the breaker is open."""
+"""What p99 must stay under once the breaker is open, but for what others on the machine do."""
 
 
 class Results(msgspec.Struct):
@@ -40,7 +40,17 @@ def report(results: Results) -> Iterator[str]:
     """Yield the lines of the report."""
     yield "# Faults of the store of contexts\n"
     yield from results.machine.lines()
-    names = ("part of the run", "s", "requests", "p50 ms", "p99 ms", "max ms", "failed", "state failed")
+    names = (
+        "part of the run",
+        "s",
+        "requests",
+        "p50 ms",
+        "p99 ms",
+        "max ms",
+        "own p99 ms",
+        "failed",
+        "state failed",
+    )
     for outcome in results.outcomes:
         yield f"## {outcome.scenario}\n"
         yield from markdown.head(names)
@@ -53,6 +63,7 @@ def report(results: Results) -> Iterator[str]:
                     f"{one.p50_ms:.1f}",
                     f"{one.p99_ms:.1f}",
                     f"{one.max_ms:.1f}",
+                    f"{one.own_p99_ms:.1f}",
                     str(one.failed),
                     f"{one.needing_failed} of {one.needing}",
                 ]
@@ -71,8 +82,8 @@ def broken(outcomes: Sequence[Outcome]) -> list[str]:
         if failed:
             found.append(f"{outcome.scenario}: {failed} requests failed that do not need the store")
         is_open = outcome.phases[2]
-        if is_open.p99_ms >= BOUND_MS:
-            found.append(f"{outcome.scenario}: p99 {is_open.p99_ms} ms with the breaker open")
+        if is_open.own_p99_ms >= BOUND_MS:
+            found.append(f"{outcome.scenario}: p99 {is_open.own_p99_ms} ms with the breaker open")
         if outcome.phases[3].needing_failed:
             found.append(f"{outcome.scenario}: state failed after the recovery")
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from benchmarks.faults.desk import NEEDS_STORE, Client
+from benchmarks.serving.processes import core_wait_s
 
 WORKERS: Final = 16
 EVERY_S: Final = 0.08
@@ -27,12 +29,14 @@ class Sample(NamedTuple):
         kind: One of `SHARES`.
         start_s: When it came, by `time.monotonic`.
         took_ms: Milliseconds until its answer.
+        waited_ms: Milliseconds of them for which this process had no core: others on the machine had it.
         is_good: Whether the answer is what was asked for.
     """
 
     kind: str
     start_s: float
     took_ms: float
+    waited_ms: float
     is_good: bool
 
 
@@ -46,6 +50,7 @@ class Phase(msgspec.Struct, frozen=True):
         p50_ms: Milliseconds that half of them took at most.
         p99_ms: Milliseconds that 99 of 100 took at most.
         max_ms: Milliseconds of the slowest.
+        own_p99_ms: As `p99_ms`, without the time for which this process had no core.
         failed: Those that failed although they do not need the store.
         needing: Those that need the store.
         needing_failed: Those of them that failed.
@@ -57,6 +62,7 @@ class Phase(msgspec.Struct, frozen=True):
     p50_ms: float
     p99_ms: float
     max_ms: float
+    own_p99_ms: float
     failed: int
     needing: int
     needing_failed: int
@@ -66,6 +72,7 @@ def phase(name: str, samples: Sequence[Sample], begin_s: float, end_s: float) ->
     """Sum up the requests that came from one moment to another."""
     some = [one for one in samples if begin_s <= one.start_s < end_s]
     took = sorted(one.took_ms for one in some) or [0.0]
+    own = sorted(one.took_ms - one.waited_ms for one in some) or [0.0]
     needing = [one for one in some if one.kind == NEEDS_STORE]
     return Phase(
         name,
@@ -74,6 +81,7 @@ def phase(name: str, samples: Sequence[Sample], begin_s: float, end_s: float) ->
         round(took[len(took) // 2], 1),
         round(took[len(took) * 99 // 100], 1),
         round(took[-1], 1),
+        round(own[len(own) * 99 // 100], 1),
         sum(not one.is_good for one in some) - sum(not one.is_good for one in needing),
         len(needing),
         sum(not one.is_good for one in needing),
@@ -98,10 +106,11 @@ async def _work(client: Client, samples: list[Sample], over: asyncio.Event, numb
     moment = time.monotonic() + EVERY_S * number / WORKERS
     while not over.is_set():
         await asyncio.sleep(moment - time.monotonic())
-        kind, start = client.any_kind(), time.monotonic()
+        kind, waited_s, start = client.any_kind(), core_wait_s(os.getpid()), time.monotonic()
         is_good = await client.ask(kind)
         end = time.monotonic()
-        samples.append(Sample(kind, start, (end - start) * 1000, is_good))
+        waited_ms = (core_wait_s(os.getpid()) - waited_s) * 1000
+        samples.append(Sample(kind, start, (end - start) * 1000, waited_ms, is_good))
         moment = max(moment + EVERY_S, end)
 
 

@@ -133,9 +133,12 @@ class Engine:
                 await _make_tables(connection)
                 self._are_tables_there = True
             if len(statements) == 1:
-                return [await _rows(connection, statements[0])]
-            async with connection.transaction():
-                return [await _rows(connection, statement) for statement in statements]
+                return [await _rows(await _sent(connection, statements[0]))]
+            # Sent together: each is begun when the one before it is done, and nobody waits in between.
+            async with connection.pipeline() as pipeline, connection.transaction():
+                cursors = [await _sent(connection, statement) for statement in statements]
+                await pipeline.sync()
+                return [await _rows(cursor) for cursor in cursors]
 
     async def _opened(self) -> _Pool:
         loop = asyncio.get_running_loop()
@@ -184,7 +187,11 @@ async def _make_tables(connection: _Connection) -> None:
         await connection.execute(MAKE)
 
 
-async def _rows(connection: _Connection, statement: Statement) -> list[tuple[Any, ...]]:
+async def _sent(connection: _Connection, statement: Statement) -> psycopg.AsyncCursor[TupleRow]:
     text, parameters = statement
-    cursor = await connection.execute(text, parameters, binary=True)
+    return await connection.execute(text, parameters, binary=True)
+
+
+async def _rows(cursor: psycopg.AsyncCursor[TupleRow]) -> list[tuple[Any, ...]]:
+    """Return the rows of a statement, or their number where it returns none."""
     return [(cursor.rowcount,)] if cursor.description is None else await cursor.fetchall()

@@ -193,8 +193,8 @@ class Engine:
     def _options(self) -> dict[str, Any]:
         """Return the options of a connection. Waiting for a server that is gone is left to who asks."""
         return {
-            # The time of a command is limited as a whole. redis-py would make a task for each that it sends, and
-            # wait for it in a way that loses a cancellation at the wrong moment, in Python 3.11.
+            # The time of a command is limited as a whole. redis-py would make a task for each that it sends,
+            # and wait for it in a way that loses a cancellation at the wrong moment, in Python 3.11.
             "socket_timeout": None,
             "socket_connect_timeout": self._timeout_s,
             # Once and at once: a connection may have been closed while nobody used it.

@@ -51,6 +51,8 @@ class Kind:
             options: Of the store.
         """
         if self.engine is None:
+            if quota is not None:
+                options["max_contexts_per_principal"] = quota
             return MemoryStore(**options)
         store = self._opened(quota, {"timeout_s": TIMEOUT_S, "namespace": self._namespace, **options})
         return GuardedStore(store, timeout_s=TIMEOUT_S) if "guarded" in self.name else store
@@ -83,7 +85,7 @@ def started() -> Iterator[Callable[[str], Any]]:
         yield start
 
 
-@pytest.fixture(params=["memory", *ENGINES, "redis guarded", "postgresql guarded"])
+@pytest.fixture(params=["memory", *ENGINES, "redis guarded"])
 def kind(request: pytest.FixtureRequest) -> Kind:
     """Return each kind of store."""
     return _kind(request)

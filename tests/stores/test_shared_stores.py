@@ -119,7 +119,7 @@ async def test_nobody_is_told_the_password(scheme: str, caplog: pytest.LogCaptur
 
     make = PostgresStore if scheme == "postgresql" else RedisStore
     with caplog.at_level(logging.DEBUG):
-        store = make(f"{scheme}://me:s3cret@127.0.0.1:1/0")
+        store = make(f"{scheme}://me:s3cret@127.0.0.1:1/0", timeout_s=0.1)
         async with store, store.listening(lambda _: None):
             with pytest.raises(Exception, match=r"Error|answer") as raised:
                 await store.get(key())

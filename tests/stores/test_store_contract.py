@@ -16,7 +16,7 @@ from tests.stores.conftest import Kind
 
 pytestmark = pytest.mark.anyio
 
-TTL_S = 0.4
+TTL_S = 0.25
 LIMIT_S = 20
 
 
@@ -152,8 +152,8 @@ async def until_kept_alive(
 # Who makes room for whom
 
 
-async def test_the_context_of_the_same_principal_that_was_used_longest_ago_makes_room(shared: Kind) -> None:
-    async with entered(shared.store(quota=2)) as store:
+async def test_the_context_of_the_same_principal_that_was_used_longest_ago_makes_room(kind: Kind) -> None:
+    async with entered(kind.store(quota=2)) as store:
         busy, calm = owner(), owner()
         theirs, a, b, c = key(calm), key(busy), key(busy), key(busy)
         for one in (theirs, a, b):
@@ -163,28 +163,27 @@ async def test_the_context_of_the_same_principal_that_was_used_longest_ago_makes
         await store.get_value(a, "n")
         await store.add(c, record(1))
         await store.put_value(c, "n", b"1")
-        fresh = shared.store(quota=2)  # not one that has copies
-        async with entered(fresh):
+        async with entered(other(kind, store, quota=2)) as fresh:  # not one that has copies
             assert await there(fresh, theirs, a, b, c) == [True, True, False, True]
             assert [await fresh.value_names(one) for one in (theirs, a, b, c)] == [["n"], ["n"], [], ["n"]]
 
 
-async def test_very_many_contexts_of_one_principal_leave_others_alone(shared: Kind) -> None:
-    async with entered(shared.store(quota=4)) as store:
+async def test_very_many_contexts_of_one_principal_leave_others_alone(kind: Kind) -> None:
+    async with entered(kind.store(quota=4)) as store:
         busy, calm = owner(), owner()
         theirs = key(calm)
         await store.add(theirs, record(1))
         many = [busy + secrets.token_bytes(32) for _ in range(400)]
         for start in range(0, len(many), 40):
             await asyncio.gather(*(store.add(one, record(1)) for one in many[start : start + 40]))
-        async with entered(shared.store(quota=4)) as fresh:
+        async with entered(other(kind, store, quota=4)) as fresh:
             kept = sum(await there(fresh, *many))
             assert 0 < kept <= 4 * 16
             assert await there(fresh, theirs) == [True]
 
 
-async def test_contexts_without_authorization_are_not_counted(shared: Kind) -> None:
-    async with entered(shared.store(quota=2)) as store:
+async def test_contexts_without_authorization_are_not_counted(kind: Kind) -> None:
+    async with entered(kind.store(quota=2)) as store:
         keys = [key() for _ in range(8)]
         for one in keys:
             await store.add(one, record(1))
@@ -236,7 +235,10 @@ async def test_of_values_added_side_by_side_all_get_the_first(kind: Kind) -> Non
 
 
 async def test_of_values_put_side_by_side_no_more_are_kept_than_there_is_room(kind: Kind) -> None:
-    async with entered(kind.store(max_values=8)) as first, entered(other(kind, first)) as second:
+    async with (
+        entered(kind.store(max_values=8)) as first,
+        entered(other(kind, first, max_values=8)) as second,
+    ):
         one = key(owner())
         put = await asyncio.gather(
             *((first, second)[number % 2].put_value(one, f"{number}", b"1") for number in range(32))
@@ -293,9 +295,9 @@ async def test_a_context_has_room_for_so_many_bytes(shared: Kind) -> None:
 # What they have in common with each other
 
 
-def other(kind: Kind, store: Any) -> Any:
+def other(kind: Kind, store: Any, **options: Any) -> Any:
     """Return the store as another process has it; in memory there is but one."""
-    return store if kind.name == "memory" else kind.store(max_values=8)
+    return store if kind.name == "memory" else kind.store(**options)
 
 
 def entered(store: Any) -> Any:
