@@ -14,7 +14,6 @@ import httpx2
 import pytest
 
 from tests.cli.commanded import Served, served
-from tests.cli.test_life_cycle import SERVER
 
 pytestmark = [
     pytest.mark.anyio,
@@ -23,6 +22,27 @@ pytestmark = [
 ]
 
 CLIENTS = 6
+
+SERVER = '''
+from scopedtools import ScopedServer, ViewSettings, tool
+
+
+class Kitchen(ScopedServer):
+    """Cooks."""
+
+    @tool
+    async def cook(self) -> str:
+        """Cook."""
+        return "cooked"
+
+    @tool
+    async def peel(self) -> str:
+        """Peel."""
+        return "peeled"
+
+
+app = Kitchen(views=ViewSettings(growth="never"))
+'''
 
 
 def describe(folder: Path, *tools: str) -> None:
