@@ -21,7 +21,7 @@ from scopedtools.handlers.lists import Hooks, Lists
 from scopedtools.handlers.scopes import Scopes
 from scopedtools.handlers.tasks import Tasks
 from scopedtools.listeners import Listeners
-from scopedtools.protocol.dispatch import Handler
+from scopedtools.protocol.gate import Handler
 from scopedtools.protocol.results import CallResult
 from scopedtools.selection import Selection
 from scopedtools.storage import ContextStore
@@ -49,6 +49,7 @@ class Ground:
         store: Keeps what contexts were shown.
         resolver: Tells which context is asking.
         listeners: Those who want to hear of changes.
+        grown: Told the key of each context whose view began or got more rows.
         tasks: What tasks there are.
         about: Says what the server is; takes ``catalog``, and ``tasks``, whether calls may become some.
         selector: Makes the first selector.
@@ -64,6 +65,7 @@ class Ground:
     store: ContextStore
     resolver: ContextResolver
     listeners: Listeners
+    grown: Callable[[bytes], None]
     tasks: Tasks
     about: Callable[..., About]
     selector: Callable[[], Selector]
@@ -112,7 +114,7 @@ class Edition:
             store=ground.store,
             selector=self.selection.ready,
             settings=ground.settings,
-            grown=ground.listeners.context_changed,
+            grown=ground.grown,
             name=ground.name,
             whole=ground.whole,
             narrowed=before is not None and before.policy.has_narrowed,
@@ -125,6 +127,7 @@ class Edition:
             settings=ground.settings,
             cache=self.about.cache,
             explain=partial(_explain, ground.author, self.policy),
+            store=ground.store,
         )
         tasks = ground.tasks if self.offers_tasks else None
         self.calls = Calls(

@@ -6,6 +6,7 @@
     ├── DefinitionError        a class, a tool or a setting is declared wrongly; before the first request
     ├── CatalogError           a catalog file cannot be read
     ├── IndexMismatchError     a saved index does not fit this catalog, encoder or library
+    ├── VectorsUnavailableError a database of vectors does not answer; words alone answer meanwhile
     ├── MissingDependencyError an optional package is not installed; names the extra that brings it
     ├── ToolError              the model reads it: a result with ``isError: true``
     ├── AuthorizationError     HTTP says it; these are in `scopedtools.auth`
@@ -13,7 +14,11 @@
     │   ├── InsufficientScope  403, a good token that grants too little
     │   └── Unavailable        503, tokens cannot be checked now
     └── ProtocolError          the client reads it: a JSON-RPC error
-        └── one subclass for each code that the server sends
+        ├── one subclass for each code that the server sends
+        └── LimitError         the client is to come back later, HTTP says when
+            ├── OverShareError 429, this caller takes more than its share
+            ├── OverloadError  503, this process is full
+            └── StoreUnavailableError  503, what is kept of a context cannot be reached
 
 Messages say what is wrong, what was got, and what to do: ``k must be >= 1, got 0``.
 """
@@ -37,6 +42,10 @@ class CatalogError(ScopedToolsError, ValueError):
 
 class IndexMismatchError(ScopedToolsError):
     """A saved index was built from another catalog, with another encoder or library."""
+
+
+class VectorsUnavailableError(ScopedToolsError):
+    """A database of vectors does not answer, or has lost some. Requests are answered without it."""
 
 
 class MissingDependencyError(ScopedToolsError, ImportError):
@@ -113,3 +122,45 @@ class UnsupportedVersionError(ProtocolError):
     """The protocol revision is not served here; ``data`` lists those that are."""
 
     code = -32022
+
+
+class CallTimeoutError(ProtocolError):
+    """A request took longer than it may, and was cancelled."""
+
+    # As HTTP says it; the codes below -32000 are not for us to give a meaning.
+    code = 504
+
+
+class LimitError(ProtocolError):
+    """There is no room for the request now.
+
+    Attributes:
+        retry_after_s: Whole seconds after which the client may try again.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(message, data={"retryAfter": retry_after_s})
+        self.retry_after_s = retry_after_s
+
+
+class OverShareError(LimitError):
+    """This caller takes more than its share."""
+
+    code = 429
+
+
+class OverloadError(LimitError):
+    """This process is full, whoever asks."""
+
+    code = 503
+
+
+class StoreUnavailableError(LimitError):
+    """What is kept of a context cannot be reached now, and nothing else may answer."""
+
+    code = 503
+
+    def __init__(self, *, retry_after_s: int = 1) -> None:
+        super().__init__(
+            "What is kept of this context cannot be reached now; try again later", retry_after_s=retry_after_s
+        )

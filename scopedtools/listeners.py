@@ -10,16 +10,15 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
+from scopedtools.admission.places import Places
 from scopedtools.catalog.primitives import Kind
 from scopedtools.context.context import Context
-from scopedtools.exceptions import InternalError
+from scopedtools.exceptions import StoreUnavailableError
+from scopedtools.limits import Limits
 from scopedtools.protocol import meta
 from scopedtools.protocol.session import Push
 
 _log: Final = logging.getLogger(__name__)
-
-_MAX_STREAMS: Final = 10_000
-"""Sessions are bounded on their own."""
 
 _PATIENCE_S: Final = 5.0
 """A server that stops waits so long for hooks that tell what a list is."""
@@ -63,12 +62,13 @@ class Listeners:
 
     Args:
         revisions: Tells what list a context would get.
+        limits: How many streams there may be. Sessions are bounded on their own.
     """
 
-    def __init__(self, revisions: Revisions) -> None:
+    def __init__(self, revisions: Revisions, *, limits: Limits) -> None:
         self._revisions = revisions
+        self._places = Places(limits.listeners, limits.listeners_per_principal, "streams")
         self._listeners: set[Listener] = set()
-        self._streams = 0
         self._of_context: dict[bytes, set[Listener]] = {}
         self._looks: dict[bytes, asyncio.Task[None]] = {}
         self._changed: set[bytes] = set()
@@ -111,11 +111,10 @@ class Listeners:
         """Tell a stream that a client opened for as long as this is held.
 
         Raises:
-            InternalError: There are too many.
+            LimitError: There are too many.
         """
-        if self._streams >= _MAX_STREAMS:
-            raise InternalError(f"There are {_MAX_STREAMS} streams already, try again later")
-        self._streams += 1
+        principal = listener.ctx.principal
+        self._places.enter(principal)
         try:
             end = await self.add(listener)
             try:
@@ -123,7 +122,7 @@ class Listeners:
             finally:
                 end()
         finally:
-            self._streams -= 1
+            self._places.leave(principal)
 
     async def until_end(self) -> None:
         """Wait until the server stops."""
@@ -182,6 +181,8 @@ class Listeners:
                 for name in listener.lists:
                     if await self._has_changed(listener, LISTS[name]):
                         await listener.push(f"notifications/{name}/list_changed", {})
+            except StoreUnavailableError:  # what is kept can be asked for again later, and is then
+                _log.debug("cannot tell now whether lists changed", exc_info=True)
             except Exception:  # noqa: BLE001 - an author's hook; others are told all the same
                 _log.exception("cannot tell %r whether its lists changed", listener.ctx)
 

@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, cast
 
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from scopedtools.about import describe
+from scopedtools.admission.gate import LimitsGate
 from scopedtools.auth.resource import ResourceServer, choose_authorizer
 from scopedtools.catalog.bind import Declared, read_declarations
 from scopedtools.catalog.catalog import Catalog
@@ -28,12 +28,14 @@ from scopedtools.context.store import MemoryStore, MemoryTaskStore
 from scopedtools.edition import Edition, Ground
 from scopedtools.handlers.tasks import Tasks
 from scopedtools.health import Health
+from scopedtools.limits import Limits, operated
 from scopedtools.listeners import Listeners
 from scopedtools.mounts import Source, as_source
 from scopedtools.operated import Operated
 from scopedtools.protocol.dispatch import Dispatcher
 from scopedtools.protocol.request import Request
 from scopedtools.running import Running
+from scopedtools.sharing import Replicas, chosen
 from scopedtools.storage import ContextStore, TaskStore
 from scopedtools.tasks import TaskSettings
 from scopedtools.transports.asgi import build_app, metadata_route
@@ -43,9 +45,6 @@ from scopedtools.transports.sessions import Sessions
 from scopedtools.transports.stdio import serve_stdio
 from scopedtools.types import ANONYMOUS, Principal, Ranking, Selector, TokenVerifier
 from scopedtools.updates import Updates
-
-SECRET_VARIABLE: Final = "SCOPEDTOOLS_SECRET"  # noqa: S105 - where it is found, not what it is
-"""Environment variable that ``secret`` is taken from where it is not given."""
 
 
 class ScopedServer(Operated):
@@ -61,7 +60,8 @@ class ScopedServer(Operated):
         selector: Ranks rows for an intent. By default MiniLM vectors and BM25 together, loaded when first
             needed; never loaded where every list is short.
         index_dir: Where the default selector keeps its index between starts.
-        store: Keeps what contexts were shown; the memory of this process by default.
+        store: Keeps what contexts were shown, such as `scopedtools.stores.open_store` makes. By default what
+            the URL in ``SCOPEDTOOLS_STORE`` names, or the memory of this process.
         views: How large views are.
         task_store: Keeps the tasks that calls have become; the memory of this process by default.
         tasks: How long tasks live.
@@ -80,7 +80,7 @@ class ScopedServer(Operated):
             alone where it listens on a loopback address.
         allowed_origins: Web origins that may call, besides the server's own; ``*`` for all.
         path: Path of the endpoint where the server is not mounted.
-        max_body_bytes: Larger HTTP bodies are refused.
+        limits: How much callers may take of it: sizes, times, places, rates.
 
     Attributes:
         observers: Those who see every request.
@@ -118,7 +118,7 @@ class ScopedServer(Operated):
         allowed_hosts: Iterable[str] | None = None,
         allowed_origins: Iterable[str] = (),
         path: str = "/mcp",
-        max_body_bytes: int = 4 * 2**20,
+        limits: Limits | None = None,
     ) -> None:
         self.name = name or type(self).__name__
         self.version = version
@@ -126,15 +126,16 @@ class ScopedServer(Operated):
         # A session ID that this server makes itself names a connection, not a unit of work.
         read = (one for one in carriers if not (sessions and one.legacy))
         table = CarrierTable(read, strict=strict_ids, environment=os.environ)
-        contexts = store if store is not None else MemoryStore()
-        secret = secret or os.environ.get(SECRET_VARIABLE, "").encode()
+        contexts, secret = chosen(store, secret)
         self._resolver = ContextResolver(table, store=contexts, secret=secret)
         self._tasks = Tasks(
             task_store if task_store is not None else MemoryTaskStore(),
             tasks or TaskSettings(),
             key=self._resolver.task_key,
         )
-        self._listeners = Listeners(self._revision)
+        self._limits = limits = operated(limits, os.environ)
+        self._listeners = Listeners(self._revision, limits=limits)
+        self._replicas = Replicas(contexts, name=self.name, listeners=self._listeners)
         self._sessions = Sessions() if sessions else None
         authorizer = choose_authorizer(verifier, resource_server)
         settings = views or ViewSettings()
@@ -158,6 +159,7 @@ class ScopedServer(Operated):
             store=contexts,
             resolver=self._resolver,
             listeners=self._listeners,
+            grown=self._replicas.context_changed,
             tasks=self._tasks,
             about=about,
             selector=lambda: selector or _default_selector(self.index_dir),
@@ -165,7 +167,9 @@ class ScopedServer(Operated):
         self._updates = Updates(ground, catalog or Catalog(), put=self._put)
         edition = self._updates.edition
         self.catalog = edition.catalog
-        self.dispatcher = Dispatcher(edition, server_info=edition.about.info, resolve=self._resolver.resolve)
+        gate = LimitsGate(limits, resolver=self._resolver)
+        info, resolve = edition.about.info, self._resolver.resolve
+        self.dispatcher = Dispatcher(edition, server_info=info, resolve=resolve, gate=gate)
         self._running = Running(self._start)
         self._health = Health(ranking=lambda: self._updates.ranking, store=contexts)
         self.health_routes: tuple[Route, ...] = self._health.routes
@@ -180,7 +184,7 @@ class ScopedServer(Operated):
             sessions=self._sessions,
             hosts=HostPolicy(hosts=allowed_hosts, origins=origins),
             varies_by=header_names(table),
-            max_body_bytes=max_body_bytes,
+            limits=self._limits,
         )
         routes = () if resource_server is None else (metadata_route(resource_server),)
         self.metadata_routes: tuple[Route, ...] = routes
@@ -229,9 +233,10 @@ class ScopedServer(Operated):
     async def lists_changed(self) -> None:
         """Look at the lists of every listening context, and tell those whose list is another than before.
 
-        Call it after something that the hooks `permitted` or `listed` depend on has changed.
+        Call it after something that the hooks `permitted` or `listed` depend on has changed. Processes that
+        share the store do the same.
         """
-        await self._listeners.lists_changed()
+        await self._replicas.lists_changed()
 
     async def update(self, catalog: Catalog) -> None:
         """Replace the rows that were given as ``catalog``, while the server runs; those of its class stay.
@@ -252,8 +257,8 @@ class ScopedServer(Operated):
         await self._updates.update(catalog)
 
     async def resource_updated(self, uri: str) -> None:
-        """Tell those who subscribed to a resource that it holds something else."""
-        await self._listeners.resource_updated(uri)
+        """Tell those who subscribed to a resource, in all processes that share the store, that it changed."""
+        await self._replicas.resource_updated(uri)
 
     def end_streams(self) -> None:
         """End all streams of notifications, and all sessions, so that the server can stop."""
@@ -328,7 +333,7 @@ class ScopedServer(Operated):
 
     async def serve_stdio(self) -> None:
         """Serve one client over standard input and output until it closes its side."""
-        await serve_stdio(self.dispatcher, self)
+        await serve_stdio(self.dispatcher, self, limits=self._limits)
 
     async def __aenter__(self) -> None:
         """Start: load the selector in the background, enter `lifespan`; once, however often entered.
@@ -338,13 +343,13 @@ class ScopedServer(Operated):
         """
         await self._running.__aenter__()
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._running.__aexit__(kind, error, trace)
+    async def __aexit__(self, *raised: Any) -> None:  # noqa: PYI036 - passed on
+        await self._running.__aexit__(*raised)
 
     async def _start(self) -> AsyncExitStack:
         async with AsyncExitStack() as started:
+            started.push_async_callback(self.dispatcher.gate.close)
+            await started.enter_async_context(self._replicas.running())
             for observer in self.observers:
                 started.push_async_callback(observer.stop)
                 await observer.start()

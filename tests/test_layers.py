@@ -12,13 +12,16 @@ import scopedtools
 
 ROOT = Path(scopedtools.__file__).parent
 
-BASE = {"exceptions", "memo", "storage", "types"}
+BASE = {"deadline", "exceptions", "limits", "memo", "storage", "types"}
 PARTS = {
+    "admission",
     "protocol",
     "catalog",
     "context",
     "transports",
     "selection",
+    "sharing",
+    "stores",
     "listeners",
     "tasks",
     "handlers",
@@ -42,6 +45,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "types": {"exceptions"},
     "storage": {"types"},
     "memo": set(),
+    "limits": {"exceptions"},
+    "deadline": set(),
+    "admission": {"catalog", "context", "protocol", *BASE},
     "protocol": BASE,
     "transports": {"auth", "protocol", *BASE},
     "catalog": {"protocol", *BASE},
@@ -57,10 +63,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "mounts": {"catalog", *BASE},
     "searchable": {"assembly", "catalog", "context", "edition", "hooks", "protocol", "updates", *BASE},
     "running": set(),
+    "sharing": {"context", "listeners", "stores", *BASE},
+    "stores": {"context", "running", *BASE},
     "hooks": {"catalog", "context", *BASE},
     "about": {"assembly", "catalog", "context", "handlers", "protocol", *BASE},
     "assembly": {"auth", "catalog", "protocol", *BASE},
-    "listeners": {"catalog", "context", "protocol", *BASE},
+    "listeners": {"admission", "catalog", "context", "protocol", *BASE},
     "tasks": {"protocol", *BASE},
     "handlers": {"catalog", "context", "listeners", "protocol", "tasks", *BASE},
     "server": {"retrieval", *PARTS},

@@ -30,7 +30,7 @@ from scopedtools.protocol.meta import EXTENSION
 from scopedtools.protocol.prepared import Prepared
 from scopedtools.protocol.results import CallResult, ListResult
 from scopedtools.selection import Selection
-from scopedtools.server import SECRET_VARIABLE
+from scopedtools.sharing import SECRET_VARIABLE
 from scopedtools.storage import ContextStore
 from scopedtools.types import Encoder, Selector
 
@@ -253,6 +253,7 @@ class Views:
             settings=self.settings,
             cache=cache,
             explain=permission.explain,
+            store=self._store,
         )
 
 

@@ -12,6 +12,7 @@ import typer
 from scopedtools.cli.audit import STORE_VARIABLE
 from scopedtools.cli.hosting import LogFormat
 from scopedtools.cli.settings import use_settings
+from scopedtools.sharing import STORE_VARIABLE as CONTEXTS_VARIABLE
 
 # What is served
 
@@ -55,7 +56,22 @@ ForwardContext = Annotated[bool, typer.Option("--forward-context", help="Tell th
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)]
+PortList = Annotated[
+    str | None,
+    typer.Option(
+        help="Ports of as many processes, such as 9101-9104 or 9101,9103; each is a backend of its own for a "
+        "proxy that hashes on the context."
+    ),
+]
 WorkerCount = Annotated[int, typer.Option(help="Processes that share the port.", min=1)]
+Store = Annotated[
+    str | None,
+    typer.Option(
+        envvar=CONTEXTS_VARIABLE,
+        help="Keep contexts where all processes and machines find them: redis://, rediss://, "
+        "redis+cluster:// or postgresql://. A password belongs into the variable, not into the flag.",
+    ),
+]
 Stdio = Annotated[bool, typer.Option("--stdio", help="Serve one client over standard input and output.")]
 
 # How it is watched
@@ -68,9 +84,25 @@ Audit = Annotated[
 ]
 MetricsPort = Annotated[
     int | None,
-    typer.Option(help="Serve /metrics to Prometheus on this port of 127.0.0.1.", min=0, max=65535),
+    typer.Option(
+        help="Serve /metrics to Prometheus on this port of 127.0.0.1; with --ports the next process on the "
+        "next one.",
+        min=0,
+        max=65535,
+    ),
 ]
 LogLines = Annotated[LogFormat, typer.Option(help="How lines on standard error look.")]
+
+# How much callers may take; more in `scopedtools.limits.Limits`
+
+RatePerPrincipal = Annotated[
+    str | None, typer.Option(help="Most requests of one principal in a window, such as 600/minute.")
+]
+RatePerContext = Annotated[str | None, typer.Option(help="The same for one context.")]
+ConcurrentCalls = Annotated[
+    int | None, typer.Option(help="Most requests that run at the same time in one process.", min=1)
+]
+CallTimeoutS = Annotated[float | None, typer.Option(help="Seconds after which a call is cancelled.")]
 
 # How it stops
 

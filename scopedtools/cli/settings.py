@@ -21,7 +21,7 @@ import msgspec
 import typer
 
 from scopedtools.exceptions import ScopedToolsError
-from scopedtools.server import SECRET_VARIABLE
+from scopedtools.sharing import SECRET_VARIABLE
 
 _SECRET: Final = "secret"  # noqa: S105 - how it is named
 

@@ -234,6 +234,12 @@ class ContextResolver:
         # No context ID has a space in it. Not remembered: an ID that a client makes up may be of any length.
         return _digest(self._secret, principal.name, f"task {task_id}")
 
+    def caller_key(self, principal: Principal, network: str) -> bytes:
+        """Return a digest of a principal, or of where its client is if nobody is authenticated."""
+        if principal.name != ANONYMOUS.name:
+            return _keyed(self._secret, principal.name.encode(), purpose=b"caller")
+        return _keyed(self._secret, network.encode(), purpose=b"address")
+
     def key(self, principal: Principal, context_id: str) -> bytes:
         """Return the digests of a principal, and of the principal and an ID, one after the other."""
         return self._digest(principal.name, context_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 from weakref import WeakValueDictionary
@@ -21,6 +22,7 @@ from scopedtools.context.growth import called, inherited, is_new, said, seeded
 from scopedtools.context.records import Changed, Records
 from scopedtools.context.settings import ViewSettings
 from scopedtools.context.steps import Steps
+from scopedtools.exceptions import StoreUnavailableError
 from scopedtools.memo import Memo
 from scopedtools.storage import ContextRecord, ContextStore
 from scopedtools.types import Hit, Selector, Turn
@@ -196,7 +198,9 @@ class ViewPolicy:
     async def called(self, ctx: Context, row: int) -> None:
         """Remember that a row was called, where that helps to choose what comes next."""
         if ctx.key is not None and self.grows(ctx) and row not in self.search:
-            await self._records.change(ctx.key, lambda record: called(record, row))
+            # The call is done, whatever becomes of what is remembered of it.
+            with suppress(StoreUnavailableError):
+                await self._records.change(ctx.key, lambda record: called(record, row))
 
     async def explain_listed(
         self, ctx: Context, permitted: View, shown: View, intent: str | None

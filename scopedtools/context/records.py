@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.view import View
 from scopedtools.context.naming import merged, placed, stored
+from scopedtools.exceptions import StoreUnavailableError
 from scopedtools.memo import Memo
 from scopedtools.storage import ContextRecord, ContextStore
 
@@ -38,6 +39,9 @@ class Records:
     share it while a new one is rolled out: each sees the rows that it has, and keeps the others' places.
     Whoever asks here gets and gives ordinals of one catalog.
 
+    Every method raises `StoreUnavailableError` where the store does: then a view is a restriction, and none
+    may be chosen in its place.
+
     Args:
         store: Keeps them, perhaps for several processes.
         catalog: What there is.
@@ -52,23 +56,30 @@ class Records:
         self._seen: Memo[ContextRecord] = Memo(max_items=_SEEN)
         self._suffix = hashlib.blake2b(name.encode(), digest_size=16).digest()
         self._changing: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
+        self._failing: set[str] = set()
 
     async def get(self, key: bytes) -> ContextRecord | None:
         """Return what is kept of a context, or ``None``."""
         try:
             record = await self._store.get(key + self._suffix)
-        except Exception:  # noqa: BLE001 - what was kept can be chosen again
-            _log.exception("the context store failed, choosing a view again")
+        except StoreUnavailableError:
+            raise
+        except Exception as error:  # noqa: BLE001 - what was kept can be chosen again
+            self._failed(error, "choosing views again")
             return None
+        self._succeeded("choosing views again")
         return None if record is None else self._placed(record)
 
     async def add(self, key: bytes, record: ContextRecord) -> ContextRecord:
         """Keep a record unless there is one; return the one that is kept."""
         try:
             kept = await self._store.add(key + self._suffix, stored(record, self._catalog))
-        except Exception:  # noqa: BLE001 - the next request chooses the same view again
-            _log.exception("the context store failed, a view is not kept")
+        except StoreUnavailableError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the next request chooses the same view again
+            self._failed(error, "views are not kept")
             return record
+        self._succeeded("views are not kept")
         return self._placed(kept)
 
     async def change(self, key: bytes, change: Callable[[ContextRecord], ContextRecord]) -> Changed | None:
@@ -85,10 +96,25 @@ class Records:
         # One change at a time in this process: of those that try side by side, only one can succeed.
         async with self._changing.setdefault(key, asyncio.Lock()):
             try:
-                return await self._changed(key + self._suffix, change)
-            except Exception:  # noqa: BLE001 - the view is as it was, and search leads to every tool
-                _log.exception("the context store failed, a view stays as it is")
+                changed = await self._changed(key + self._suffix, change)
+            except StoreUnavailableError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the view is as it was, and search leads to every tool
+                self._failed(error, "views stay as they are")
                 return None
+        self._succeeded("views stay as they are")
+        return changed
+
+    def _failed(self, error: Exception, so: str) -> None:
+        # Once for each outage, not for each request.
+        if so not in self._failing:
+            self._failing.add(so)
+            _log.error("the context store failed, %s", so, exc_info=error)
+
+    def _succeeded(self, so: str) -> None:
+        if so in self._failing:
+            self._failing.discard(so)
+            _log.warning("the context store answers again, after: %s", so)
 
     def _placed(self, record: ContextRecord) -> ContextRecord:
         seen = self._seen.get(record)

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar, overload
 
 import msgspec
 
-from scopedtools.exceptions import ToolError
+from scopedtools.exceptions import StoreUnavailableError, ToolError
 from scopedtools.protocol.meta import ID_HEADER
 from scopedtools.storage import ContextStore
 from scopedtools.types import JSON
@@ -19,6 +19,8 @@ MAX_VALUE_BYTES: Final = 64 * 2**10
 MAX_NAME_CHARACTERS: Final = 256
 
 NEEDS_CONTEXT: Final = f"this needs a context: send an ID with each request, such as the header {ID_HEADER}"
+
+_UNREACHED: Final = "the state of this context cannot be reached now; try again later"
 
 _SUFFIX: Final = b"state"
 """Keeps values apart from records, which lie under longer keys."""
@@ -119,9 +121,11 @@ class State:
     async def _reached(answer: Awaitable[T]) -> T:
         try:
             return await answer
+        except StoreUnavailableError as error:  # the store has said so, once for all requests
+            raise ToolError(_UNREACHED) from error
         except Exception as error:
             _log.exception("the context store failed, a tool cannot reach its state")
-            raise ToolError("the state of this context cannot be reached now; try again later") from error
+            raise ToolError(_UNREACHED) from error
 
 
 def _encoded(name: str, value: Any, ttl_s: float | None) -> bytes:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from scopedtools.context.recent import Recent
+from scopedtools.context.owned import Owned
 from scopedtools.storage import ContextRecord, TaskRecord
 
 _VALUES_BYTES: Final = 230
@@ -24,8 +24,12 @@ _decode: Final = msgspec.msgpack.Decoder(ContextRecord).decode
 class MemoryStore:
     """Keeps the most recently used contexts, and their values, each until it was not asked for in ``ttl_s``.
 
+    Contexts without authorization have as much room of their own, so that however many there are, those of
+    principals stay. No principal with several contexts has more than an eighth of the bytes.
+
     Args:
         max_contexts: Most records, and most contexts with values; the least recently used goes first.
+        max_contexts_per_principal: The same of one principal, whose own least recently used goes first.
         max_records_bytes: Most bytes that all records may take, about.
         max_values: Most values of one context; there is no room for more.
         max_values_bytes: Most bytes that the values of all contexts may take, about. Those of the least
@@ -38,6 +42,7 @@ class MemoryStore:
         self,
         *,
         max_contexts: int = 1_000_000,
+        max_contexts_per_principal: int = 10_000,
         max_records_bytes: int = 512 * 2**20,
         max_values: int = 64,
         max_values_bytes: int = 256 * 2**20,
@@ -46,6 +51,7 @@ class MemoryStore:
     ) -> None:
         for name, limit in (
             ("max_contexts", max_contexts),
+            ("max_contexts_per_principal", max_contexts_per_principal),
             ("max_records_bytes", max_records_bytes),
             ("max_values", max_values),
             ("max_values_bytes", max_values_bytes),
@@ -57,8 +63,13 @@ class MemoryStore:
         self._max_values = max_values
         self._clock = clock
         # Encoded: a quarter of the memory, a size that is known, and nothing for the garbage collector.
-        self._records: Recent[bytes] = Recent(max_contexts, max_records_bytes, ttl_s, clock)
-        self._values: Recent[_Values] = Recent(max_contexts, max_values_bytes, ttl_s, clock)
+        share = max_contexts_per_principal
+        self._records: Owned[bytes] = Owned(
+            max_contexts, max_records_bytes, ttl_s, clock, max_per_owner=share
+        )
+        self._values: Owned[_Values] = Owned(
+            max_contexts, max_values_bytes, ttl_s, clock, max_per_owner=share
+        )
 
     async def get(self, key: bytes) -> ContextRecord | None:
         """Return the record and start its time to live anew, or ``None``."""

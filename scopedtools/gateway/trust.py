@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-import unicodedata
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -13,6 +11,7 @@ import mcp_types
 import msgspec
 from pydantic import BaseModel, ValidationError
 
+from scopedtools.catalog.hidden import hides, visible
 from scopedtools.catalog.primitives import Kind
 from scopedtools.exceptions import DefinitionError
 from scopedtools.gateway.config import Limits
@@ -36,13 +35,6 @@ _TITLE_CHARACTERS: Final = 1000
 _DEPTH: Final = 64
 _REFERENCES: Final = ("$ref", "$dynamicRef", "$recursiveRef")
 _TEXTS: Final = frozenset({"title", "description", "$comment"})
-_BIDI: Final = re.compile(
-    "[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\U000e0000-\U000e007f]"
-)
-"""What turns the direction of text or does not show, and so hides what a person should see."""
-
-_SELECTORS: Final = re.compile("[\ufe00-\ufe0f]{2,}|[\U000e0100-\U000e01ef]+")
-"""Variants of the character before: one alone is part of many emoji, several hide text."""
 
 
 class UnusableError(ValueError):
@@ -64,7 +56,7 @@ def clean(kind: Kind, definition: Any, limits: Limits) -> dict[str, Any]:
         raise UnusableError("is no object")
     _require_size(definition, limits)
     name, identity = definition.get("name"), definition.get(IDENTITY[kind])
-    if not isinstance(name, str) or not name or not isinstance(identity, str) or not identity:
+    if not isinstance(name, str) or not visible(name) or not isinstance(identity, str) or not identity:
         raise UnusableError("has no name or no URI")
     if len(name) > limits.max_name_chars or len(identity) > _URI_CHARACTERS:
         raise UnusableError("has a name or a URI that is too long")
@@ -120,6 +112,8 @@ def _clean_schemas(tool: dict[str, Any], limits: Limits) -> None:
         tool["outputSchema"] = _schema(output, limits, 0)
     else:
         tool.pop("outputSchema", None)
+    if hides(tool["inputSchema"]) or hides(tool.get("outputSchema")):
+        raise UnusableError("has characters in the names or values of its schemas that cannot be seen")
 
 
 def _schema(schema: Any, limits: Limits, depth: int) -> Any:
@@ -145,21 +139,14 @@ def _arguments(given: Any, limits: Limits) -> list[dict[str, Any]]:
     if not isinstance(given, list):
         return []
     usable = [one for one in given if isinstance(one, dict) and isinstance(one.get("name"), str)]
+    if any(visible(one["name"]) != one["name"] for one in usable):
+        raise UnusableError("has characters in the names of its arguments that cannot be seen")
     return [
         one | {"description": _text(one["description"], limits.max_description_chars)}
         if isinstance(one.get("description"), str)
         else {key: value for key, value in one.items() if key != "description"}
         for one in usable
     ]
-
-
-def visible(text: str) -> str:
-    """Return a text without control characters and without such as hide or turn other characters."""
-    text = _SELECTORS.sub("", text)
-    if text.replace("\n", "").replace("\t", "").isprintable():
-        return text  # as nearly all is: half of the time of a list
-    text = _BIDI.sub("", text)
-    return "".join(one for one in text if one in "\n\t" or unicodedata.category(one) not in ("Cc", "Cs"))
 
 
 def _text(value: Any, limit: int) -> str | None:

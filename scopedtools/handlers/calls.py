@@ -17,7 +17,8 @@ from scopedtools.handlers.links import Links
 from scopedtools.handlers.lists import Lists
 from scopedtools.handlers.tasks import Tasks
 from scopedtools.protocol.content import ResourceContents
-from scopedtools.protocol.dispatch import Handler, log_unexpected
+from scopedtools.protocol.dispatch import log_unexpected
+from scopedtools.protocol.gate import Handler
 from scopedtools.protocol.methods import CallParams, CompleteParams, GetPromptParams, ReadParams
 from scopedtools.protocol.mirrors import MARK, check_parameters, joined, mirrored_parameters
 from scopedtools.protocol.request import Request, tasks_required

@@ -18,7 +18,7 @@ from scopedtools.handlers.tasks import Tasks
 from scopedtools.handlers.watching import watch, watching
 from scopedtools.listeners import LISTS, Listener, Listeners, News, named
 from scopedtools.protocol import meta
-from scopedtools.protocol.dispatch import Handler
+from scopedtools.protocol.gate import Handler
 from scopedtools.protocol.methods import (
     InitializeParams,
     ListenParams,

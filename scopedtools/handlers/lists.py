@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.primitives import Kind, Primitive
@@ -13,12 +13,13 @@ from scopedtools.context.context import Context
 from scopedtools.context.settings import ViewSettings
 from scopedtools.handlers.pages import Asked, Cache, Pages
 from scopedtools.protocol import meta
-from scopedtools.protocol.dispatch import Handler
+from scopedtools.protocol.gate import Handler
 from scopedtools.protocol.methods import ListParams
 from scopedtools.protocol.prepared import Prepared
 from scopedtools.protocol.request import Request
 from scopedtools.protocol.results import Result
 from scopedtools.protocol.revisions import LATEST
+from scopedtools.storage import Degradable
 
 
 class Hooks(Protocol):
@@ -32,6 +33,13 @@ Explain = Callable[[Context, View, View], Awaitable[list[dict[str, Any]]]]
 """Takes context, permitted rows and those of a page; says why each of these is listed."""
 
 
+class _Steady:
+    is_degraded = False
+
+
+_STEADY: Final = _Steady()
+
+
 class Lists:
     """Answers list requests from a catalog.
 
@@ -42,6 +50,7 @@ class Lists:
         settings: Sizes and rules of views.
         cache: For full lists.
         explain: Says why rows are in a list.
+        store: Keeps what contexts were shown; lists say so where it goes on without its engine.
 
     Attributes:
         rows: All rows but the search tools.
@@ -56,6 +65,7 @@ class Lists:
         settings: ViewSettings,
         cache: Cache,
         explain: Explain,
+        store: object = None,
     ) -> None:
         self._hooks = hooks
         self._catalog = catalog
@@ -64,6 +74,7 @@ class Lists:
         self._enforce = settings.enforce
         self._pages = Pages(catalog, rows=self.rows, search=search, settings=settings, cache=cache)
         self._explain = explain
+        self._store: Degradable = store if isinstance(store, Degradable) else _STEADY
 
     def table(self) -> dict[str, Handler]:
         """Return the handler of each method."""
@@ -125,6 +136,7 @@ class Lists:
             ctx.key is not None and ctx.caches,
             cast("ListParams", request.params).cursor,
             held if isinstance(held, str) else None,
+            ctx.key is not None and self._store.is_degraded,
         )
         if request.meta.get(meta.EXPLAIN) is True:
             return await self._explained(ctx, asked)

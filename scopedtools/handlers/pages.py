@@ -56,6 +56,7 @@ class Asked(NamedTuple):
         keeps: Whether the client keeps results by context, and named one.
         cursor: Where the page begins, or ``None`` for the beginning.
         held: Revision of the list that the client has, or ``None``.
+        degraded: Whether what is kept of the context could not be reached, so that its list may be another.
     """
 
     kind: Kind
@@ -66,6 +67,7 @@ class Asked(NamedTuple):
     keeps: bool
     cursor: str | None = None
     held: str | None = None
+    degraded: bool = False
 
 
 _UNCACHED: Final = Cache(0, "private")
@@ -111,7 +113,8 @@ class Pages:
             return self.make(asked)
         # Contexts with the same rows share what they are answered.
         rows = id(listed) if listed.lasting else listed.order
-        key = (rows, id(permitted), asked.kind, asked.revision.name, asked.declared, asked.keeps)
+        asking = (asked.kind, asked.revision.name, asked.declared, asked.keeps, asked.degraded)
+        key = (rows, id(permitted), *asking)
         made = self._made.get(key)
         if made is not None:
             return made
@@ -153,6 +156,8 @@ class Pages:
             return self._result(asked, shown, cache)
         view: dict[str, Any] = {"revision": shown.revision, "shown": len(shown), "total": total}
         view |= {"cacheScope": cache.scope, "ttlMs": cache.ttl_ms}
+        if narrowed and asked.degraded:
+            view["degraded"] = True
         if asked.held == shown.revision and asked.cursor is None:
             # Whoever asked like this knows that nothing is left out; no cache in between may keep it.
             result = _result(asked.kind, (), _UNCACHED)
@@ -172,7 +177,7 @@ class Pages:
         ttl_ms = self._settings.list_ttl_ms
         if not narrowed and total <= self._settings.whole_rows and self._cache.ttl_ms:
             return self._cache
-        return Cache(ttl_ms, "context") if ttl_ms and asked.keeps else _UNCACHED
+        return Cache(ttl_ms, "context") if ttl_ms and asked.keeps and not asked.degraded else _UNCACHED
 
     def _result(self, asked: Asked, shown: View, cache: Cache) -> ListResult:
         result = _result(asked.kind, self._on_page(asked, shown), cache)

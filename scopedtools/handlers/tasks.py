@@ -15,7 +15,7 @@ from msgspec import UNSET, Raw
 
 from scopedtools.exceptions import InvalidParamsError
 from scopedtools.listeners import Watches
-from scopedtools.protocol.dispatch import Handler
+from scopedtools.protocol.gate import Handler
 from scopedtools.protocol.methods import TaskParams, UpdateTaskParams
 from scopedtools.protocol.request import Request, tasks_required
 from scopedtools.protocol.results import CallResult, CreateTaskResult, Result, TaskResult

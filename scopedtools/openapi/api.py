@@ -15,6 +15,7 @@ from anyio import to_thread
 from scopedtools.assembly import SEARCH_TOOLS
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.convert import text_result
+from scopedtools.catalog.hidden import hides
 from scopedtools.catalog.primitives import CallTool, Tool
 from scopedtools.exceptions import CatalogError, ToolError
 from scopedtools.mounts import Changed
@@ -184,6 +185,7 @@ class OpenApi:
                 arguments = read_arguments(operation, document.dialect)
                 output = read_output(operation, document.dialect)
                 base = self._base_of(operation)
+                _require_visible(arguments.schema, output.schema)
             except (CatalogError, RecursionError) as error:
                 self.left_out[f"{method.upper()} {path}"] = plain(str(error), 300)
                 continue
@@ -267,6 +269,11 @@ class OpenApi:
         return carried._replace(
             headers={**carried.headers, **self._headers}, secrets=carried.secrets + named_so
         )
+
+
+def _require_visible(*schemas: Any) -> None:
+    if any(map(hides, schemas)):
+        raise CatalogError("its schemas have names or values with characters that cannot be seen")
 
 
 def _annotations(method: str) -> dict[str, Any]:

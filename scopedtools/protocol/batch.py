@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -33,6 +34,7 @@ async def run_batch(
     identify: Identify,
     ingress: Ingress,
     answered: Callable[[Message], None],
+    max_depth: int = 64,
 ) -> bytes | None:
     """Answer each message of a batch, one after the other.
 
@@ -42,6 +44,7 @@ async def run_batch(
         identify: Tells the revision of a message.
         ingress: What the transport knows of the batch.
         answered: Takes the answers to questions among the messages.
+        max_depth: Most objects and lists inside each other in a message.
 
     Returns:
         An array of replies, or ``None`` where nothing in the batch asks for one.
@@ -56,7 +59,11 @@ async def run_batch(
         raise ParseError(f"The body is not JSON: {error}") from error
     if not 1 <= len(parts) <= _MESSAGES:
         raise InvalidRequestError(f"A batch has 1 to {_MESSAGES} messages, got {len(parts)}")
-    replies = [await _reply(bytes(part), dispatcher, identify, ingress, answered) for part in parts]
+    read = partial(decode, max_depth=max_depth)
+    replies = [
+        await _reply(bytes(part), dispatcher, read, identify, ingress=ingress, answered=answered)
+        for part in parts
+    ]
     bodies = [reply.body for reply in replies if reply is not None]
     return b"[%b]" % b",".join(bodies) if bodies else None
 
@@ -64,12 +71,14 @@ async def run_batch(
 async def _reply(
     part: bytes,
     dispatcher: Dispatcher,
+    read: Callable[[bytes], Message],
     identify: Identify,
+    *,
     ingress: Ingress,
     answered: Callable[[Message], None],
 ) -> Reply | None:
     try:
-        message = decode(part)
+        message = read(part)
     except ProtocolError as error:
         return failure(id_of(part), error)
     if message.method is UNSET:
@@ -82,6 +91,7 @@ async def _reply(
         understood = understand(message.method, message.params, identify)
         request = dispatcher.admit(message, understood, ingress)
         _require_batches(request.revision)
+        await dispatcher.gate.admit(request)
     except Exception as error:  # noqa: BLE001 - one bad message must not take the others with it
         return None if message.id is UNSET else failure(message.id, to_protocol_error(error))
     return None if request.id is None else await dispatcher.run(request)

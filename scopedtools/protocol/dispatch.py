@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol, TypeAlias, cast
 
 import msgspec
@@ -13,6 +13,7 @@ from msgspec import UNSET, Raw
 from scopedtools.exceptions import InternalError, InvalidParamsError, InvalidRequestError, ProtocolError
 from scopedtools.protocol import meta
 from scopedtools.protocol.envelope import Message, MessageId, Reply, answer, failure
+from scopedtools.protocol.gate import Gate, Handler, OpenGate
 from scopedtools.protocol.inputs import asked_in
 from scopedtools.protocol.methods import Method, unknown_method
 from scopedtools.protocol.prepared import Prepared
@@ -35,9 +36,6 @@ _WRONG_ID: Final = {
     True: "{!r} is a notification, leave out 'id'",
 }
 
-
-Handler: TypeAlias = Callable[[Request, Any], Awaitable[Result | Prepared]]
-"""Takes a request and who asks, returns a result or raises."""
 
 Begin: TypeAlias = Callable[[Request, Any], Callable[[Outcome], None]]
 """Sees a request begin; returns what sees it end."""
@@ -70,6 +68,10 @@ class Dispatcher:
         edition: What answers requests that are admitted from now on; those under way keep theirs.
         server_info: Name and version, for every result.
         resolve: Tells who asks and in which context; raises `ProtocolError` where that cannot be told.
+        gate: Lets requests in while there is room. Transports ask it once they know what a request is.
+
+    Attributes:
+        gate: The same.
     """
 
     def __init__(
@@ -78,10 +80,12 @@ class Dispatcher:
         *,
         server_info: Mapping[str, Any],
         resolve: Callable[[Request], Asker],
+        gate: Gate | None = None,
     ) -> None:
         self.edition = edition
         self._server_info = Raw(msgspec.json.encode(server_info))
         self._resolve = resolve
+        self.gate: Gate = gate or OpenGate()
         self._observers: tuple[Begin, ...] = ()
 
     def observe(self, begin: Begin) -> None:
@@ -121,7 +125,7 @@ class Dispatcher:
             ctx = self._resolve(request)
             ended = [begin(request, ctx) for begin in self._observers]
             try:
-                result = await self._handler(request)(request, ctx)
+                result = await self.gate.run(request, ctx, self._handler(request))
             except BaseException as error:
                 asking = _questions_of(error)
                 if asking is None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from scopedtools.exceptions import InvalidRequestError, ParseError, ProtocolError
+from scopedtools.exceptions import InvalidRequestError, LimitError, ParseError, ProtocolError
 
 MessageId: TypeAlias = int | str
 
@@ -56,23 +58,33 @@ class Reply(Struct, frozen=True, gc=False):
     Attributes:
         body: One JSON-RPC message as JSON, UTF-8, without a newline.
         code: JSON-RPC error code, or ``None`` for a result.
+        retry_after_s: Seconds after which the client may try again, or ``None``.
     """
 
     body: bytes
     code: int | None = None
+    retry_after_s: int | None = None
 
 
 _message: Final = msgspec.json.Decoder(Message)
 _only_id: Final = msgspec.json.Decoder(_OnlyId)
 _encoder: Final = msgspec.json.Encoder()
 
+_TEXT: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_STEPS: Final = {ord("{"): 1, ord("["): 1, ord("}"): -1, ord("]"): -1}
+_OTHERS: Final = bytes(set(range(256)) - set(_STEPS))
 
-def decode(body: bytes) -> Message:
+
+def decode(body: bytes, *, max_depth: int = 64) -> Message:
     """Read one message.
+
+    Args:
+        body: JSON.
+        max_depth: Most objects and lists inside each other.
 
     Raises:
         ParseError: It is not JSON.
-        InvalidRequestError: It is not a JSON-RPC 2.0 message.
+        InvalidRequestError: It is not a JSON-RPC 2.0 message, or too deep.
     """
     try:
         body.decode()  # parameters stay undecoded for now, and must be text all the same
@@ -84,7 +96,16 @@ def decode(body: bytes) -> Message:
     is_reply = message.result is not UNSET or message.error is not UNSET
     if message.method is UNSET and not is_reply:
         raise InvalidRequestError("A message needs a 'method', a 'result' or an 'error', got none of them")
+    # Whatever reads the parameters later calls itself for each level, and gives up somewhere.
+    if body.count(b"{") + body.count(b"[") > max_depth and _depth(body) > max_depth:
+        raise InvalidRequestError(f"The message has more than {max_depth} levels of objects and lists")
     return message
+
+
+def _depth(body: bytes) -> int:
+    """Return how many objects and lists of valid JSON are inside each other at most."""
+    brackets = _TEXT.sub(b"", body).translate(None, _OTHERS)
+    return max(accumulate(map(_STEPS.__getitem__, brackets)), default=0)
 
 
 def id_of(body: bytes) -> MessageId | UnsetType:
@@ -112,5 +133,5 @@ def question(message_id: MessageId, method: str, params: Mapping[str, Any]) -> b
 
 def failure(message_id: MessageId | UnsetType, error: ProtocolError) -> Reply:
     """Encode an error."""
-    body = _ErrorBody(error.code, error.message, error.data)
-    return Reply(_encoder.encode(_Failure("2.0", body, message_id)), error.code)
+    body = _encoder.encode(_Failure("2.0", _ErrorBody(error.code, error.message, error.data), message_id))
+    return Reply(body, error.code, error.retry_after_s if isinstance(error, LimitError) else None)

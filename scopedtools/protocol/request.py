@@ -32,6 +32,7 @@ class Ingress(Struct, frozen=True):
         exchange: The way back to the client while the request runs.
         session: What the connection remembers, where it began with ``initialize``.
         unscoped: OAuth scopes do not apply: the client is who started this process, as on stdio.
+        address: Of the client, as the ASGI server tells it; empty where there is none.
     """
 
     principal: Principal = ANONYMOUS
@@ -40,6 +41,7 @@ class Ingress(Struct, frozen=True):
     exchange: Exchange = SILENCE
     session: Session | None = None
     unscoped: bool = False
+    address: str = ""
 
 
 class Pin:

@@ -25,6 +25,9 @@ from scopedtools.protocol.request import Request
 _MALFORMED: Final = {ParseError.code: 400, InvalidRequestError.code: 400, UnsupportedVersionError.code: 400}
 """HTTP status of errors at every revision; all others were 200 before 2026-07-28."""
 
+_OURS: Final = frozenset({429, 503, 504})
+"""Codes of errors that HTTP has a status for, the same."""
+
 _STATELESS: Final = {MethodNotFoundError.code: 404, InternalError.code: 500}
 """HTTP status of errors at stateless revisions; all others are 400."""
 
@@ -77,7 +80,8 @@ async def send_answer(send: Send, answer: Answer, described: Headers) -> None:
 
 def answer_with(reply: Reply, request: Request, headers: Headers = ()) -> Answer:
     """Make the answer of a reply, with the HTTP status that the request's revision gives it."""
-    return Answer(_status(reply.code, stateless=request.revision.stateless), reply.body, headers)
+    status = _status(reply.code, stateless=request.revision.stateless)
+    return Answer(status, reply.body, headers + _later(reply))
 
 
 def rejection(message_id: MessageId | UnsetType, problem: Exception, headers: Mapping[str, str]) -> Answer:
@@ -89,7 +93,8 @@ def rejection(message_id: MessageId | UnsetType, problem: Exception, headers: Ma
         return Answer(202)  # a notification that nobody knows is ignored, as JSON-RPC asks
     # Whoever names no revision, or one that came before, expects errors in a 200.
     stateless = not mirrors.is_legacy(headers.get(mirrors.VERSION_HEADER)) or error.code == -32020
-    return Answer(_status(error.code, stateless=stateless), failure(message_id, error).body)
+    reply = failure(message_id, error)
+    return Answer(_status(error.code, stateless=stateless), reply.body, _later(reply))
 
 
 def refused(message_id: MessageId | UnsetType, refusal: AuthorizationError) -> Answer:
@@ -106,13 +111,19 @@ def not_allowed(methods: str) -> Refusal:
 def _status(code: int | None, *, stateless: bool) -> int:
     if code is None:
         return 200
+    if code in _OURS:
+        return code
     if not stateless:
         return _MALFORMED.get(code, 200)
     return _STATELESS.get(code, 400)
 
 
+def _later(reply: Reply) -> Headers:
+    return () if reply.retry_after_s is None else ((b"retry-after", b"%d" % reply.retry_after_s),)
+
+
 def require_media_types(headers: Mapping[str, str]) -> None:
-    """Refuse a body that is not JSON, and a client that cannot read JSON.
+    """Refuse a body that is not JSON, or compressed, and a client that cannot read JSON.
 
     Raises:
         Refusal: With status 415 or 406.
@@ -122,6 +133,11 @@ def require_media_types(headers: Mapping[str, str]) -> None:
         raise Refusal(
             415, InvalidRequestError(f"Content-Type must be application/json, got {content_type!r}")
         )
+    coding = headers.get("content-encoding", "identity").strip().lower()
+    if coding != "identity":
+        # A few bytes could become any number of them.
+        told = f"Content-Encoding must be identity, got {coding!r}"
+        raise Refusal(415, InvalidRequestError(told), ((b"accept-encoding", b"identity"),))
     accept = headers.get("accept", "*/*").lower()
     if not any(media in accept for media in ("application/json", "application/*", "*/*")):
         raise Refusal(406, InvalidRequestError(f"Accept must include application/json, got {accept!r}"))

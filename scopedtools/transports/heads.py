@@ -52,7 +52,7 @@ class Head:
         """Refuse headers that no message can come with.
 
         Raises:
-            Refusal: By media types.
+            Refusal: By media types, or two lengths.
         """
         if self._unfit is not None:
             raise self._unfit.anew()
@@ -98,6 +98,10 @@ def _size_bytes(lines: Headers) -> int:
 
 
 def _unfit(headers: Mapping[str, str]) -> Refusal | None:
+    if "content-length" in headers and "transfer-encoding" in headers:
+        # Proxies and servers differ on which one counts, and so on where the next request begins.
+        told = "Send Content-Length or Transfer-Encoding, got both"
+        return Refusal(400, InvalidRequestError(told), ((b"connection", b"close"),))
     try:
         require_media_types(headers)
     except Refusal as refusal:

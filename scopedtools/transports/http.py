@@ -15,10 +15,8 @@ from starlette.types import Receive, Scope, Send
 
 from scopedtools.auth.bearer import Authorizer
 from scopedtools.auth.errors import AuthorizationError
-from scopedtools.exceptions import (
-    InvalidRequestError,
-    ProtocolError,
-)
+from scopedtools.exceptions import InvalidRequestError, LimitError, ProtocolError
+from scopedtools.limits import Limits
 from scopedtools.memo import Memo
 from scopedtools.protocol import mirrors
 from scopedtools.protocol.batch import is_batch, run_batch
@@ -41,6 +39,7 @@ from scopedtools.transports.answers import (
     send_answer,
 )
 from scopedtools.transports.attending import answered, attended, disconnected
+from scopedtools.transports.bodies import Bodies
 from scopedtools.transports.heads import Head, Heads, token_of
 from scopedtools.transports.hosts import HostPolicy
 from scopedtools.transports.questions import Questions
@@ -79,7 +78,7 @@ class HttpTransport:
         sessions: Sessions of earlier revisions, or ``None`` to serve those without.
         hosts: Decides who may call by host and origin.
         varies_by: Request headers that answers depend on.
-        max_body_bytes: Larger bodies are refused.
+        limits: Of size, depth and time of bodies.
         keepalive_s: Seconds of silence on a stream after which a comment is sent.
     """
 
@@ -92,7 +91,7 @@ class HttpTransport:
         sessions: Sessions | None = None,
         hosts: HostPolicy | None = None,
         varies_by: Iterable[str] = (),
-        max_body_bytes: int = 4 * 2**20,
+        limits: Limits | None = None,
         keepalive_s: float = sse.KEEPALIVE_S,
     ) -> None:
         self._dispatcher = dispatcher
@@ -103,7 +102,9 @@ class HttpTransport:
         # A list is asked for with the same words again and again; what a call says is its own.
         self._understood: Memo[Understood] = Memo(max_items=_UNDERSTOOD, max_bytes=_UNDERSTOOD_BYTES)
         self._described = json_headers(varies_by)
-        self._max_body_bytes = max_body_bytes
+        limits = limits or Limits()
+        self._bodies = Bodies(limits)
+        self._max_depth = limits.max_json_depth
         self._keepalive_s = keepalive_s
         self._questions = Questions()
 
@@ -123,6 +124,8 @@ class HttpTransport:
             answer = Answer(refusal.status, failure(UNSET, refusal.error).body, refusal.headers)
         except AuthorizationError as refusal:
             answer = refused(UNSET, refusal)
+        except LimitError as error:
+            answer = rejection(UNSET, error, {})
         except Exception as error:  # noqa: BLE001 - such as a verifier that fails
             answer = Answer(500, failure(UNSET, to_protocol_error(error)).body)
         if answer is not None:
@@ -136,6 +139,7 @@ class HttpTransport:
             raise not_allowed("POST")
         if not mirrors.is_legacy(headers.get(mirrors.VERSION_HEADER)):
             raise not_allowed("POST")
+        await self._dispatcher.gate.visit(Ingress(principal, address=_address(scope)))
         session = self._session(headers, principal)
         if scope["method"] == "DELETE":
             self._sessions.end(session)
@@ -148,11 +152,11 @@ class HttpTransport:
     ) -> Answer | None:
         """Return what to answer to a message, or ``None`` where the answer was a stream and is over."""
         head.require_fit()
-        body = await self._read(head.headers, receive)
+        body = await self._bodies.read(head.headers, receive)
         if is_batch(body) and _has_batches(head.headers):
             return await self._batch(body, scope, head, principal)
         try:
-            message = decode(body)
+            message = decode(body, max_depth=self._max_depth)
         except ProtocolError as error:
             return Answer(400, failure(id_of(body), error).body)
         if message.method is UNSET:
@@ -178,9 +182,11 @@ class HttpTransport:
             scope.get("query_string", b""),
             SILENCE if stream is None else StreamExchange(stream, self._questions, principal),
             session.state if session is not None else None,
+            address=_address(scope),
         )
         try:
             request = self._admit(message, head, ingress)
+            await self._dispatcher.gate.admit(request)
             if self._authorizer is not None and self._lacking is not None:
                 # Before it runs: once an answer is a stream, its status is said.
                 self._authorizer.require(principal, await self._lacking(request))
@@ -214,8 +220,15 @@ class HttpTransport:
                 body,
                 self._dispatcher,
                 identify=partial(mirrors.identify, headers.get(mirrors.VERSION_HEADER)),
-                ingress=Ingress(principal, head.lines, scope.get("query_string", b""), session=state),
+                ingress=Ingress(
+                    principal,
+                    head.lines,
+                    scope.get("query_string", b""),
+                    session=state,
+                    address=_address(scope),
+                ),
                 answered=lambda message: self._questions.answer(message, principal),
+                max_depth=self._max_depth,
             )
         except ProtocolError as error:
             return Answer(400, failure(UNSET, error).body)
@@ -328,34 +341,16 @@ class HttpTransport:
             raise Refusal(404, InvalidRequestError("There is no such session, initialize again"))
         return session
 
-    async def _read(self, headers: Mapping[str, str], receive: Receive) -> bytes:
-        announced = headers.get("content-length", "")
-        if announced.isdecimal() and int(announced) > self._max_body_bytes:
-            raise self._too_large()
-        chunks: list[bytes] = []
-        size_bytes = 0
-        while True:
-            event = await receive()
-            if event["type"] == "http.disconnect":
-                raise Refusal(400, InvalidRequestError("The client went away before its request ended"))
-            chunks.append(event.get("body", b""))
-            size_bytes += len(chunks[-1])
-            if size_bytes > self._max_body_bytes:
-                raise self._too_large()
-            if not event.get("more_body"):
-                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-    def _too_large(self) -> Refusal:
-        error = InvalidRequestError(f"The body is larger than {self._max_body_bytes} bytes")
-        # What was not read yet would be taken for the next request, so the connection ends here.
-        return Refusal(413, error, ((b"connection", b"close"),))
-
 
 def _understood(
     name: str, params: Raw | bytes | UnsetType, head: Head, agreed: Revision = UNNAMED
 ) -> Understood:
     version = head.headers.get(mirrors.VERSION_HEADER)
     return understand(name, params, partial(mirrors.identify, version, agreed=agreed))
+
+
+def _address(scope: Scope) -> str:
+    return (scope.get("client") or ("",))[0]
 
 
 def _has_batches(headers: Mapping[str, str]) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Final, cast
 from msgspec import UNSET
 
 from scopedtools.exceptions import InvalidParamsError, InvalidRequestError, ProtocolError
+from scopedtools.limits import Limits
 from scopedtools.protocol import meta
 from scopedtools.protocol.batch import is_batch, run_batch
 from scopedtools.protocol.dispatch import Dispatcher, to_protocol_error
@@ -44,12 +45,12 @@ class StdioTransport:
 
     Args:
         dispatcher: Answers messages.
-        max_line_bytes: Longer lines are refused.
+        limits: Of size and depth of lines.
     """
 
-    def __init__(self, dispatcher: Dispatcher, *, max_line_bytes: int = 4 * 2**20) -> None:
+    def __init__(self, dispatcher: Dispatcher, *, limits: Limits | None = None) -> None:
         self._dispatcher = dispatcher
-        self._max_line_bytes = max_line_bytes
+        self._limits = limits or Limits()
 
     async def serve(self, source: BinaryIO, sink: BinaryIO) -> None:
         """Answer messages until the client closes its side; then finish what is running.
@@ -72,7 +73,7 @@ class StdioTransport:
                 client.leave()
 
     async def _lines(self, pipes: Pipes) -> AsyncIterator[bytes]:
-        limit = self._max_line_bytes
+        limit = self._limits.max_body_bytes
         while line := await pipes.read_line(limit + 1):
             if len(line) <= limit:
                 if line.strip():
@@ -85,7 +86,7 @@ class StdioTransport:
 
     async def _admit(self, line: bytes, client: _Client) -> Request | None:
         try:
-            message = decode(line)
+            message = decode(line, max_depth=self._limits.max_json_depth)
         except ProtocolError as error:
             await client.write(failure(id_of(line), error).body)
             return None
@@ -102,6 +103,7 @@ class StdioTransport:
                 identify=client.identify,
                 ingress=client.ingress,
                 answered=lambda message: client.questions.answer(message, ANONYMOUS),
+                max_depth=self._limits.max_json_depth,
             )
         except ProtocolError as error:
             replies = failure(UNSET, error).body
@@ -112,6 +114,7 @@ class StdioTransport:
         try:
             understood = understand(cast("str", message.method), message.params, client.identify)
             request = self._dispatcher.admit(message, understood, client.ingress)
+            await self._dispatcher.gate.admit(request)
         except Exception as error:  # noqa: BLE001 - nothing a client sends may end the process
             if message.id is UNSET:
                 _log.info("ignoring a notification: %s", error)  # JSON-RPC forbids to answer one
@@ -185,7 +188,9 @@ class _Client:
             task.cancel()
 
 
-async def serve_stdio(dispatcher: Dispatcher, lifespan: AbstractAsyncContextManager[Any]) -> None:
+async def serve_stdio(
+    dispatcher: Dispatcher, lifespan: AbstractAsyncContextManager[Any], *, limits: Limits | None = None
+) -> None:
     """Serve the client at standard input and output.
 
     While it runs, nothing else reads or writes there: a stray line on standard output would break the
@@ -194,7 +199,8 @@ async def serve_stdio(dispatcher: Dispatcher, lifespan: AbstractAsyncContextMana
     Args:
         dispatcher: Answers messages.
         lifespan: Held meanwhile.
+        limits: Of size and depth of lines.
     """
     with claimed() as (source, sink):
         async with lifespan:
-            await StdioTransport(dispatcher).serve(source, sink)
+            await StdioTransport(dispatcher, limits=limits).serve(source, sink)

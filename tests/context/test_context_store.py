@@ -130,6 +130,7 @@ async def test_the_least_recently_used_record_goes_first() -> None:
     "options",
     [
         {"max_contexts": 0},
+        {"max_contexts_per_principal": 0},
         {"max_records_bytes": 0},
         {"max_values": 0},
         {"max_values_bytes": 0},
@@ -247,7 +248,7 @@ async def filled(store: MemoryStore, contexts: int) -> int:
     tracemalloc.start()
     try:
         for number in range(contexts):
-            await store.add(b"%032d" % number, ContextRecord("v" * 32, tuple(rows)))
+            await store.add(b"%-32d" % number, ContextRecord("v" * 32, tuple(rows)))
         return tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
@@ -354,7 +355,7 @@ async def test_values_take_about_the_bytes_that_they_are_counted_for(values: int
     try:
         for number in range(10_000):
             for name in range(values):
-                await store.put_value(b"%021d" % number, f"name {name}", b"x" * (40 + number % 2))
+                await store.put_value(b"%-21d" % number, f"name {name}", b"x" * (40 + number % 2))
         taken, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

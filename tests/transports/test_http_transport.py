@@ -11,6 +11,7 @@ import pytest
 
 from scopedtools import Context, Principal, ScopedServer, tool
 from scopedtools.auth import StaticTokens
+from scopedtools.limits import Limits
 from tests.wire.exchange import (
     ENVELOPE,
     JSON_HEADERS,
@@ -123,7 +124,7 @@ async def test_what_a_client_takes_may_come_in_two_lines(*, swapped: bool) -> No
     assert (await http(SHOP, PING, lines)).status == 200
 
 
-SMALL = Shop(max_body_bytes=1000)
+SMALL = Shop(limits=Limits(max_body_bytes=1000))
 
 
 def padded(size: int) -> bytes:

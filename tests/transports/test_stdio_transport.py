@@ -18,6 +18,7 @@ import pytest
 from mcp_types.methods import validate_server_result
 
 from scopedtools import ScopedServer, tool
+from scopedtools.limits import Limits
 from scopedtools.transports.stdio import StdioTransport
 from tests.wire.exchange import ENVELOPE, LEGACY, MODERN, message
 
@@ -328,7 +329,7 @@ async def test_a_client_that_says_nothing_gets_nothing() -> None:
 
 @pytest.mark.parametrize("length", [1001, 1500, 2000, 2001, 2002, 3003, 100_000])
 async def test_a_line_that_is_too_long_is_refused_and_the_next_one_answered(length: int) -> None:
-    async with connected(Shop(), max_line_bytes=1000) as client:
+    async with connected(Shop(), limits=Limits(max_body_bytes=1000)) as client:
         client.write(b'{"jsonrpc":"2.0","id":1,"method":"ping"}'.ljust(length) + b"\n")
         reply = await client.read()
         assert reply["error"]["code"] == -32600
@@ -338,13 +339,13 @@ async def test_a_line_that_is_too_long_is_refused_and_the_next_one_answered(leng
 
 
 async def test_a_line_of_the_largest_length_is_answered() -> None:
-    async with connected(Shop(), max_line_bytes=1000) as client:
+    async with connected(Shop(), limits=Limits(max_body_bytes=1000)) as client:
         client.write(b'{"jsonrpc":"2.0","id":1,"method":"ping"}'.ljust(999) + b"\n")
         assert (await client.read())["result"] == {}
 
 
 async def test_a_last_line_that_is_too_long_is_refused() -> None:
-    async with connected(Shop(), max_line_bytes=1000) as client:
+    async with connected(Shop(), limits=Limits(max_body_bytes=1000)) as client:
         client.write(b"x" * 5000)
         client.to_server.close()
         assert (await client.read())["error"]["code"] == -32600

@@ -1,0 +1,1 @@
+"""Room for requests: what lets them in, and what counts them."""

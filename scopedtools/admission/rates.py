@@ -1,0 +1,86 @@
+"""Counts requests in windows of time, by the library ``limits``: in this process, or on Redis for several."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from typing import TYPE_CHECKING, Final
+
+import limits
+from cachetools import TLRUCache
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
+
+from scopedtools.admission.windows import ProcessStorage
+
+if TYPE_CHECKING:
+    from scopedtools.admission.shared import SharedCounters
+
+_log: Final = logging.getLogger(__name__)
+
+_KEYS: Final = 50_000
+"""Keys that a process counts by; of more, those that were not used for the longest time begin anew."""
+
+_REFUSED: Final = 10_000
+"""Keys that are refused without a look at the counters."""
+
+_PAUSE_S: Final = 1.0
+"""Seconds for which Redis is left alone after it failed."""
+
+
+class Windows:
+    """Counts by key in a window that slides: the window before counts as far as it reaches into it.
+
+    A rate protects and authorizes nothing: while Redis does not answer, this process counts for itself.
+
+    Args:
+        rate: Such as ``600/minute``; several are separated by semicolons.
+        store: URL of Redis, or ``None`` to count in this process.
+    """
+
+    def __init__(self, rate: str, store: str | None = None) -> None:
+        self._items = limits.parse_many(rate)
+        self._own = SlidingWindowCounterRateLimiter(ProcessStorage(max_keys=_KEYS * len(self._items)))
+        self._shared = None if store is None else _shared(store)
+        self._paused_until = 0.0
+        self._refused: TLRUCache[bytes, float] = TLRUCache(
+            maxsize=_REFUSED, ttu=lambda _, until, __: until, timer=time.monotonic
+        )
+
+    async def take(self, key: bytes) -> int | None:
+        """Count one more of a key; return whole seconds after which to try again if there were too many."""
+        until = self._refused.get(key)
+        if until is not None:
+            return _whole(until - time.monotonic())
+        name = key.hex()
+        if self._shared is not None and time.monotonic() >= self._paused_until:
+            try:
+                return await self._count(self._shared.counters, key, name)
+            except Exception as error:  # noqa: BLE001 - the client leaks errors of its own besides those of Redis
+                self._paused_until = time.monotonic() + _PAUSE_S
+                _log.warning("requests are counted in this process: %s", type(error).__name__)
+        return await self._count(self._own, key, name)
+
+    async def close(self) -> None:
+        """Close the connections to Redis; they are opened again when they are needed."""
+        if self._shared is not None:
+            await self._shared.close()
+
+    async def _count(self, counters: SlidingWindowCounterRateLimiter, key: bytes, name: str) -> int | None:
+        for item in self._items:
+            if not await counters.hit(item, name):
+                stats = await counters.get_window_stats(item, name)
+                after_s = stats.reset_time - time.time()
+                self._refused[key] = time.monotonic() + after_s
+                return _whole(after_s)
+        return None
+
+
+def _whole(seconds: float) -> int:
+    return max(1, math.ceil(seconds))
+
+
+def _shared(store: str) -> SharedCounters:
+    from scopedtools.admission.shared import SharedCounters  # noqa: PLC0415 - the extra ``redis`` brings it
+
+    return SharedCounters(store)

@@ -1,0 +1,111 @@
+"""What one process goes on with while an engine does not answer: records as it knew them last."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Final, NamedTuple
+
+import msgspec
+
+from scopedtools.context.recent import Recent
+from scopedtools.storage import ContextRecord
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(ContextRecord).decode
+
+
+class Change(NamedTuple):
+    """A record that was changed here alone.
+
+    Attributes:
+        base: What the engine kept when it was last heard of, encoded; ``b""`` where nothing is known.
+        tries: How often bringing it to the engine has failed.
+    """
+
+    base: bytes
+    tries: int = 0
+
+
+class Copies:
+    """Copies of records, those used last, and which of them are to be brought to the engine.
+
+    Args:
+        max_items: Most copies.
+        max_bytes: Most bytes that all may take, about; as many as of changes.
+    """
+
+    def __init__(self, *, max_items: int, max_bytes: int) -> None:
+        self._max_items = max_items
+        self._max_bytes = max_bytes
+        self._kept: Recent[bytes] = Recent(max_items, max_bytes, math.inf, time.monotonic)
+        self._bases_bytes = 0
+        self.changes: dict[bytes, Change] = {}
+
+    def get(self, key: bytes) -> ContextRecord | None:
+        """Return the copy of a record, or ``None``."""
+        kept = self._kept.get(key)
+        return None if kept is None else _decode(kept)
+
+    def see(self, key: bytes, record: ContextRecord | None) -> None:
+        """Take note of what the engine keeps."""
+        if record is None:
+            self._kept.drop(key)
+        else:
+            self._kept.put(key, _encode(record))
+
+    def add(self, key: bytes, record: ContextRecord) -> ContextRecord:
+        """Keep a record here unless there is one; return the one that is kept."""
+        kept = self.get(key)
+        if kept is not None:
+            return kept
+        self._kept.put(key, _encode(record))
+        self.put_change(key, Change(b""))
+        return record
+
+    def replace(self, key: bytes, before: ContextRecord, after: ContextRecord) -> bool:
+        """Keep ``after`` here where ``before`` is; tell whether it was."""
+        base = self._kept.get(key)
+        if base != _encode(before):
+            return False
+        self._kept.put(key, _encode(after))
+        if key not in self.changes:
+            self.put_change(key, Change(base))
+        return True
+
+    def put_change(self, key: bytes, change: Change) -> None:
+        """Note that a record is to be brought to the engine; beyond the bounds the oldest are forgotten."""
+        self.drop_change(key)
+        self.changes[key] = change
+        self._bases_bytes += len(change.base)
+        while len(self.changes) > self._max_items or self._bases_bytes > self._max_bytes:
+            self.drop_change(next(iter(self.changes)))
+
+    def drop_change(self, key: bytes) -> Change | None:
+        """Forget that a record is to be brought to the engine; return what was noted of it."""
+        change = self.changes.pop(key, None)
+        if change is not None:
+            self._bases_bytes -= len(change.base)
+        return change
+
+
+def brought(change: Change, kept: ContextRecord, local: ContextRecord) -> ContextRecord:
+    """Return what the engine is to keep of a record that was changed here while it did not answer.
+
+    Args:
+        change: What is known of the change.
+        kept: What the engine keeps now.
+        local: What the record has become here.
+    """
+    if _encode(kept) == change.base:
+        return local
+    # Another process was faster: what it shows stays where it is.
+    there = frozenset(kept.rows)
+    rows = tuple([row for row in dict.fromkeys(local.rows) if row not in there])
+    additions = tuple([one for one in local.additions if one.row not in there])
+    return kept._replace(
+        rows=kept.rows + rows,
+        turns=kept.turns or local.turns,
+        additions=kept.additions + additions,
+        seeded=kept.seeded or local.seeded,
+    )
