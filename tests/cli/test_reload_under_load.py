@@ -93,6 +93,7 @@ async def test_no_request_is_lost_while_data_is_read_again(tmp_path: Path) -> No
             describe(tmp_path, name)
             server.tell(signal.SIGHUP)
             await server.until_said("reloaded, ", times=number)
+            await more(server, lists)
         (tmp_path / "tools.jsonl").write_text("{")
         server.tell(signal.SIGHUP)
         await server.until_said("not reloaded, all stays as it was: tools.jsonl, line 1")
