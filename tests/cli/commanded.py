@@ -59,6 +59,12 @@ class Served:
 
         await self.until(said)
 
+    async def until_found(self, file: Path) -> None:
+        async def found() -> bool:
+            return file.exists()  # noqa: ASYNC240 - it takes no time
+
+        await self.until(found)
+
     async def state(self) -> int:
         """Ask over a connection of its own whether it is ready."""
         async with httpx2.AsyncClient() as http:

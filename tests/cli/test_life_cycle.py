@@ -12,6 +12,7 @@ import httpx2
 import pytest
 
 from tests.cli.commanded import COMMAND, LIMIT_S, Served, served
+from tests.wire.exchange import ENVELOPE
 
 pytestmark = [
     pytest.mark.anyio,
@@ -23,7 +24,7 @@ SERVER = '''
 import asyncio
 from pathlib import Path
 
-from scopedtools import ScopedServer, ViewSettings, tool
+from scopedtools import Context, ScopedServer, ViewSettings, tool
 
 
 class Kitchen(ScopedServer):
@@ -35,6 +36,14 @@ class Kitchen(ScopedServer):
         Path(f"{dish}.begun").touch()
         while not Path(f"{dish}.done").exists():
             await asyncio.sleep(0.02)
+        return "served"
+
+    @tool
+    async def roast(self, ctx: Context) -> str:
+        """Roast, and say how far it is; it is never done."""
+        await ctx.report_progress(1, 3)
+        Path("roast.begun").touch()
+        await asyncio.Event().wait()
         return "served"
 
     @tool
@@ -56,11 +65,7 @@ def folder(tmp_path: Path) -> Path:
 async def begun(server: Served, http: httpx2.AsyncClient, folder: Path) -> asyncio.Task[dict[str, object]]:
     """Begin a call that lasts."""
     cooking = asyncio.create_task(server.call(http, "cook", dish="soup"))
-
-    async def there() -> bool:
-        return (folder / "soup.begun").exists()
-
-    await server.until(there)
+    await server.until_found(folder / "soup.begun")
     return cooking
 
 
@@ -105,13 +110,20 @@ async def test_calls_that_do_not_finish_in_time_are_told_so(folder: Path) -> Non
     options = ["--grace-s", "0.2", "--audit", "sqlite:///trail.db"]
     async with served(folder, "kitchen:app", *options) as server, httpx2.AsyncClient() as http:
         cooking = await begun(server, http, folder)
+        meta = {**ENVELOPE, "progressToken": "roast"}
+        roasting = asyncio.create_task(
+            server.text(http, "tools/call", name="roast", arguments={}, _meta=meta)
+        )
+        await server.until_found(folder / "roast.begun")
         server.tell(signal.SIGTERM)
 
         answer = await cooking
+        assert "server stops" in (await roasting).strip().splitlines()[-1]
         assert "server stops" in answer["error"]["message"]  # type: ignore[index]
         assert answer["id"] == 1
         assert await server.ended() == 0
-    assert "cancelled" in trail(folder)
+        assert "Traceback" not in server.said
+    assert trail(folder).count("cancelled") == 2
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

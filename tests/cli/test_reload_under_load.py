@@ -14,7 +14,6 @@ import httpx2
 import pytest
 
 from tests.cli.commanded import Served, served
-from tests.cli.test_life_cycle import SERVER
 
 pytestmark = [
     pytest.mark.anyio,
@@ -23,6 +22,27 @@ pytestmark = [
 ]
 
 CLIENTS = 6
+
+SERVER = '''
+from scopedtools import ScopedServer, ViewSettings, tool
+
+
+class Kitchen(ScopedServer):
+    """Cooks."""
+
+    @tool
+    async def cook(self) -> str:
+        """Cook."""
+        return "cooked"
+
+    @tool
+    async def peel(self) -> str:
+        """Peel."""
+        return "peeled"
+
+
+app = Kitchen(views=ViewSettings(growth="never"))
+'''
 
 
 def describe(folder: Path, *tools: str) -> None:
@@ -73,6 +93,7 @@ async def test_no_request_is_lost_while_data_is_read_again(tmp_path: Path) -> No
             describe(tmp_path, name)
             server.tell(signal.SIGHUP)
             await server.until_said("reloaded, ", times=number)
+            await more(server, lists)
         (tmp_path / "tools.jsonl").write_text("{")
         server.tell(signal.SIGHUP)
         await server.until_said("not reloaded, all stays as it was: tools.jsonl, line 1")

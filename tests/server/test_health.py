@@ -39,27 +39,34 @@ async def test_a_server_is_ready_from_the_end_of_its_start_until_it_is_to_stop()
         assert (await get(server, "/livez"))[:2] == (200, {"status": "alive"})
 
 
+async def ranking(server: ScopedServer, expected: str) -> int:
+    """Wait until what ranks rows is as expected; return the status."""
+    async with asyncio.timeout(10):
+        while True:
+            status, said, _ = await get(server, "/readyz")
+            if said["ranking"] == expected:
+                return status
+            await asyncio.sleep(0.01)
+
+
 async def test_a_server_whose_lists_wait_for_a_ranking_is_not_ready() -> None:
     selector = Gated()
-    server = ScopedServer(catalog=goods(), selector=selector)
-    selector.gate.clear()
-    async with server:
-        assert (await get(server, "/readyz"))[:2] == (
-            503,
-            {"status": "starting", "ranking": "preparing", "store": "ok"},
-        )
-        selector.gate.set()
-        async with asyncio.timeout(10):
-            while (await get(server, "/readyz"))[0] != 200:  # noqa: ASYNC110 - what is asked for here
-                await asyncio.sleep(0.01)
-        assert (await get(server, "/readyz"))[1]["ranking"] == "ready"
+    selector.prepared.clear()
+    async with (server := ScopedServer(catalog=goods(), selector=selector)):
+        assert await ranking(server, "preparing") == 503
+        selector.prepared.set()
+        assert await ranking(server, "ready") == 200
 
 
-async def test_lists_do_without_a_ranking_that_failed_and_so_the_server_is_ready() -> None:
+async def test_lists_do_without_a_ranking_that_failed_until_it_is_reloaded() -> None:
     selector = Gated()
-    selector.fails = True
-    async with ScopedServer(catalog=goods(), selector=selector) as _, asyncio.timeout(10):
-        pass
+    server = ScopedServer(catalog=goods(), selector=selector)
+    selector.refuses = {len(server.catalog.rows)}
+    async with server:
+        assert await ranking(server, "failed") == 200
+        selector.refuses.clear()
+        await server.reload()
+        assert await ranking(server, "ready") == 200
 
 
 class Degraded(MemoryStore):
