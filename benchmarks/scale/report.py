@@ -15,8 +15,9 @@ _INTRO: Final = """\
 # Replicas behind proxies
 
 Replicas of one server share contexts on Redis; HAProxy, nginx and Envoy stand before them with the files
-of `examples/deploy`. `make scale-test` ends with status 1 where a figure is not as expected. Shares, counts and
-bytes hold on any machine; times are of this one, on which clients, proxies, replicas and Redis share the cores.
+of `examples/deploy`. `make scale-test` ends with status 1 where a figure is not as expected. Shares,
+counts and bytes hold on any machine; times are of this one, on which clients, proxies, replicas and Redis
+share the cores.
 """
 
 
