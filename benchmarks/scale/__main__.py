@@ -37,7 +37,7 @@ _STRAY: Final[dict[Kind, float]] = {"haproxy": 0, "nginx": 0, "envoy": 0.03}
 _DETECTED_S: Final = 3.0
 
 _PATIENCE_S: Final = 5
-"""Seconds that replicas wait for Redis. By default they wait for 0.2 s and then list without it, and say so; on
+"""Seconds that replicas wait for Redis. By default they wait for 0.2 s, then list without it and say so; on
 cores that all of this shares, that is no outage."""
 
 
