@@ -2,6 +2,8 @@
 
 Run: python -m benchmarks.scale [--contexts 1000] [--out FOLDER]
 
+Writes scale.json and scale.md.
+
 Ends with status 1 where a figure is not as expected.
 """
 
@@ -20,13 +22,16 @@ from typing import Final
 
 from benchmarks.machine import machine
 from benchmarks.scale import checks
+from benchmarks.scale.asking import call
 from benchmarks.scale.proxies import KINDS, Kind, Program, proxied
 from benchmarks.scale.replicas import Replica, replicated
 from benchmarks.scale.report import Figure, Results
+from benchmarks.serving.processes import cpu_s
 from tests.engines import engine, environment
 from tests.stores.running import RedisServer
 
 _MODULE: Final = "benchmarks.scale"
+_RESULTS: Final = Path(__file__).parent / "results"
 _ROWS: Final = 1000
 _SHARE: Final = 0.08
 """By how much a share of a thousand contexts may miss what it would be."""
@@ -82,6 +87,7 @@ class Run:
                 await self._splits(proxies)
                 asked = await self._lists(replicas)
                 await self._told(replicas)
+                await self._costs(replicas[0], asked)
                 third = await self._replica(held)
                 await self._adding(proxies, [*replicas, third])
                 await self._killing(proxies, replicas, asked)
@@ -144,6 +150,22 @@ class Run:
         self.note(f"{name}, p50", statistics.median(took_ms), "ms", most=50)
         self.note(f"{name}, p99", checks.percentile(took_ms, 0.99), "ms")
 
+    async def _costs(self, replica: Replica, asked: Sequence[checks.Listed]) -> None:
+        some = [one.sent for one in asked[1::2]]
+        kinds = {
+            "list of 16 rows": some,
+            "call": [call("where", context=one.context) for one in asked[1::2]],
+            "first list of a context": [one.sent for one in checks.contexts("cost", len(some))],
+        }
+        for kind, requests in kinds.items():
+            before_s = cpu_s(replica.pid), cpu_s(self._store.pid)
+            await checks.all_of(replica.port, requests)
+            for name, begun_s, pid in zip(
+                ("a replica", "Redis"), before_s, (replica.pid, self._store.pid), strict=True
+            ):
+                took_us = (cpu_s(pid) - begun_s) * 1e6 / len(requests)
+                self.note(f"CPU of {name} for a {kind}", took_us, "us")
+
     async def _adding(self, proxies: dict[Kind, int], replicas: Sequence[Replica]) -> None:
         names = [f"wf-{number}" for number in range(self._count)]
         async with self._proxies(replicas, "three") as wider:
@@ -201,7 +223,7 @@ def _program(kind: Kind) -> Program:
 async def _main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--contexts", type=int, default=1000, help="contexts of each check")
-    parser.add_argument("--out", type=Path, help="folder of the report, by default none")
+    parser.add_argument("--out", type=Path, default=_RESULTS, help="folder of the report")
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -212,8 +234,7 @@ async def _main(arguments: Sequence[str]) -> int:
             await run.all()
         finally:
             store.kill()
-    if given.out is not None:
-        Results(machine(_MODULE, arguments), run.figures).write(given.out)
+    Results(machine(_MODULE, arguments), run.figures).write(given.out)
     return 0 if all(figure.holds for figure in run.figures) else 1
 
 
