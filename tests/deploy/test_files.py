@@ -35,6 +35,18 @@ def test_a_proxy_takes_its_file_as_it_is_shipped(kind: Kind, tmp_path: Path) -> 
     assert "warn" not in checked.stderr.lower()
 
 
+def test_envoy_takes_its_file_as_the_readme_changes_it_for_kubernetes(tmp_path: Path) -> None:
+    readme = (DEPLOY / "README.md").read_text()
+    change = "sed" + readme.partition("\nsed")[2].partition("\nkubectl")[0]
+    shutil.copy(DEPLOY / "envoy.yaml", tmp_path)
+    assert run(["sh", "-c", change], tmp_path).returncode == 0
+    changed = tmp_path / "in-kubernetes.yaml"
+    assert changed.read_text().count("scopedtools-servers, port_value: 8000") == 1
+    assert "910" not in changed.read_text()
+    checked = run(command("envoy", program("envoy").path, changed, check=True), tmp_path)
+    assert checked.returncode == 0, checked.stderr
+
+
 def test_systemd_takes_the_unit_and_finds_it_hardened(tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("there is no systemd here")
