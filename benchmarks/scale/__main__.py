@@ -118,6 +118,8 @@ class Run:
 
     async def _lists(self, replicas: Sequence[Replica]) -> list[checks.Listed]:
         ports = [replica.port for replica in replicas]
+        # What connections and scripts take comes with the first ones.
+        await checks.different(ports, checks.contexts("warm", 200))
         before_bytes = await self._memory_bytes()
         asked = checks.contexts("wf", self._count)
         name = f"contexts of {self._count} whose lists differ between replicas"
