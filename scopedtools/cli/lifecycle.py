@@ -279,7 +279,7 @@ class Hosting(uvicorn.Server):
     def _cancel_calls(self) -> None:
         tasks = self.server_state.tasks
         if tasks:
-            _log.warning("%d calls did not finish in time and are cancelled", len(tasks))
+            _log.warning("requests that did not finish in time are cancelled: %d", len(tasks))
         for task in tuple(tasks):
             task.cancel(STOPPED)
 

@@ -12,6 +12,7 @@ import typer
 from scopedtools.cli.audit import STORE_VARIABLE
 from scopedtools.cli.hosting import LogFormat
 from scopedtools.cli.settings import use_settings
+from scopedtools.sharing import STORE_VARIABLE as CONTEXTS_VARIABLE
 
 # What is served
 
@@ -63,6 +64,14 @@ PortList = Annotated[
     ),
 ]
 WorkerCount = Annotated[int, typer.Option(help="Processes that share the port.", min=1)]
+Store = Annotated[
+    str | None,
+    typer.Option(
+        envvar=CONTEXTS_VARIABLE,
+        help="Keep contexts where all processes and machines find them: redis://, rediss://, "
+        "redis+cluster:// or postgresql://. A password belongs into the variable, not into the flag.",
+    ),
+]
 Stdio = Annotated[bool, typer.Option("--stdio", help="Serve one client over standard input and output.")]
 
 # How it is watched

@@ -28,7 +28,7 @@ from scopedtools.cli.target import TargetError
 from scopedtools.cli.workers import Workers, open_files, why_not_forked
 from scopedtools.limits import variable_of
 from scopedtools.server import ScopedServer
-from scopedtools.sharing import SECRET_VARIABLE
+from scopedtools.sharing import SECRET_VARIABLE, STORE_VARIABLE
 
 _log: Final = logging.getLogger(__name__)
 
@@ -53,6 +53,7 @@ def serve(
     forward_context: options.ForwardContext = False,
     index_dir: options.IndexDir = None,
     catalog: options.CatalogFile = None,
+    store: options.Store = None,
     rate_per_principal: options.RatePerPrincipal = None,
     rate_per_context: options.RatePerContext = None,
     concurrent_calls: options.ConcurrentCalls = None,
@@ -71,6 +72,7 @@ def serve(
     origin = Origin(target, _several(config), api, index_dir, catalog)
     hosted = Hosted(origin, audit, metrics_port, log_format, Patience(drain_s, grace_s))
     hosted.configure_logs()
+    _keep_store(store)
     _keep_limits(
         rate_per_principal=rate_per_principal,
         rate_per_context=rate_per_context,
@@ -80,14 +82,14 @@ def serve(
     if ports is not None:
         if stdio or workers > 1:
             raise TargetError("--ports starts one process for each port: leave --stdio and --workers out")
-        _serve_on_ports(hosted, host, ports_of(ports))
+        _serve_on_ports(hosted, host, ports_of(ports), store)
         return
     if not stdio:
         _require_free(host, port)
     several = workers > 1 and not stdio
     if several:
         return_large_arrays()
-        _share_secret()
+        _share_secret(store)
     # It configures logs, which the author's module may then do otherwise.
     shared = _config(hosted, host, port, workers) if several else None
     held_before = open_files()
@@ -105,17 +107,12 @@ def serve(
             Hosting(_alone(server, hosted, host, port), lambda: server, hosted.patience).run()
 
 
-def _share_secret() -> None:
-    # Of all processes, however they are made: what one seals, another opens.
-    os.environ[SECRET_VARIABLE] = os.environ.get(SECRET_VARIABLE) or secrets.token_hex(32)
-
-
-def _serve_on_ports(hosted: Hosted, host: str, ports: Sequence[int]) -> None:
+def _serve_on_ports(hosted: Hosted, host: str, ports: Sequence[int], store: str | None) -> None:
     for port in ports:
         _require_free(host, port)
     each = [hosted._replace(metrics_port=one) for one in metrics_ports(hosted.metrics_port, ports)]
     return_large_arrays()
-    _share_secret()
+    _share_secret(store)
     held_before = open_files()
     server = hosted.load()
     not_forked = why_not_forked(held_before)
@@ -146,6 +143,19 @@ def _serve_one(server: ScopedServer, hosted: Hosted, host: str, port: int) -> No
     with contextlib.ExitStack() as held:
         hosted.watch(server, held)
         PortHosting(_alone(server, hosted, host, port), lambda: server, hosted.patience).run()
+
+
+def _keep_store(url: str | None) -> None:
+    """Leave where contexts are kept where every process of the server finds it."""
+    if url is not None:
+        os.environ[STORE_VARIABLE] = url
+
+
+def _share_secret(store: str | None) -> None:
+    # Of all workers, however they are made: what one seals, another opens. Those of other machines cannot
+    # know it, so where they share a store it has to be given.
+    if store is None or store.startswith("memory:"):
+        os.environ[SECRET_VARIABLE] = os.environ.get(SECRET_VARIABLE) or secrets.token_hex(32)
 
 
 def _keep_limits(**given: float | str | None) -> None:

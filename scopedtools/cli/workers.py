@@ -149,6 +149,9 @@ class Workers(Multiprocess):
     def terminate_all(self) -> None:
         for process in (*self.processes, *self._retired):
             _signal(process, signal.SIGTERM)
+        # Or connections would wait here, where nobody takes them, once no worker does.
+        for one in self.sockets:
+            one.close()
 
     def join_all(self) -> None:
         self._forget_stops()

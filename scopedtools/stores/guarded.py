@@ -17,7 +17,10 @@ from scopedtools.stores.breaker import Breaker
 from scopedtools.stores.copies import Change, Copies, brought
 
 _START_S: Final = 5.0
-"""Seconds in which an engine must be ready when the server starts, which then starts without it."""
+"""Seconds in which an engine must be ready when the server starts, which otherwise starts without it."""
+
+_TRIAL_S: Final = 1.0
+"""Seconds that an engine has to answer again, perhaps over new connections. Nobody waits for that."""
 
 _SIDE_BY_SIDE: Final = 16
 """Changes that are brought to an engine at the same time once it answers again."""
@@ -208,6 +211,9 @@ class GuardedStore:
             started.push_async_callback(self._stop)
             try:
                 await self._enter()
+                # Connections, scripts and tables are made when they are first needed, and that takes longer.
+                async with asyncio.timeout(_START_S):
+                    await self._store.get(NOBODY)
             except Exception as error:  # noqa: BLE001 - a server starts without its engine, too
                 self._breaker.open(error)
                 self._breaker.failed(error)
@@ -285,8 +291,8 @@ class GuardedStore:
     async def _probe(self) -> None:
         if self._running.held:
             await self._enter()
-        # Of a cluster, the part that failed.
-        await self._within(self._store.get(self._failed_key))
+        async with asyncio.timeout(max(_TRIAL_S, self._timeout_s)):
+            await self._store.get(self._failed_key)  # of a cluster, the part that failed
 
     async def _restore(self) -> None:
         """Bring the engine what was changed here alone. Until it has a record, that is read from its copy."""

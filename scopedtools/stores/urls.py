@@ -37,7 +37,11 @@ _KEPT: Final[Mapping[str, _Read]] = MappingProxyType(
 _MEMORY: Final[Mapping[str, _Read]] = MappingProxyType(
     {**_KEPT, "max_contexts": int, "max_records_bytes": int, "max_values_bytes": int}
 )
-_ENGINE: Final[Mapping[str, _Read]] = MappingProxyType({**_KEPT, "max_connections": int})
+_ENGINE: Final[Mapping[str, _Read]] = MappingProxyType(
+    {**_KEPT, "max_values_bytes": int, "max_connections": int, "namespace": str}
+)
+_PATIENCE: Final = 2.0
+"""A driver gives up after the guard has; when nobody waits, it may take its time."""
 
 _WANTED: Final[Mapping[_Read, str]] = MappingProxyType({float: "a number", int: "a whole number"})
 
@@ -65,9 +69,9 @@ def open_store(url: str) -> ContextStore:
 
         open_store("redis://:secret@cache:6379/0?ttl_s=3600&max_contexts_per_principal=1000")
 
-    The query holds settings: ``ttl_s``, ``max_contexts_per_principal``, ``max_values``, ``max_connections``,
-    and those of `GuardedStore`, which is around every engine: ``timeout_s``, ``failures``, ``open_s``,
-    ``max_copies``, ``max_copies_bytes``, ``when_unavailable``.
+    The query holds settings: ``ttl_s``, ``max_contexts_per_principal``, ``max_values``, ``max_values_bytes``,
+    ``max_connections``, ``namespace``, and those of `GuardedStore`, which is around every engine:
+    ``timeout_s``, ``failures``, ``open_s``, ``max_copies``, ``max_copies_bytes``, ``when_unavailable``.
 
     Args:
         url: ``memory://``, ``redis://``, ``rediss://`` (TLS), ``redis+cluster://``, ``rediss+cluster://``,
@@ -89,6 +93,8 @@ def open_store(url: str) -> ContextStore:
     _require_known(given, {*engine.settings, *guard, *engine.passed}, url)
     settings = _read(given, engine.settings)
     guarding = _read(given, guard)
+    if "timeout_s" in guarding:
+        settings["timeout_s"] = _PATIENCE * guarding["timeout_s"]
     left = {name: said for name, said in given.items() if name in engine.passed}
     try:
         store = engine.make(parts._replace(query=urlencode(left)).geturl(), **settings)

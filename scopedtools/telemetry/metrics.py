@@ -40,7 +40,8 @@ class Measures:
         self._pages = meter.create_counter(
             "scopedtools.list.pages",
             unit="{page}",
-            description="Pages of lists, by whether the list was full, narrowed or known to the client.",
+            description="Pages of lists, by whether the list was full, narrowed, known to the client, or made "
+            "without what is kept of the context.",
         )
 
     def record(self, request: Request, outcome: Outcome, duration_s: float) -> None:
@@ -60,6 +61,8 @@ def _page(result: ListResult) -> str:
     view = result.meta.get(meta.VIEW) if result.meta else None
     if view is None:
         return "full"
+    if view.get("degraded"):
+        return "degraded"
     if view.get("notModified"):
         return "not_modified"
     return "full" if view["shown"] == view["total"] else "narrowed"
