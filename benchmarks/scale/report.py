@@ -15,8 +15,9 @@ _INTRO: Final = """\
 # Replicas behind proxies
 
 Replicas of one server share contexts on Redis; HAProxy, nginx and Envoy stand before them with the files
-of `examples/deploy`. `make scale-test` ends with status 1 where a figure is not as expected. Shares, counts and
-bytes hold on any machine; times are of this one, on which clients, proxies, replicas and Redis share the cores.
+of `examples/deploy`. `make scale-test` ends with status 1 where a figure is not as expected. Shares,
+counts and bytes hold on any machine; times are of this one, on which clients, proxies, replicas and Redis
+share the cores.
 """
 
 
@@ -70,10 +71,10 @@ class Results(msgspec.Struct):
 
     def write(self, folder: Path) -> None:
         """Write as JSON, and as a report."""
-        (folder / "results").mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         encoded = msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n"
-        (folder / "results" / "scale.json").write_bytes(encoded)
-        (folder / "README.md").write_text("\n".join(self.lines()) + "\n", encoding="utf-8")
+        (folder / "scale.json").write_bytes(encoded)
+        (folder / "scale.md").write_text("\n".join(self.lines()) + "\n", encoding="utf-8")
 
     def lines(self) -> Iterator[str]:
         """Yield the lines of the report."""

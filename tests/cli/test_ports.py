@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -196,8 +197,17 @@ def test_where_none_starts_the_command_ends_and_later_ones_are_tried_again(tmp_p
         assert family.stop() == 0
 
 
+def two_free_ports() -> int:
+    """Return a port that nobody listens on, and nobody on the next one."""
+    while True:
+        with suppress(OSError), socket.create_server(("127.0.0.1", 0)) as one:
+            first: int = one.getsockname()[1]
+            socket.create_server(("127.0.0.1", first + 1)).close()
+            return first
+
+
 def test_each_process_serves_its_own_metrics(tmp_path: Path) -> None:
-    first = free_port()
+    first = two_free_ports()
     with started(tmp_path, SERVER, "--metrics-port", str(first)) as family:
         family.all()
         for port in (first, first + 1):
