@@ -1,8 +1,8 @@
 """Audits what is installed: python -m tests.security.audit [--where-reachable]
 
 Exit status 0: every package was looked up, and nothing is known against it. 1: something is wrong. 2: nothing
-could be looked up, since the advisory service cannot be reached. With ``--where-reachable``, for machines without
-a way out, that is 0 too; it says all the same that nothing was audited.
+could be looked up, since the advisory service cannot be reached. With ``--where-reachable``, for machines
+without a way out, that is 0 too; it says all the same that nothing was audited.
 """
 
 from __future__ import annotations
@@ -37,11 +37,7 @@ def judge(said: dict[str, Any]) -> Report:
     skipped = [one for one in others if "skip_reason" in one]
     known = [(one, weakness) for one in others for weakness in one.get("vulns", ())]
     if known:
-        lines = [
-            f"{one['name']} {one['version']}: {weakness['id']}, mended in {', '.join(weakness['fix_versions'])}"
-            for one, weakness in known
-        ]
-        return Report(1, tuple(lines))
+        return Report(1, tuple(_told(one, weakness) for one, weakness in known))
     if skipped and len(skipped) == len(others):
         return Report(
             2, (f"NOT AUDITED: the advisory service knows none of {len(others)} packages from here",)
@@ -49,6 +45,11 @@ def judge(said: dict[str, Any]) -> Report:
     if skipped:
         return Report(1, tuple(f"not audited: {one['name']}: {one['skip_reason']}" for one in skipped))
     return Report(0, (f"audited {len(others)} packages, nothing is known against them",))
+
+
+def _told(package: dict[str, Any], weakness: dict[str, Any]) -> str:
+    mended = ", ".join(weakness["fix_versions"]) or "no release yet"
+    return f"{package['name']} {package['version']}: {weakness['id']}, mended in {mended}"
 
 
 def unindexed() -> list[str]:
