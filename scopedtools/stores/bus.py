@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final, TypeAlias
 
 _FIRST_PAUSE_S: Final = 0.1
@@ -52,10 +52,9 @@ class Subscription:
     async def end(self) -> None:
         """End the subscription. Who still listens hears nothing until another one begins to."""
         task, self._task = self._task, None
-        if task is not None:
+        while task is not None and not task.done():
             task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await asyncio.wait({task}, timeout=_LONGEST_PAUSE_S)  # drivers may lose a cancellation
 
     async def _begin(self) -> None:
         if self._task is None:

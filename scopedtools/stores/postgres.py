@@ -69,7 +69,7 @@ class PostgresStore:
         max_values: int = 64,
         max_values_bytes: int = 2**20,
         max_connections: int = 16,
-        timeout_s: float = 0.5,
+        timeout_s: float = 1.0,
         namespace: str = "scopedtools",
     ) -> None:
         for name, limit in (
@@ -88,7 +88,7 @@ class PostgresStore:
         self._others = max_contexts_per_principal - 1
         self._room = {"max_values": max_values, "max_values_bytes": max_values_bytes}
         self._channel = f"{namespace}_bus"
-        self._subscription = Subscription(self._messages, patience_s=2 * timeout_s)
+        self._subscription = Subscription(self._messages, patience_s=timeout_s)
         self._expiring: asyncio.Task[None] | None = None
         self._is_silent = False
 

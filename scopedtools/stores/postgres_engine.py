@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, LiteralString, TypeAlias
+from urllib.parse import urlsplit
 
 from scopedtools.exceptions import MissingDependencyError
 from scopedtools.stores.postgres_sql import ARE_THERE, LOCK, MAKE
@@ -47,7 +48,9 @@ class Engine:
 
     def __init__(self, url: str, *, max_connections: int, timeout_s: float) -> None:
         try:
-            if not url.startswith(("postgresql://", "postgres://")):
+            parts = urlsplit(url)
+            # A password with a slash ends early, and what is left of it would be named in errors.
+            if parts.scheme not in {"postgresql", "postgres"} or "@" in parts.path:
                 raise ValueError  # noqa: TRY301 - all that is wrong with it is said at one place
             self._names = conninfo_to_dict(url)
         except (ValueError, psycopg.ProgrammingError):

@@ -15,7 +15,6 @@ keep a single server busy.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
 from collections.abc import Callable
@@ -56,7 +55,7 @@ class RedisStore:
         max_values: Most values of one context.
         max_values_bytes: Most bytes that the values of one context may take, names included.
         max_connections: Most connections; of a cluster, to each server.
-        timeout_s: Seconds that it may take to connect, and to answer, each.
+        timeout_s: Seconds that the engine may take to answer, connecting included.
         namespace: What all keys begin with. Servers that are to share contexts have the same.
 
     Raises:
@@ -72,7 +71,7 @@ class RedisStore:
         max_values: int = 64,
         max_values_bytes: int = 2**20,
         max_connections: int = 64,
-        timeout_s: float = 0.25,
+        timeout_s: float = 1.0,
         namespace: str = "scopedtools",
     ) -> None:
         for name, limit, least in (
@@ -91,11 +90,10 @@ class RedisStore:
         self._most = max_contexts_per_principal // PORTIONS
         self._max_values = max_values
         self._max_values_bytes = max_values_bytes
-        self._timeout_s = timeout_s
         self._prefix = f"{namespace}:{LAYOUT}".encode()
         self._channel = self._prefix + b":bus"
         self._subscription = Subscription(
-            lambda: messages(self._engine, self._channel, timeout_s=timeout_s), patience_s=2 * timeout_s
+            lambda: messages(self._engine, self._channel, timeout_s=timeout_s), patience_s=timeout_s
         )
         self._is_silent = False
 
@@ -156,8 +154,7 @@ class RedisStore:
     async def publish(self, message: bytes) -> None:
         command = "SPUBLISH" if self._engine.is_cluster else "PUBLISH"
         try:
-            async with asyncio.timeout(self._timeout_s):
-                await self._engine.run(self._channel, command, self._channel, message)
+            await self._engine.run(self._channel, command, self._channel, message)
         except Exception as error:  # noqa: BLE001 - drivers raise more than their own errors
             if not self._is_silent:
                 _log.warning("other processes do not hear of changes now: %r", error)

@@ -1,8 +1,8 @@
 """Commands to a Redis or Valkey server, or to a cluster of them. Needs the extra ``redis``.
 
 redis-py has a client for clusters, which is not used: where one of several calls side by side learns that a
-server was lost or a key moved, it closes the connections of the others, and it leaves sockets open after such an error.
-Commands with keys of one slot need little of it: the server of the slot, and to follow redirections.
+server was lost or a key moved, it closes the connections of the others, and after such an error it leaves
+sockets open. Commands with keys of one slot need little of it: the server of the slot, and its redirections.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Engine:
             with one or more nodes, separated by commas. Its query may name options of redis-py, such as
             ``ssl_ca_certs``.
         max_connections: Most connections, of a cluster to each node. Who needs another one waits.
-        timeout_s: Seconds that it may take to get one, to connect, and to get an answer, each.
+        timeout_s: Seconds that it may take to get an answer, and before that to get a connection.
 
     Raises:
         ValueError: The URL is none of those. The message does not repeat it, since it may hold a password.
@@ -165,10 +165,12 @@ class Engine:
             await self._servers.pop(address).aclose()
 
     async def _sent(self, address: Address, command: Sequence[bytes | str | int]) -> Any:
-        return await self._server(address).execute_command(*command)  # type: ignore[no-untyped-call]
+        async with asyncio.timeout(self._timeout_s):
+            return await self._server(address).execute_command(*command)  # type: ignore[no-untyped-call]
 
     async def _asked(self, address: Address, command: Sequence[bytes | str | int]) -> Any:
-        async with self._server(address).pipeline(transaction=False) as both:
+        server = self._server(address)
+        async with asyncio.timeout(self._timeout_s), server.pipeline(transaction=False) as both:
             both.execute_command("ASKING")
             both.execute_command(*command)
             return (await both.execute())[1]
@@ -180,7 +182,7 @@ class Engine:
         if address not in self._servers:
             pool = BlockingConnectionPool(
                 max_connections=self._max_connections,
-                timeout=self._timeout_s,
+                timeout=None,
                 connection_class=self._place.connection,
                 **self._options(),
                 **_address(self._place, address),
@@ -191,7 +193,9 @@ class Engine:
     def _options(self) -> dict[str, Any]:
         """Return the options of a connection. Waiting for a server that is gone is left to who asks."""
         return {
-            "socket_timeout": self._timeout_s,
+            # The time of a command is limited as a whole. redis-py would make a task for each that it sends, and
+            # wait for it in a way that loses a cancellation at the wrong moment, in Python 3.11.
+            "socket_timeout": None,
             "socket_connect_timeout": self._timeout_s,
             # Once and at once: a connection may have been closed while nobody used it.
             "retry": Retry(NoBackoff(), 1, (ConnectionLostError,)),

@@ -28,6 +28,8 @@ async def answered(running: Coroutine[Any, Any, Reply], message_id: MessageId) -
     except asyncio.CancelledError as error:
         if STOPPED not in error.args:
             raise
+        if (task := asyncio.current_task()) is not None:
+            task.uncancel()  # it goes on, with this answer
         # Whether it had an effect nobody knows, so that no proxy should repeat it by itself.
         return failure(message_id, InternalError("The server stops, and the request was not finished"))
 
