@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import time
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, cast
 
 import limits
 from cachetools import TLRUCache
@@ -14,6 +15,9 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from scopedtools.admission.windows import ProcessStorage
 
 if TYPE_CHECKING:
+    from limits import RateLimitItem
+    from limits.aio.storage.base import SlidingWindowCounterSupport
+
     from scopedtools.admission.shared import SharedCounters
 
 _log: Final = logging.getLogger(__name__)
@@ -36,28 +40,34 @@ class Windows:
     Args:
         rate: Such as ``600/minute``; several are separated by semicolons.
         store: URL of Redis, or ``None`` to count in this process.
+        clock: Seconds since 1970.
     """
 
-    def __init__(self, rate: str, store: str | None = None) -> None:
+    def __init__(
+        self, rate: str, store: str | None = None, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._clock = clock
         self._items = limits.parse_many(rate)
-        self._own = SlidingWindowCounterRateLimiter(ProcessStorage(max_keys=_KEYS * len(self._items)))
+        self._own = SlidingWindowCounterRateLimiter(
+            ProcessStorage(max_keys=_KEYS * len(self._items), clock=clock)
+        )
         self._shared = None if store is None else _shared(store)
         self._paused_until = 0.0
         self._refused: TLRUCache[bytes, float] = TLRUCache(
-            maxsize=_REFUSED, ttu=lambda _, until, __: until, timer=time.monotonic
+            maxsize=_REFUSED, ttu=lambda _, until, __: until, timer=clock
         )
 
     async def take(self, key: bytes) -> int | None:
         """Count one more of a key; return whole seconds after which to try again if there were too many."""
         until = self._refused.get(key)
         if until is not None:
-            return _whole(until - time.monotonic())
+            return _whole(until - self._clock())
         name = key.hex()
-        if self._shared is not None and time.monotonic() >= self._paused_until:
+        if self._shared is not None and self._clock() >= self._paused_until:
             try:
                 return await self._count(self._shared.counters, key, name)
             except Exception as error:  # noqa: BLE001 - the client leaks errors of its own besides those of Redis
-                self._paused_until = time.monotonic() + _PAUSE_S
+                self._paused_until = self._clock() + _PAUSE_S
                 _log.warning("requests are counted in this process: %s", type(error).__name__)
         return await self._count(self._own, key, name)
 
@@ -69,11 +79,21 @@ class Windows:
     async def _count(self, counters: SlidingWindowCounterRateLimiter, key: bytes, name: str) -> int | None:
         for item in self._items:
             if not await counters.hit(item, name):
-                stats = await counters.get_window_stats(item, name)
-                after_s = stats.reset_time - time.time()
-                self._refused[key] = time.monotonic() + after_s
+                after_s = await _wait_s(counters, item, name)
+                self._refused[key] = self._clock() + after_s
                 return _whole(after_s)
         return None
+
+
+async def _wait_s(counters: SlidingWindowCounterRateLimiter, item: RateLimitItem, name: str) -> float:
+    """Return the seconds after which there is room for one more, if nobody else takes it."""
+    storage = cast("SlidingWindowCounterSupport", counters.storage)
+    span, room = item.get_expiry(), item.amount - 1
+    before, before_s, now, now_s = await storage.get_sliding_window(item.key_for(name), span)
+    if before and now <= room:
+        return before_s - (room - now) * span / before
+    # Only in the next window, and there once enough of this one lies behind.
+    return max(0.0, now_s - span) + (span - room * span / now if now > room else 0.0)
 
 
 def _whole(seconds: float) -> int:

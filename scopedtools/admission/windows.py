@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from cachetools import LRUCache
 from limits.aio.storage import Storage
@@ -34,12 +35,14 @@ class ProcessStorage(Storage, SlidingWindowCounterSupport):
 
     Args:
         max_keys: Most counters; the least recently used goes first.
+        clock: Seconds since 1970.
     """
 
     STORAGE_SCHEME = None
 
-    def __init__(self, *, max_keys: int) -> None:
+    def __init__(self, *, max_keys: int, clock: Callable[[], float] = time.time) -> None:
         super().__init__()
+        self._clock = clock
         self._windows: LRUCache[str, _Window] = LRUCache(max_keys)
 
     @property
@@ -47,7 +50,7 @@ class ProcessStorage(Storage, SlidingWindowCounterSupport):
         return ValueError
 
     async def acquire_sliding_window_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        now = time.time()
+        now = self._clock()
         window = self._window(key, expiry, now)
         if window.before * _left(expiry, now) / expiry + window.now + amount > limit:
             return False
@@ -55,7 +58,7 @@ class ProcessStorage(Storage, SlidingWindowCounterSupport):
         return True
 
     async def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
-        now = time.time()
+        now = self._clock()
         window, left = self._window(key, expiry, now), _left(expiry, now)
         return window.before, left, window.now, left + expiry
 

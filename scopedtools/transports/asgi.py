@@ -46,7 +46,7 @@ def build_app(
             allow_origins=tuple(origins),
             allow_methods=("GET", "POST", "DELETE"),
             allow_headers=("*",),
-            expose_headers=("Mcp-Session-Id", "WWW-Authenticate"),
+            expose_headers=("Mcp-Session-Id", "Retry-After", "WWW-Authenticate"),
         )
 
     @asynccontextmanager

@@ -121,10 +121,9 @@ async def test_counters_are_bounded_whatever_keys_come() -> None:
     assert await storage.reset() == 100
 
 
-async def test_a_window_slides_instead_of_beginning_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_window_slides_instead_of_beginning_anew() -> None:
     now = 7200.0
-    monkeypatch.setattr("time.time", lambda: now)
-    storage = ProcessStorage(max_keys=10)
+    storage = ProcessStorage(max_keys=10, clock=lambda: now)
 
     async def taken(count: int) -> int:
         return sum([await storage.acquire_sliding_window_entry("k", 60, 3600) for _ in range(count)])
@@ -136,6 +135,17 @@ async def test_a_window_slides_instead_of_beginning_anew(monkeypatch: pytest.Mon
     assert await taken(100) == 30
     now += 2 * 3600
     assert await taken(100) == 60
+
+
+@pytest.mark.parametrize("rate", ["1/hour", "3/hour", "60/minute", "7/second; 100/minute"])
+async def test_whoever_comes_back_when_told_is_let_in(rate: str) -> None:
+    now = 7000.5
+    windows = Windows(rate, clock=lambda: now)
+    for _ in range(5):
+        while (after_s := await windows.take(b"k")) is None:
+            now += 0.001
+        now += after_s
+        assert await windows.take(b"k") is None
 
 
 def test_rates_are_counted_only_where_there_are_any() -> None:

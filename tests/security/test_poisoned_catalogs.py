@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from scopedtools import ScopedServer
 from scopedtools.catalog.hidden import hides, visible
 from scopedtools.gateway.config import Limits
 from scopedtools.gateway.trust import UnusableError, clean
 from scopedtools.openapi import OpenApi
-from tests.openapi.recorded import described, operation, parameter, tools
+from scopedtools.testing import Client
+from tests.openapi.recorded import described, operation, parameter
 
 TEXT = {"type": "string"}
 HIDDEN = ["\u202eevil", "a\u200bb", "x\ufe00\ufe01\ufe02", "tag\U000e0041", "z\U000e0101"]
@@ -69,7 +71,7 @@ def test_an_operation_whose_arguments_hide_characters_is_left_out(text: str) -> 
     api = OpenApi.load(described(paths), base_url="http://127.0.0.1:1")
     shown = [row.wire() for row in api.catalog.rows]
     assert "fine" in [row["name"] for row in shown]
-    assert not {"named", "valued"} & {row["name"] for row in shown} or "named" in {row["name"] for row in shown}
+    assert "valued" not in [row["name"] for row in shown]
     assert not any(map(hides, shown))
 
 
@@ -83,8 +85,9 @@ def test_cleaning_twice_changes_nothing_more() -> None:
 async def test_a_pattern_that_takes_for_ever_to_match_holds_up_nobody() -> None:
     slow = {"type": "string", "pattern": "^(([a-z])+.)+[A-Z]([a-z])+$"}
     paths = {"/x": {"get": operation("find", parameters=[parameter("a", "query", slow)])}}
-    async with tools(described(paths)) as api:
+    server = ScopedServer()
+    server.mount(OpenApi.load(described(paths), base_url="http://127.0.0.1:1"))
+    async with Client(server) as client:
         begun = time.monotonic()
-        assert "pattern" in api.schema("find")["properties"]["a"]
-        await api.call("find", a="a" * 60 + "!")
+        assert (await client.call_tool("find", a="a" * 60 + "!"))["isError"]
         assert time.monotonic() - begun < 5

@@ -13,6 +13,7 @@ from mcp_types.methods import validate_server_result
 from scopedtools import Context, ScopedServer, View, ViewSettings, prompt, resource
 from scopedtools.auth import StaticTokens
 from scopedtools.context.hosts import CARRIERS
+from scopedtools.limits import Limits
 from scopedtools.protocol import meta
 from scopedtools.types import Principal
 from tests.context.office import Office, of
@@ -86,11 +87,8 @@ async def test_where_lists_grow_for_everybody_everybody_hears_of_it() -> None:
             assert (await stream.message())["method"] == CHANGED
 
 
-async def test_a_stream_more_than_the_server_bears_is_refused_and_one_that_ended_makes_room(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("scopedtools.listeners._MAX_STREAMS", 2)
-    office = Office()
+async def test_a_stream_more_than_the_server_bears_is_refused_and_one_that_ended_makes_room() -> None:
+    office = Office(limits=Limits(listeners=2))
     listen = request_of("subscriptions/listen", {"notifications": {"toolsListChanged": True}})
     async with office:
         async with AsyncExitStack() as streams:
@@ -98,7 +96,7 @@ async def test_a_stream_more_than_the_server_bears_is_refused_and_one_that_ended
                 stream = await streams.enter_async_context(opened_modern(office, listen))
                 await stream.message()
             async with opened_modern(office, listen) as refused:
-                assert (await refused.status(), (await refused.json())["error"]["code"]) == (500, -32603)
+                assert (await refused.status(), (await refused.json())["error"]["code"]) == (503, 503)
         async with opened_modern(office, listen) as stream:
             assert "error" not in await stream.message()
 
