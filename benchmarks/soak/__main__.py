@@ -26,6 +26,9 @@ from benchmarks.soak.wire import Wire
 
 RESULTS: Final = Path(__file__).with_name("results")
 _WARM_UP: Final = 0.3
+_LEAST_WARM_UP_S: Final = 300.0
+"""Seconds until caches that have bounds are full; of a shorter run half."""
+
 _PRIME_S: Final = 10.0
 _REST_S: Final = TTL_S + 30
 _LOOK_S: Final = 0.5
@@ -54,7 +57,7 @@ async def soak(arguments: argparse.Namespace, folder: Path) -> Results:
     return Results(
         machine=machine("benchmarks.soak", sys.argv[1:]),
         seconds=seconds,
-        warm_up_s=seconds * _WARM_UP,
+        warm_up_s=min(max(seconds * _WARM_UP, _LEAST_WARM_UP_S), seconds / 2),
         samples=samples,
         requests=dict(ledger.requests),
         statuses=dict(ledger.statuses),

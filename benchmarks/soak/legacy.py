@@ -35,6 +35,9 @@ _BATCHES: Final = "2025-03-26"
 _ASKS: Final = "2025-06-18"
 """The first revision in which a tool may ask the user."""
 
+_LONG_S: Final = 30.0
+"""Seconds that a call would take that is cancelled."""
+
 
 class LegacyUser:
     """Opens sessions and works in them.
@@ -204,16 +207,20 @@ class LegacyUser:
         self._wire.ledger.outcomes["resumed"] += 1
 
     async def _cancel(self) -> None:
-        """Cancel a call by a notification; nothing more comes of it."""
+        """Cancel a call by a notification, once its stream has begun; nothing more comes of it."""
         call = self._wire.ledger.begin("slow")
-        message = self._wire.message("tools/call", tool_call("slow", call, seconds=2))
+        message = self._wire.message("tools/call", tool_call("slow", call, seconds=_LONG_S))
+        begun = asyncio.Event()
 
         async def wait() -> list[Event]:
             async with self._asked(message) as events:
+                begun.set()
                 return [event async for event in events]
 
         waiting = asyncio.create_task(wait())
-        await asyncio.sleep(random.uniform(0.05, 0.2))  # noqa: S311 - no secret
+        beginning = asyncio.create_task(begun.wait())
+        await asyncio.wait([waiting, beginning], return_when=asyncio.FIRST_COMPLETED)
+        beginning.cancel()
         await self._notify("notifications/cancelled", {"requestId": message["id"], "reason": "soak"})
         came = await waiting
         self._wire.ledger.cut(call, time.monotonic())

@@ -14,6 +14,9 @@ MOST_MIB_AN_HOUR: Final = 8.0
 """Growth of memory above which a soak is a miss: less is what the interval of half an hour cannot tell from
 none."""
 
+JUDGED_S: Final = 600.0
+"""Seconds after the warm-up from which on growth is judged; before, it is caches that become full."""
+
 MOST_CPU_GROWTH: Final = 0.25
 """By which part a request may take more CPU in the last third than in the second."""
 
@@ -64,7 +67,7 @@ class Results(msgspec.Struct, frozen=True):
         if self.problem_count:
             yield f"{self.problem_count} answers or calls were not as they should be"
         grows = self.memory()
-        if grows.low > MOST_MIB_AN_HOUR:
+        if self.seconds - self.warm_up_s >= JUDGED_S and grows.low > MOST_MIB_AN_HOUR:
             yield f"memory grows by {grows.per_hour:.1f} MiB an hour ({grows.low:.1f} to {grows.high:.1f})"
         cpu = cpu_ms_per_request(self.warm)
         third = len(cpu) // 3

@@ -83,7 +83,7 @@ class SoakServer(ScopedServer):
     @tool(pinned=True)
     async def slow(self, call: CallId, seconds: float = 0.1) -> str:
         """Wait for a while."""
-        await asyncio.sleep(min(seconds, 5))
+        await asyncio.sleep(min(seconds, 60))
         self.executed[call] += 1
         return "done"
 

@@ -172,7 +172,7 @@ async def _ask_upstream(status: int, media_type: bytes, body: bytes) -> None:
         await tasks.start(connection.run)
         connection.version, connection.is_modern = "2026-07-28", True
         try:
-            result = await connection.request("tools/list", {}, timeout_s=0.05, request_id=1)
+            result = await connection.request("tools/list", {}, timeout_s=0.02, request_id=1)
         except (RefusedError, DownError):
             result = {}
         require(isinstance(result, dict), "a result is an object")
