@@ -1,7 +1,7 @@
 """A server under a mixed load for half an hour: ``python -m benchmarks.soak [--minutes 30]``.
 
-Every call has to be answered and carried out once, nothing may be left over at the end, and memory has to stay
-as it is. The exit status tells whether that was so.
+Every call has to be answered and carried out once, nothing may be left over at the end, and memory has to
+stay as it is. The exit status tells whether that was so.
 """
 
 from __future__ import annotations
@@ -70,13 +70,15 @@ async def soak(arguments: argparse.Namespace, folder: Path) -> Results:
 
 
 async def rested(wire: Wire, before: dict[str, Any] | None) -> dict[str, Any]:
-    """Wait until the server holds no more than before, or what lasts is all that there is; return what it holds."""
+    """Wait until the server holds no more than before, though not for ever; return what it holds."""
     deadline = time.monotonic() + _REST_S
     while time.monotonic() < deadline:
         held = await _holdings(wire, objects=False)
         if before is not None and not list(leaks(before, held)):
             break
-        if before is None and not any(held[kind] for kind in ("sessions", "notes", "running tasks", "streams")):
+        if before is None and not any(
+            held[kind] for kind in ("sessions", "notes", "running tasks", "streams")
+        ):
             break
         await asyncio.sleep(_LOOK_S)
     return await _holdings(wire, objects=True)

@@ -1,4 +1,4 @@
-"""Users of the revisions that open with ``initialize``: one session after the other, each with its streams."""
+"""Users of revisions that open with ``initialize``: one session after the other, each with its streams."""
 
 from __future__ import annotations
 
@@ -230,7 +230,10 @@ class LegacyUser:
     async def _batch(self) -> None:
         calls = [self._wire.ledger.begin("quick") for _ in range(3)]
         messages = [self._wire.message("tools/call", tool_call("quick", call, text=call)) for call in calls]
-        others = [self._wire.message("ping"), self._wire.message("notifications/progress", {"progressToken": 1})]
+        others = [
+            self._wire.message("ping"),
+            self._wire.message("notifications/progress", {"progressToken": 1}),
+        ]
         async with self._wire.sent([*messages, *others], self._headers) as response:
             replies = {one["id"]: one for one in msgspec.json.decode(await response.aread())}
         if set(replies) != {one["id"] for one in [*messages, others[0]]}:

@@ -34,7 +34,14 @@ _PLAINER: Final[dict[str, dict[str, Any]]] = {
 
 
 _HOSTILE: Final = (
-    *("MCP-Protocol-Version", "Mcp-Method", "Mcp-Name", "Mcp-Session-Id", "Mcp-Param-Region", "Last-Event-ID"),
+    *(
+        "MCP-Protocol-Version",
+        "Mcp-Method",
+        "Mcp-Name",
+        "Mcp-Session-Id",
+        "Mcp-Param-Region",
+        "Last-Event-ID",
+    ),
     *("Mcp-Client-Session-Id", "Mcp-Context-Intent", "Mcp-Context-Parent", "baggage", "traceparent"),
     *("Authorization", "Origin", "Accept", "Content-Encoding", "Expect", "X-Forwarded-For"),
 )
