@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from benchmarks.machine import machine
-from benchmarks.serving.processes import served
+from benchmarks.serving.processes import memory_mib, served
 from benchmarks.soak.ledger import Ledger
 from benchmarks.soak.load import Load, new_client
 from benchmarks.soak.report import report
@@ -30,6 +30,9 @@ _LEAST_WARM_UP_S: Final = 300.0
 """Seconds until caches that have bounds are full; of a shorter run half."""
 
 _PRIME_S: Final = 10.0
+_UNITS: Final = 5_000
+"""Units of work that come before all others: more than anything remembers that is kept by context."""
+
 _REST_S: Final = TTL_S + 30
 _LOOK_S: Final = 0.5
 
@@ -42,16 +45,18 @@ async def soak(arguments: argparse.Namespace, folder: Path) -> Results:
     seconds = arguments.minutes * 60
     async with served([*command, "--port"], folder / "server.log") as server, new_client() as client:
         # What is imported, started and cached once is there before it is counted what is held.
-        await Load(Wire(client, server.url, primed := Ledger()), primed, rate=arguments.rate).run(
-            server.pid, min(_PRIME_S, seconds)
-        )
+        first = Load(Wire(client, server.url, primed := Ledger()), primed, rate=arguments.rate)
+        await first.fill(_UNITS)
+        await first.run(server.pid, min(_PRIME_S, seconds))
         watcher = Wire(client, server.url, Ledger())
         before = await rested(watcher, None)
+        mib = [memory_mib(server.pid).pss]
         ledger = Ledger()
         load = Load(Wire(client, server.url, ledger), ledger, rate=arguments.rate)
         await load.forget()
         samples = await load.run(server.pid, seconds)
         after = await rested(watcher, before)
+        mib.append(memory_mib(server.pid).pss)
         await load.drain()
         ledger.finish()
     return Results(
@@ -66,6 +71,7 @@ async def soak(arguments: argparse.Namespace, folder: Path) -> Results:
         problem_count=ledger.problem_count,
         before=before,
         after=after,
+        at_rest_mib=mib,
     )
 
 

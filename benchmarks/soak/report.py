@@ -45,6 +45,7 @@ def _lines(results: Results) -> Iterator[str]:
     spent = (warm[-1].cpu_s - warm[0].cpu_s) / (warm[-1].at_s - warm[0].at_s)
     yield row(("share of a core", f"{spent:.0%}"))
     yield row(("open files, at most", str(max(one.files for one in warm))))
+    yield row(("memory at rest, MiB, before and after", " ".join(map(str, results.at_rest_mib))))
     yield row(("problems", str(results.problem_count)))
     yield ""
     yield from head(("request", "count"))
