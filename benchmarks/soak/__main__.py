@@ -1,7 +1,7 @@
 """A server under a mixed load for half an hour: ``python -m benchmarks.soak [--minutes 30]``.
 
-Every call has to be answered and carried out once, nothing may be left over at the end, and memory has to stay
-as it is. The exit status tells whether that was so.
+Every call has to be answered and carried out once, nothing may be left over at the end, and memory has to
+stay as it is. The exit status tells whether that was so.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from benchmarks.machine import machine
-from benchmarks.serving.processes import served
+from benchmarks.serving.processes import memory_mib, served
 from benchmarks.soak.ledger import Ledger
 from benchmarks.soak.load import Load, new_client
 from benchmarks.soak.report import report
@@ -26,7 +26,13 @@ from benchmarks.soak.wire import Wire
 
 RESULTS: Final = Path(__file__).with_name("results")
 _WARM_UP: Final = 0.3
+_LEAST_WARM_UP_S: Final = 300.0
+"""Seconds until caches that have bounds are full; of a shorter run half."""
+
 _PRIME_S: Final = 10.0
+_UNITS: Final = 5_000
+"""Units of work that come before all others: more than anything remembers that is kept by context."""
+
 _REST_S: Final = TTL_S + 30
 _LOOK_S: Final = 0.5
 
@@ -39,22 +45,24 @@ async def soak(arguments: argparse.Namespace, folder: Path) -> Results:
     seconds = arguments.minutes * 60
     async with served([*command, "--port"], folder / "server.log") as server, new_client() as client:
         # What is imported, started and cached once is there before it is counted what is held.
-        await Load(Wire(client, server.url, primed := Ledger()), primed, rate=arguments.rate).run(
-            server.pid, min(_PRIME_S, seconds)
-        )
+        first = Load(Wire(client, server.url, primed := Ledger()), primed, rate=arguments.rate)
+        await first.fill(_UNITS)
+        await first.run(server.pid, min(_PRIME_S, seconds))
         watcher = Wire(client, server.url, Ledger())
         before = await rested(watcher, None)
+        mib = [memory_mib(server.pid).pss]
         ledger = Ledger()
         load = Load(Wire(client, server.url, ledger), ledger, rate=arguments.rate)
         await load.forget()
         samples = await load.run(server.pid, seconds)
         after = await rested(watcher, before)
+        mib.append(memory_mib(server.pid).pss)
         await load.drain()
         ledger.finish()
     return Results(
         machine=machine("benchmarks.soak", sys.argv[1:]),
         seconds=seconds,
-        warm_up_s=seconds * _WARM_UP,
+        warm_up_s=min(max(seconds * _WARM_UP, _LEAST_WARM_UP_S), seconds / 2),
         samples=samples,
         requests=dict(ledger.requests),
         statuses=dict(ledger.statuses),
@@ -63,17 +71,20 @@ async def soak(arguments: argparse.Namespace, folder: Path) -> Results:
         problem_count=ledger.problem_count,
         before=before,
         after=after,
+        at_rest_mib=mib,
     )
 
 
 async def rested(wire: Wire, before: dict[str, Any] | None) -> dict[str, Any]:
-    """Wait until the server holds no more than before, or what lasts is all that there is; return what it holds."""
+    """Wait until the server holds no more than before, though not for ever; return what it holds."""
     deadline = time.monotonic() + _REST_S
     while time.monotonic() < deadline:
         held = await _holdings(wire, objects=False)
         if before is not None and not list(leaks(before, held)):
             break
-        if before is None and not any(held[kind] for kind in ("sessions", "notes", "running tasks", "streams")):
+        if before is None and not any(
+            held[kind] for kind in ("sessions", "notes", "running tasks", "streams")
+        ):
             break
         await asyncio.sleep(_LOOK_S)
     return await _holdings(wire, objects=True)

@@ -1,4 +1,4 @@
-"""Users of the revisions that open with ``initialize``: one session after the other, each with its streams."""
+"""Users of revisions that open with ``initialize``: one session after the other, each with its streams."""
 
 from __future__ import annotations
 
@@ -34,6 +34,9 @@ _WEIGHTS: Final = {
 _BATCHES: Final = "2025-03-26"
 _ASKS: Final = "2025-06-18"
 """The first revision in which a tool may ask the user."""
+
+_LONG_S: Final = 30.0
+"""Seconds that a call would take that is cancelled."""
 
 
 class LegacyUser:
@@ -204,16 +207,20 @@ class LegacyUser:
         self._wire.ledger.outcomes["resumed"] += 1
 
     async def _cancel(self) -> None:
-        """Cancel a call by a notification; nothing more comes of it."""
+        """Cancel a call by a notification, once its stream has begun; nothing more comes of it."""
         call = self._wire.ledger.begin("slow")
-        message = self._wire.message("tools/call", tool_call("slow", call, seconds=2))
+        message = self._wire.message("tools/call", tool_call("slow", call, seconds=_LONG_S))
+        begun = asyncio.Event()
 
         async def wait() -> list[Event]:
             async with self._asked(message) as events:
+                begun.set()
                 return [event async for event in events]
 
         waiting = asyncio.create_task(wait())
-        await asyncio.sleep(random.uniform(0.05, 0.2))  # noqa: S311 - no secret
+        beginning = asyncio.create_task(begun.wait())
+        await asyncio.wait([waiting, beginning], return_when=asyncio.FIRST_COMPLETED)
+        beginning.cancel()
         await self._notify("notifications/cancelled", {"requestId": message["id"], "reason": "soak"})
         came = await waiting
         self._wire.ledger.cut(call, time.monotonic())
@@ -223,7 +230,10 @@ class LegacyUser:
     async def _batch(self) -> None:
         calls = [self._wire.ledger.begin("quick") for _ in range(3)]
         messages = [self._wire.message("tools/call", tool_call("quick", call, text=call)) for call in calls]
-        others = [self._wire.message("ping"), self._wire.message("notifications/progress", {"progressToken": 1})]
+        others = [
+            self._wire.message("ping"),
+            self._wire.message("notifications/progress", {"progressToken": 1}),
+        ]
         async with self._wire.sent([*messages, *others], self._headers) as response:
             replies = {one["id"]: one for one in msgspec.json.decode(await response.aread())}
         if set(replies) != {one["id"] for one in [*messages, others[0]]}:

@@ -16,6 +16,7 @@ from benchmarks.soak.legacy import LegacyUser
 from benchmarks.soak.memory import Sample, sample
 from benchmarks.soak.modern import Listening, ModernUser
 from benchmarks.soak.wire import TIMEOUT_S, Unexpected, Wire
+from scopedtools.protocol import meta
 
 SAMPLE_S: Final = 5.0
 _DRAIN_S: Final = 2.0
@@ -25,6 +26,7 @@ _MODERN: Final = 16
 _LISTENING: Final = 8
 _LEGACY: Final = {"2025-11-25": 6, "2025-06-18": 4, "2025-03-26": 4}
 _END_S: Final = 60.0
+_FILLING: Final = 8
 
 
 class User(Protocol):
@@ -67,6 +69,19 @@ class Load:
             Faults(wire, pause_s=_FAULT_S),
         )
 
+    async def fill(self, units: int) -> None:
+        """Fill what is kept by context, by head and by request: each of many units of work lists twice."""
+        names = iter([f"first-{number}" for number in range(units)])
+
+        async def list_all() -> None:
+            for name in names:
+                message, headers = self._wire.modern_request("tools/list", {}, context=name)
+                for _ in range(2):
+                    async with self._wire.sent(message, {**headers, meta.ID_HEADER: name}) as response:
+                        await response.aread()
+
+        await asyncio.gather(*(list_all() for _ in range(_FILLING)))
+
     async def run(self, pid: int, seconds: float) -> list[Sample]:
         """Use the server for some time.
 
@@ -77,13 +92,13 @@ class Load:
         Returns:
             What the process took, every few seconds.
         """
-        began = time.monotonic()
+        began, every_s = time.monotonic(), min(SAMPLE_S, seconds / 40)
         samples: list[Sample] = []
         users = [asyncio.create_task(self._use(user)) for user in self._users]
         others = [asyncio.create_task(self._drain_again()), asyncio.create_task(self._update())]
         while (at_s := time.monotonic() - began) < seconds:
             samples.append(sample(pid, at_s=at_s, requests=self._ledger.requests.total()))
-            await asyncio.sleep(min(SAMPLE_S, seconds - at_s))
+            await asyncio.sleep(min(every_s, seconds - at_s))
         self._stopping.set()
         _, late = await asyncio.wait(users, timeout=_END_S)
         for task in (*late, *others):

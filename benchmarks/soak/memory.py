@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -86,7 +87,7 @@ def cpu_ms_per_request(samples: Sequence[Sample]) -> list[float]:
     marks = samples[::step]
     return [
         1000 * (after.cpu_s - before.cpu_s) / (after.requests - before.requests)
-        for before, after in zip(marks, marks[1:], strict=False)
+        for before, after in pairwise(marks)
         if after.requests > before.requests
     ]
 
@@ -94,4 +95,4 @@ def cpu_ms_per_request(samples: Sequence[Sample]) -> list[float]:
 def _blocks(values: Sequence[float]) -> list[float]:
     count = min(_BLOCKS, len(values))
     edges = [round(len(values) * place / count) for place in range(count + 1)]
-    return [statistics.fmean(values[start:end]) for start, end in zip(edges, edges[1:], strict=False)]
+    return [statistics.fmean(values[start:end]) for start, end in pairwise(edges)]

@@ -38,7 +38,7 @@ _WEIGHTS: Final = {
     "discover": 0.5,
     "leave": 1,
 }
-_CAPABILITIES: Final = {"elicitation": {}, "extensions": {meta.TASKS: {}}}
+_CAPABILITIES: Final[Mapping[str, Any]] = {"elicitation": {}, "extensions": {meta.TASKS: {}}}
 _POLL_S: Final = 0.05
 
 
@@ -49,7 +49,6 @@ class ModernUser:
         wire: To the server.
         pause_s: Mean seconds between two requests.
         units: Numbers of units of work.
-        store_fails: Tells whether the store of contexts was taken away just now.
     """
 
     def __init__(self, wire: Wire, *, pause_s: float, units: itertools.count[int]) -> None:
@@ -134,7 +133,10 @@ class ModernUser:
         task = await self._ask("tools/call", tool_call("report", call))
         if task.get("resultType") != "task":
             raise self._wire.fail(f"{call} did not become a task: {task}"[:600])
-        while (task := await self._ask("tasks/get", {"taskId": task["taskId"]}))["status"] == "working":
+        while True:
+            task = await self._ask("tasks/get", {"taskId": task["taskId"]})
+            if task["status"] != "working":
+                break
             await asyncio.sleep(_POLL_S)
         if task["status"] != "completed":
             raise self._wire.fail(f"{call} ended with {task}"[:600])

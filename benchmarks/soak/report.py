@@ -30,17 +30,22 @@ def _lines(results: Results) -> Iterator[str]:
     yield from head(("what", "figure"))
     warm = results.warm
     grows = results.memory()
-    yield row(("memory (PSS), MiB, median of the first quarter after the warm-up", f"{_quarter(results, 0):.1f}"))
+    yield row(
+        ("memory (PSS), MiB, median of the first quarter after the warm-up", f"{_quarter(results, 0):.1f}")
+    )
     yield row(("the same of the last quarter", f"{_quarter(results, -1):.1f}"))
-    yield row((
-        f"growth, MiB an hour (95 % interval; a miss from {MOST_MIB_AN_HOUR:.0f} on)",
-        f"{grows.per_hour:+.1f} ({grows.low:+.1f} to {grows.high:+.1f})",
-    ))
+    yield row(
+        (
+            f"growth, MiB an hour (95 % interval; a miss from {MOST_MIB_AN_HOUR:.0f} on)",
+            f"{grows.per_hour:+.1f} ({grows.low:+.1f} to {grows.high:+.1f})",
+        )
+    )
     cpu = cpu_ms_per_request(warm)
     yield row(("CPU of a request, ms, by spans of the run", " ".join(f"{one:.2f}" for one in cpu)))
     spent = (warm[-1].cpu_s - warm[0].cpu_s) / (warm[-1].at_s - warm[0].at_s)
     yield row(("share of a core", f"{spent:.0%}"))
     yield row(("open files, at most", str(max(one.files for one in warm))))
+    yield row(("memory at rest, MiB, before and after", " ".join(map(str, results.at_rest_mib))))
     yield row(("problems", str(results.problem_count)))
     yield ""
     yield from head(("request", "count"))

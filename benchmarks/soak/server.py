@@ -1,4 +1,4 @@
-"""The server that the soak drives: 500 rows, every kind of call, and a tool that tells what the process holds.
+"""The server that is driven: 500 rows, every kind of call, and a tool that tells what the process holds.
 
 Run: scopedtools serve benchmarks.soak.server:app
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -18,7 +17,17 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, Field
 
 from benchmarks.serving.rows import rows
-from scopedtools import Catalog, Context, ContextLocal, ScopedServer, ToolError, ViewSettings, prompt, resource, tool
+from scopedtools import (
+    Catalog,
+    Context,
+    ContextLocal,
+    ScopedServer,
+    ToolError,
+    ViewSettings,
+    prompt,
+    resource,
+    tool,
+)
 from scopedtools.catalog.primitives import Tool
 from scopedtools.context.store import MemoryStore
 from scopedtools.retrieval import HashingEncoder, HybridSelector
@@ -83,7 +92,7 @@ class SoakServer(ScopedServer):
     @tool(pinned=True)
     async def slow(self, call: CallId, seconds: float = 0.1) -> str:
         """Wait for a while."""
-        await asyncio.sleep(min(seconds, 5))
+        await asyncio.sleep(min(seconds, 60))
         self.executed[call] += 1
         return "done"
 
@@ -209,7 +218,7 @@ def _open_files() -> Counter[str]:
     kinds: Counter[str] = Counter()
     for one in Path("/proc/self/fd").iterdir():
         try:
-            target = os.readlink(one)
+            target = str(one.readlink())
         except OSError:
             continue  # that of looking itself
         kinds[target.partition(":")[0] if ":" in target else "file"] += 1

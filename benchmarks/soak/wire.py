@@ -1,4 +1,4 @@
-"""Requests to the soak server, and how their answers are read: one result each, in one piece or in a stream."""
+"""Requests to the server, and how answers are read: one result each, in one piece or in a stream."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ from scopedtools.protocol.revisions import LATEST
 
 TIMEOUT_S: Final = 60.0
 _JSON: Final = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
-_NAMED_BY: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri", "tasks/get": "taskId"}
+_NAMED_BY: Final = {
+    "tools/call": "name",
+    "prompts/get": "name",
+    "resources/read": "uri",
+    "tasks/get": "taskId",
+}
 
 
 class Event(NamedTuple):

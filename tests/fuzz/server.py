@@ -81,7 +81,7 @@ class Shop(ScopedServer):
 
 @cache
 def servers() -> dict[bytes, ScopedServer]:
-    """Return the servers by their paths: open, with sessions, one that wants tokens, one that narrows lists."""
+    """Return the servers by path: open, with sessions, one that wants tokens, one that narrows lists."""
     verifier = StaticTokens({TOKEN: Principal("alice", frozenset({"read"}))})
     narrow = ViewSettings(whole_rows=0, rows={"tool": 3}, page_rows=2, growth="always")
     return {

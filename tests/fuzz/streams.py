@@ -144,7 +144,7 @@ def _each(reply: Any) -> list[dict[str, Any]]:
 
 
 def check_upstream(data: bytes) -> None:
-    """Whatever an HTTP server answers to a gateway, the request ends: with a result, a refusal, or no answer."""
+    """Whatever an HTTP server answers to a gateway, the request ends: with a result or without."""
     awaited(_ask_upstream(*_response(data)))
 
 
@@ -172,7 +172,7 @@ async def _ask_upstream(status: int, media_type: bytes, body: bytes) -> None:
         await tasks.start(connection.run)
         connection.version, connection.is_modern = "2026-07-28", True
         try:
-            result = await connection.request("tools/list", {}, timeout_s=0.05, request_id=1)
+            result = await connection.request("tools/list", {}, timeout_s=0.02, request_id=1)
         except (RefusedError, DownError):
             result = {}
         require(isinstance(result, dict), "a result is an object")
@@ -196,7 +196,7 @@ _DEFINITION: Final = {
     "name": "find",
     "uri": "a://b",
     "uriTemplate": "a://{b}",
-    "title": "Find‮",
+    "title": "Find\u202e",
     "description": "Find <books>",
     "inputSchema": {
         "type": "object",
@@ -211,13 +211,13 @@ _DEFINITION: Final = {
 }
 
 _EVENTS: Final = (
-    b'200\ntext/event-stream\nid: 1\nevent: message\ndata: {"jsonrpc":"2.0","id":1,"result":{"tools":[]}}\n\n',
+    b'200\ntext/event-stream\nid: 1\nevent: message\ndata: {"jsonrpc":"2.0","id":1,"result":{}}\n\n',
     b'200\ntext/event-stream\n: hi\r\rdata: {"jsonrpc":"2.0","id":1,\ndata: "result":{}}\r\n\r\n',
     b'200\ntext/event-stream\nretry: 1\ndata\n\nevent: x\ndata: {"jsonrpc":"2.0","method":"ping","id":3}\n\n',
     b'200\napplication/json\n{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"no"}}',
     b"502\ntext/html\n<html>",
     b"202\n\n",
-    b'404\napplication/json\n{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"Session terminated"}}',
+    b'404\napplication/json\n{"jsonrpc":"2.0","id":1,"error":{"code":-32600,"message":"Session terminated"}}',
 )
 _SSE_WORDS: Final = (b"data: ", b"event: ", b"id: ", b"retry: ", b"\r\n\r\n", b"\n\n", b": ", b"\xef\xbb\xbf")
 
@@ -226,8 +226,10 @@ TARGETS: Final = (
     Target(
         "values",
         check_values,
-        tuple(b"\x02\x0b\x07\n" + one for one in (*MESSAGES, b'["a,\\"[{\\\\", 1]\r\n\r\n{"b":"\\'))
-        + (b"\x05\ndata: [1,2]\r\n\r\ndata: [3]\n\n",),
+        (
+            *(b"\x02\x0b\x07\n" + one for one in (*MESSAGES, b'["a,\\"[{\\\\", 1]\r\n\r\n{"b":"\\')),
+            b"\x05\ndata: [1,2]\r\n\r\ndata: [3]\n\n",
+        ),
         (b'"', b"\\", b"\r", b"\n\n", b",", b"[", b"{"),
     ),
     Target("server-line", check_server_line, (*MESSAGES, b'{"id":1,"x":"' + b"y" * 1100 + b'"}'), WORDS),
@@ -235,7 +237,18 @@ TARGETS: Final = (
         "definition",
         check_definition,
         (msgspec.json.encode(_DEFINITION), b'{"name":"a","uri":"b","inputSchema":{"properties":{}}}'),
-        tuple(word.encode() for word in (*_DEFINITION, "$ref", "x-mcp-header", "anyOf", "properties", "‮", "️️")),
+        tuple(
+            word.encode()
+            for word in (
+                *_DEFINITION,
+                "$ref",
+                "x-mcp-header",
+                "anyOf",
+                "properties",
+                "\u202e",
+                "\ufe0f\ufe0f",
+            )
+        ),
     ),
     Target("stdio", check_stdio, tuple(b"\n".join(MESSAGES[at : at + 4]) for at in range(0, 60, 4)), WORDS),
     Target("upstream", check_upstream, _EVENTS, (*_SSE_WORDS, *WORDS[:20])),
