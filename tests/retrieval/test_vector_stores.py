@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 Kept = Callable[[Floats, npt.NDArray[np.int64]], RowVectors]
 
-MANY = {"process": 12_000, "lists": 140_000, "postgresql": 12_000, "milvus": 12_000}
+MANY = {"process": 12_000, "lists": 135_000, "postgresql": 8_000, "milvus": 12_000}
 """Vectors that are not all compared, wherever they are."""
 
 D = 64
@@ -90,6 +90,8 @@ def near(vectors: Floats) -> Floats:
 def scores_of(vectors: Floats, row_of: npt.NDArray[np.int64], queries: Floats) -> npt.NDArray[np.float64]:
     """Score all rows by brute force; shape ``(queries, rows)``."""
     products = np.round(queries.astype(np.float64) @ vectors.astype(np.float64).T, 6)
+    if len(row_of) == row_of[-1] + 1:
+        return products
     best = np.full((len(queries), row_of[-1] + 1), -2.0)
     for one, mine in zip(best, products, strict=True):
         np.maximum.at(one, row_of, mine)
@@ -107,7 +109,7 @@ def test_however_few_rows_are_permitted_nearly_all_of_the_nearest_are_found(
     many: RowVectors, share: float, least: float
 ) -> None:
     n = many.rows
-    queries = near(made(n)[:: n // 40])
+    queries = near(made(n)[:: n // 30])
     permitted = np.random.default_rng(2).random(n) < share
     exact = scores_of(made(n), np.arange(n), queries)
 
