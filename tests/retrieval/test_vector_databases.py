@@ -280,7 +280,9 @@ async def test_a_frozen_database_holds_requests_up_for_no_longer_than_its_timeou
         assert await best(selector, SHOP[3].description) == (3, True)
 
 
-async def test_who_gives_up_waiting_leaves_the_others_alone(new_database: Callable[[], str]) -> None:
+async def test_while_one_encodes_others_wait_and_who_gives_up_disturbs_nobody(
+    new_database: Callable[[], str],
+) -> None:
     url, entered, gate = new_database(), threading.Event(), threading.Event()
 
     class Waiting(CountingEncoder):
@@ -289,17 +291,21 @@ async def test_who_gives_up_waiting_leaves_the_others_alone(new_database: Callab
             assert gate.wait(20)
             return super().encode_documents(texts)
 
-    with kept_in(url) as vectors, kept_in(url) as others:
+    with kept_in(url) as vectors, kept_in(url) as others, kept_in(url) as impatient:
         first = HybridSelector(Waiting(), vectors=vectors)
         preparing = asyncio.create_task(first.prepare(ROWS))
         await until(entered.is_set)
-        second = HybridSelector(CountingEncoder(), vectors=others)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
-                await second.prepare(ROWS)
+                await HybridSelector(CountingEncoder(), vectors=impatient).prepare(ROWS)
+        encoder = CountingEncoder()
+        second = HybridSelector(encoder, vectors=others)
+        waiting = asyncio.create_task(second.prepare(ROWS))
         gate.set()
-        await preparing
-        assert await best(first, SHOP[2].description) == (2, True)
+        await asyncio.gather(preparing, waiting)
+        assert encoder.documents == []
+        for selector in (first, second):
+            assert await best(selector, SHOP[2].description) == (2, True)
 
 
 def test_one_place_is_named_for_vectors(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +19,17 @@ from scopedtools.retrieval.vectors import VectorIndex
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
-Kept = Callable[[Floats, npt.NDArray[np.int64]], RowVectors]
 
-MANY = {"process": 12_000, "lists": 140_000, "postgresql": 12_000, "milvus": 12_000}
+
+class Kept(Protocol):
+    """Keeps vectors; of ``shared`` texts those with equal vectors are one."""
+
+    def __call__(
+        self, vectors: Floats, row_of: npt.NDArray[np.int64], *, shared: bool = False
+    ) -> RowVectors: ...
+
+
+MANY = {"process": 12_000, "lists": 135_000, "postgresql": 8_000, "milvus": 12_000}
 """Vectors that are not all compared, wherever they are."""
 
 D = 64
@@ -44,24 +54,34 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def kept(kind: str, request: pytest.FixtureRequest) -> Iterator[Kept]:
-    """Keep vectors, each under a key of its own; equal ones are two texts that have the same vector."""
     if kind in ("process", "lists"):
-        yield VectorIndex.build
+        yield lambda vectors, row_of, shared=False: VectorIndex.build(vectors, row_of)
         return
     url = os.environ["MILVUS_URL"] if kind == "milvus" else request.getfixturevalue("new_database")()
     stores: list[VectorStore] = []
 
-    def keep(vectors: Floats, row_of: npt.NDArray[np.int64]) -> RowVectors:
+    def keep(vectors: Floats, row_of: npt.NDArray[np.int64], *, shared: bool = False) -> RowVectors:
+        keys = [
+            hashlib.sha256(vector.tobytes() if shared else b"%d" % place).hexdigest()[:32]
+            for place, vector in enumerate(vectors)
+        ]
+        vector_of = dict(zip(keys, vectors, strict=True))
+        encoder = ("test", os.urandom(8).hex())
         stores.append(open_vectors(url))
-        revision = os.urandom(8).hex()
-        texts = Texts(
-            ("test", revision),
-            vectors.shape[1],
-            [f"{place:032x}" for place in range(len(vectors))],
-            row_of,
-            lambda keys: vectors[[int(key, 16) for key in keys]],
-        )
-        return stores[-1].keep(texts, threading.Event())
+
+        def texts(keys: list[str]) -> Texts:
+            return Texts(
+                encoder,
+                vectors.shape[1],
+                keys,
+                row_of,
+                lambda some: np.stack([vector_of[key] for key in some]),
+            )
+
+        if len(keys) < 1000:
+            # An earlier catalog, so that the database has them in another order.
+            stores[-1].keep(texts(keys[::-1]), threading.Event())
+        return stores[-1].keep(texts(keys), threading.Event())
 
     yield keep
     for store in stores:
@@ -90,6 +110,8 @@ def near(vectors: Floats) -> Floats:
 def scores_of(vectors: Floats, row_of: npt.NDArray[np.int64], queries: Floats) -> npt.NDArray[np.float64]:
     """Score all rows by brute force; shape ``(queries, rows)``."""
     products = np.round(queries.astype(np.float64) @ vectors.astype(np.float64).T, 6)
+    if len(row_of) == row_of[-1] + 1:
+        return products
     best = np.full((len(queries), row_of[-1] + 1), -2.0)
     for one, mine in zip(best, products, strict=True):
         np.maximum.at(one, row_of, mine)
@@ -107,7 +129,7 @@ def test_however_few_rows_are_permitted_nearly_all_of_the_nearest_are_found(
     many: RowVectors, share: float, least: float
 ) -> None:
     n = many.rows
-    queries = near(made(n)[:: n // 40])
+    queries = near(made(n)[:: n // 30])
     permitted = np.random.default_rng(2).random(n) < share
     exact = scores_of(made(n), np.arange(n), queries)
 
@@ -135,15 +157,16 @@ def test_scores_are_exact_and_those_of_every_other_place(many: RowVectors) -> No
     )
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_a_row_is_as_near_as_the_best_of_its_vectors(kept: Kept, kind: str, seed: int) -> None:
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("seed", range(2))
+def test_a_row_is_as_near_as_the_best_of_its_vectors(kept: Kept, seed: int, *, shared: bool) -> None:
     random = np.random.default_rng(seed)
     # Few distinct vectors, so that many rows tie.
     row_of = np.repeat(np.arange(60), random.integers(1, 5, size=60))
     vectors = made(5000)[random.integers(40, size=len(row_of))]
     queries = near(made(5000)[50:53])
     permitted = random.random(60) < 0.6
-    index, exact = kept(vectors, row_of), scores_of(vectors, row_of, queries)
+    index, exact = kept(vectors, row_of, shared=shared), scores_of(vectors, row_of, queries)
 
     for k in (1, 7, 30, 100):
         for rows, scores in zip(index.nearest(queries, permitted, k), exact, strict=True):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from time import monotonic
@@ -12,7 +14,6 @@ import numpy as np
 import psycopg
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
-from psycopg_pool import ConnectionPool, PoolTimeout
 
 from scopedtools.exceptions import VectorsUnavailableError
 from scopedtools.retrieval.layout import Ordinals
@@ -65,6 +66,9 @@ class _NumbersDumper(Dumper):
 class Connections:
     """A few connections that searches share, and single ones for what takes long.
 
+    Not the pool of psycopg: that connects on threads of its own, so that where nobody listens a request
+    waits for the whole timeout instead of being told at once.
+
     Args:
         url: Of the database.
         size: Most searches at once.
@@ -79,29 +83,21 @@ class Connections:
         self._size = size
         self._timeout_s = timeout_s
         self._configure = configure
-        self._pool: ConnectionPool[Connection] | None = None
+        self._turns = threading.BoundedSemaphore(size)
+        self._idle: deque[Connection] = deque()
+        self._open = False
 
-    def renew(self) -> None:
-        """Open new connections when they are needed, and none of those before."""
-        self.close()
-        self._pool = ConnectionPool(
-            self._url,
-            connection_class=Connection,
-            kwargs={"autocommit": True, "connect_timeout": _CONNECT_S, "prepare_threshold": None},
-            min_size=0,
-            max_size=self._size,
-            timeout=self._timeout_s,
-            reconnect_timeout=self._timeout_s,
-            configure=self._prepare,
-            name="scopedtools-vectors",
-            open=True,
-        )
+    def open(self) -> None:
+        """Be ready to search."""
+        self._open = True
 
     def close(self) -> None:
-        """Close all."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.close(timeout=1)
+        """Close all, those in use as soon as they are not."""
+        self._open = False
+        self._drop_idle()
+
+    def __del__(self) -> None:
+        self._drop_idle()
 
     @contextmanager
     def searching(self) -> Iterator[Connection]:
@@ -110,11 +106,25 @@ class Connections:
         Raises:
             VectorsUnavailableError: There is none, or what is done with it fails.
         """
-        pool = self._pool
-        if pool is None:
+        if not self._open:
             raise VectorsUnavailableError("the connections to PostgreSQL are closed")
-        with unavailable(), pool.connection() as connection:
-            yield connection
+        if not self._turns.acquire(timeout=self._timeout_s):
+            raise VectorsUnavailableError(f"all {self._size} connections to PostgreSQL are in use")
+        try:
+            with unavailable():
+                connection = self._idle_one() or self._connect()
+                try:
+                    yield connection
+                except BaseException:
+                    if connection.closed:  # then the others lead nowhere either
+                        self._drop_idle()
+                    connection.close()
+                    raise
+                self._idle.append(connection)
+        finally:
+            self._turns.release()
+            if not self._open:
+                self._drop_idle()
 
     @contextmanager
     def alone(self, *, patience_s: float | None) -> Iterator[Connection]:
@@ -132,10 +142,24 @@ class Connections:
                 connection.adapters.register_dumper(Numbers, _NumbersDumper)
                 yield connection
 
-    def _prepare(self, connection: Connection) -> None:
+    def _idle_one(self) -> Connection | None:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
+
+    def _connect(self) -> Connection:
+        connection = Connection.connect(
+            self._url, autocommit=True, connect_timeout=_CONNECT_S, prepare_threshold=None
+        )
         connection.patience_s = self._timeout_s
         connection.adapters.register_dumper(Numbers, _NumbersDumper)
         self._configure(connection)
+        return connection
+
+    def _drop_idle(self) -> None:
+        while (connection := self._idle_one()) is not None:
+            connection.close()
 
 
 @contextmanager
@@ -143,7 +167,7 @@ def unavailable() -> Iterator[None]:
     """Say in our words that PostgreSQL failed."""
     try:
         yield
-    except (psycopg.Error, PoolTimeout, OSError) as error:
+    except (psycopg.Error, OSError) as error:
         said = str(error).strip() or type(error).__name__
         raise VectorsUnavailableError(f"PostgreSQL does not answer: {said}") from error
 

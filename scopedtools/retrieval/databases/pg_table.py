@@ -10,6 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, LiteralString, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from psycopg import sql
 
 from scopedtools.retrieval.databases.pg_connections import Connection, Connections, Numbers
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from scopedtools.types import Vectors
 
 _Value = TypeVar("_Value")
+_Query = npt.NDArray[np.float32]
 
 GRAPH_FROM: Final = 2_000
 """Vectors from which a table gets a graph; fewer are compared in 9 ms."""
@@ -249,14 +251,14 @@ class PgTable:
         return allowed * (once + each * queries) <= walked
 
     def _among_few(
-        self, connection: Connection, queries: Sequence[Ordinals], allowed: Allowed, n: int
+        self, connection: Connection, queries: Sequence[_Query], allowed: Allowed, n: int
     ) -> list[Ordinals]:
         statement = self._tables.statement(_AMONG_FEW, n=n)
         given = {"queries": _texts(queries), "numbers": Numbers(allowed.numbers)}
         return _by_query(connection.execute(statement, given, binary=True).fetchall(), len(queries))
 
     def _among_many(
-        self, connection: Connection, queries: Sequence[Ordinals], allowed: Allowed, n: int
+        self, connection: Connection, queries: Sequence[_Query], allowed: Allowed, n: int
     ) -> list[Ordinals]:
         statement = self._tables.statement(_AMONG_MANY, n=n)
         bitmap = allowed.bitmap
@@ -301,7 +303,7 @@ def for_searches(timeout_s: float) -> Callable[[Connection], None]:
     return prepare
 
 
-def _texts(queries: Sequence[Ordinals]) -> list[str]:
+def _texts(queries: Sequence[_Query]) -> list[str]:
     return [f"[{','.join(map(repr, query.tolist()))}]" for query in queries]
 
 

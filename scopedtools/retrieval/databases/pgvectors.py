@@ -93,7 +93,7 @@ class PgVectors:
             if numbers is None:
                 numbers = self._build(connection, tables, catalog, texts, given_up)
             size = self._searchable(connection, tables)
-        self._connections.renew()
+        self._connections.open()
         return RemoteVectors(
             PgTable(self._connections, tables, catalog, size=size),
             numbers,
