@@ -7,7 +7,7 @@ PORT ?= 8000
 export HF_HUB_OFFLINE ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test conformance benchmark-selection benchmark-serving benchmark-gateway benchmark-index check lint types clean
+.PHONY: run test conformance test-milvus benchmark-selection benchmark-serving benchmark-gateway benchmark-index check lint types clean
 
 run: $(VENV)/.installed
 	$(BIN)/scopedtools serve examples.workbench.server:app --port $(PORT)
@@ -18,6 +18,10 @@ test: $(VENV)/.installed
 # The official suite and its own node come from npm once, into the environment.
 conformance: $(VENV)/.installed
 	$(BIN)/python -m tests.conformance.run
+
+# Vectors in a real Milvus server, in an environment and a network namespace of their own; two minutes.
+test-milvus: $(VENV)/.installed
+	$(BIN)/python -m tests.retrieval.milvus_run
 
 # Every public set that is there, every system; about half an hour. Options: ARGS="--sample 50".
 benchmark-selection: $(VENV)/.installed

@@ -6,6 +6,7 @@
     ├── DefinitionError        a class, a tool or a setting is declared wrongly; before the first request
     ├── CatalogError           a catalog file cannot be read
     ├── IndexMismatchError     a saved index does not fit this catalog, encoder or library
+    ├── VectorsUnavailableError a database of vectors does not answer; words alone answer meanwhile
     ├── MissingDependencyError an optional package is not installed; names the extra that brings it
     ├── ToolError              the model reads it: a result with ``isError: true``
     ├── AuthorizationError     HTTP says it; these are in `scopedtools.auth`
@@ -41,6 +42,10 @@ class CatalogError(ScopedToolsError, ValueError):
 
 class IndexMismatchError(ScopedToolsError):
     """A saved index was built from another catalog, with another encoder or library."""
+
+
+class VectorsUnavailableError(ScopedToolsError):
+    """A database of vectors does not answer, or has lost some. Requests are answered without it."""
 
 
 class MissingDependencyError(ScopedToolsError, ImportError):

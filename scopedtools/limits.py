@@ -66,8 +66,8 @@ class Limits:
     max_body_bytes: int = 4 * 2**20
     max_json_depth: int = 64
     body_timeout_s: float = 30.0
-    concurrent_calls: int = 1000
-    concurrent_calls_per_principal: int = 250
+    concurrent_calls: int = 4096
+    concurrent_calls_per_principal: int = 1024
     call_timeout_s: float | None = 3600.0
     listeners: int = 10_000
     listeners_per_principal: int = 1000

@@ -17,6 +17,7 @@ import msgspec
 from scopedtools.cli.allocator import return_large_arrays
 from scopedtools.cli.lifecycle import Patience
 from scopedtools.cli.origin import Origin
+from scopedtools.cli.output import visible
 from scopedtools.exceptions import MissingDependencyError
 from scopedtools.server import ScopedServer
 
@@ -66,8 +67,9 @@ class Hosted(NamedTuple):
             logging.config.dictConfig(config)
             return
         # Standard output belongs to the protocol on stdio, so logs never go there.
-        plain = "%(levelname)s %(name)s: %(message)s"
-        logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=plain)
+        lines = logging.StreamHandler(sys.stderr)
+        lines.setFormatter(_Plain("%(levelname)s %(name)s: %(message)s"))
+        logging.basicConfig(level=logging.INFO, handlers=[lines])
         logging.getLogger("faiss").setLevel(
             logging.WARNING
         )  # it tells of every library that it tries to load
@@ -118,6 +120,13 @@ class Hosted(NamedTuple):
     def hand_over(self) -> None:
         """Leave this to the worker processes that are started from here."""
         os.environ[_VARIABLE] = msgspec.json.encode(self).decode()
+
+
+class _Plain(logging.Formatter):
+    """Writes out what a terminal would obey, so that what a client sent cannot look like another line."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - its name in the base class
+        return visible(super().formatMessage(record))
 
 
 def handed_over() -> Hosted:

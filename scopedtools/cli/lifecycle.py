@@ -7,6 +7,7 @@ import contextlib
 import logging
 import math
 import os
+import selectors
 import signal
 import socket
 import sys
@@ -26,6 +27,12 @@ _log: Final = logging.getLogger(__name__)
 
 _LAST_WORDS_S: Final = 2.0
 """Seconds that calls which were cancelled have to say so."""
+
+_LAST_REQUESTS_S: Final = 0.5
+"""Seconds in which requests come that were on their way when the server stopped to listen after a drain."""
+
+_ACCEPTS: Final = 100
+"""Steps of the loop in which connections that wait are taken before it stops to listen."""
 
 _IDLE_S: Final = 6.0
 """Seconds after which a connection is idle for certain: uvicorn closes those that are for 5."""
@@ -89,6 +96,7 @@ class Hosting(uvicorn.Server):
         self._reload_again = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop_at_s: float | None = None
+        self._closed = False
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until told to stop."""
@@ -230,8 +238,25 @@ class Hosting(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Tell whether it is time to stop, ten times a second."""
         if self._stop_at_s is not None and self._now_s() >= self._stop_at_s:
-            self.should_exit = True
+            if self._patience.drain_s and not self._closed:
+                await self._close()
+                self._stop_at_s = self._now_s() + _LAST_REQUESTS_S
+            else:
+                self.should_exit = True
         return await super().on_tick(counter)
+
+    async def _close(self) -> None:
+        """Take no more connections, but those that were made already: a proxy may have sent a call on one."""
+        self._closed = True
+        with selectors.DefaultSelector() as waiting:
+            for listening in (one for server in self.servers for one in server.sockets):
+                waiting.register(listening.fileno(), selectors.EVENT_READ)
+            for _ in range(_ACCEPTS):
+                if not waiting.select(0):
+                    break
+                await asyncio.sleep(0)
+        for server in self.servers:
+            server.close()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End listeners, let calls finish, cancel those that do not, then leave the server."""

@@ -56,6 +56,13 @@ ForwardContext = Annotated[bool, typer.Option("--forward-context", help="Tell th
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)]
+PortList = Annotated[
+    str | None,
+    typer.Option(
+        help="Ports of as many processes, such as 9101-9104 or 9101,9103; each is a backend of its own for a "
+        "proxy that hashes on the context."
+    ),
+]
 WorkerCount = Annotated[int, typer.Option(help="Processes that share the port.", min=1)]
 Store = Annotated[
     str | None,
@@ -77,7 +84,12 @@ Audit = Annotated[
 ]
 MetricsPort = Annotated[
     int | None,
-    typer.Option(help="Serve /metrics to Prometheus on this port of 127.0.0.1.", min=0, max=65535),
+    typer.Option(
+        help="Serve /metrics to Prometheus on this port of 127.0.0.1; with --ports the next process on the "
+        "next one.",
+        min=0,
+        max=65535,
+    ),
 ]
 LogLines = Annotated[LogFormat, typer.Option(help="How lines on standard error look.")]
 

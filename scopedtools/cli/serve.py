@@ -10,6 +10,7 @@ import os
 import secrets
 import signal
 import socket
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from scopedtools.cli.hosting import Hosted, worker
 from scopedtools.cli.lifecycle import Hosting, Patience
 from scopedtools.cli.openapi import ApiOptions
 from scopedtools.cli.origin import Origin
+from scopedtools.cli.ports import Place, PortHosting, Ports, metrics_ports, ports_of
 from scopedtools.cli.target import TargetError
 from scopedtools.cli.workers import Workers, open_files, why_not_forked
 from scopedtools.limits import variable_of
@@ -36,6 +38,7 @@ def serve(
     host: options.Host = "127.0.0.1",
     port: options.Port = 8000,
     workers: options.WorkerCount = 1,
+    ports: options.PortList = None,
     *,
     config: options.Config = None,
     stdio: options.Stdio = False,
@@ -76,6 +79,11 @@ def serve(
         concurrent_calls=concurrent_calls,
         call_timeout_s=call_timeout_s,
     )
+    if ports is not None:
+        if stdio or workers > 1:
+            raise TargetError("--ports starts one process for each port: leave --stdio and --workers out")
+        _serve_on_ports(hosted, host, ports_of(ports), store)
+        return
     if not stdio:
         _require_free(host, port)
     several = workers > 1 and not stdio
@@ -96,7 +104,45 @@ def serve(
             with contextlib.suppress(asyncio.CancelledError):
                 asyncio.run(_until_interrupted(server))
         else:
-            _hosting(server, hosted, host, port).run()
+            Hosting(_alone(server, hosted, host, port), lambda: server, hosted.patience).run()
+
+
+def _serve_on_ports(hosted: Hosted, host: str, ports: Sequence[int], store: str | None) -> None:
+    for port in ports:
+        _require_free(host, port)
+    each = [hosted._replace(metrics_port=one) for one in metrics_ports(hosted.metrics_port, ports)]
+    return_large_arrays()
+    _share_secret(store)
+    held_before = open_files()
+    server = hosted.load()
+    not_forked = why_not_forked(held_before)
+    if not_forked is None:
+        server.preload()
+    else:
+        _log.info("each process loads the catalog by itself, as this one %s", not_forked)
+    places = [
+        Place(
+            port,
+            partial(_serve_anew, own, host, port),
+            None if not_forked is not None else partial(_serve_one, server, own, host, port),
+        )
+        for port, own in zip(ports, each, strict=True)
+    ]
+    Ports(places).run()
+
+
+def _serve_anew(hosted: Hosted, host: str, port: int) -> None:
+    """Serve on one of several ports, in a process that loads all by itself."""
+    return_large_arrays()
+    hosted.configure_logs()
+    _serve_one(hosted.load(), hosted, host, port)
+
+
+def _serve_one(server: ScopedServer, hosted: Hosted, host: str, port: int) -> None:
+    """Serve on one of several ports."""
+    with contextlib.ExitStack() as held:
+        hosted.watch(server, held)
+        PortHosting(_alone(server, hosted, host, port), lambda: server, hosted.patience).run()
 
 
 def _keep_store(url: str | None) -> None:
@@ -151,15 +197,14 @@ def _watched(server: ScopedServer, hosted: Hosted) -> ScopedServer:
     return server
 
 
-def _hosting(server: ScopedServer, hosted: Hosted, host: str, port: int) -> Hosting:
+def _alone(server: ScopedServer, hosted: Hosted, host: str, port: int) -> uvicorn.Config:
     logs = _logs(hosted.log_config())
     # Logs of this process are configured, perhaps by the author's module since then.
     logs |= {"log_config": None} if logs else {}
     longest_s = hosted.patience.longest_s
-    config = uvicorn.Config(
+    return uvicorn.Config(
         server, host=host, port=port, http=BoundedHttp, timeout_graceful_shutdown=longest_s, **logs
     )
-    return Hosting(config, lambda: server, hosted.patience)
 
 
 def _logs(config: dict[str, Any] | None) -> dict[str, Any]:

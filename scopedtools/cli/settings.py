@@ -60,7 +60,7 @@ def use_settings(ctx: typer.Context, path: str | None) -> str | None:
         try:
             param.process_value(ctx, checked)
         except typer.BadParameter as error:
-            raise SettingsError(f"{path}: {name}: {error.message}") from error
+            raise SettingsError(f"{path}: {name}: {error.message}, got {_shown(value)}") from error
         ctx.default_map = {**(ctx.default_map or {}), str(param.name): checked}
     return path
 

@@ -9,7 +9,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from socket import socket
 from typing import Final, TypeAlias, cast
@@ -58,6 +59,30 @@ def why_not_forked(before: frozenset[str]) -> str | None:
     if open_files() - before:
         return "holds files or connections that were opened when the server was imported"
     return None
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Hold signals back while a process is forked, which lets them through when it begins.
+
+    One that came before it has handlers of its own would be lost, and whoever sent it would wait forever.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def begin_forked() -> None:
+    """Leave behind what a forked process must not share with the one that it came from."""
+    # Handlers there write signals down in a list that nobody reads here.
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    # As Python's own generator does by itself: processes must not draw the same numbers.
+    if (generator := sys.modules.get("numpy.random")) is not None:
+        generator.seed()
 
 
 class Workers(Multiprocess):
@@ -124,6 +149,9 @@ class Workers(Multiprocess):
     def terminate_all(self) -> None:
         for process in (*self.processes, *self._retired):
             _signal(process, signal.SIGTERM)
+        # Or connections would wait here, where nobody takes them, once no worker does.
+        for one in self.sockets:
+            one.close()
 
     def join_all(self) -> None:
         self._forget_stops()
@@ -218,22 +246,11 @@ class _Forked(_Worker):
         self.process = fork.Process(target=self._run, args=(sockets,))  # type: ignore[assignment]
 
     def start(self) -> None:
-        # One that came before the worker has handlers of its own would be lost, and the supervisor would
-        # wait for it forever.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        try:
+        with signals_held():
             super().start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _run(self, sockets: list[socket]) -> None:
-        # Those of the supervisor write signals down in a list that nobody reads here.
-        for number in SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        # As Python's own generator does by itself: workers must not draw the same numbers.
-        if (generator := sys.modules.get("numpy.random")) is not None:
-            generator.seed()
+        begin_forked()
         self.target(sockets)
 
     def _app(self) -> ScopedServer:

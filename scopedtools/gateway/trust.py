@@ -56,7 +56,7 @@ def clean(kind: Kind, definition: Any, limits: Limits) -> dict[str, Any]:
         raise UnusableError("is no object")
     _require_size(definition, limits)
     name, identity = definition.get("name"), definition.get(IDENTITY[kind])
-    if not isinstance(name, str) or not name or not isinstance(identity, str) or not identity:
+    if not isinstance(name, str) or not visible(name) or not isinstance(identity, str) or not identity:
         raise UnusableError("has no name or no URI")
     if len(name) > limits.max_name_chars or len(identity) > _URI_CHARACTERS:
         raise UnusableError("has a name or a URI that is too long")

@@ -18,7 +18,7 @@ from scopedtools.retrieval.heard import Heard
 from scopedtools.retrieval.index import Index
 from scopedtools.retrieval.saved import Plain
 from scopedtools.retrieval.scoring import Scored
-from scopedtools.retrieval.vectors import VectorIndex
+from scopedtools.retrieval.vector_store import RowVectors
 from scopedtools.types import Rows
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ class Judge:
         return found
 
 
-def _usual(vectors: VectorIndex, plain: Vectors, within: Rows) -> float:
+def _usual(vectors: RowVectors, plain: Vectors, within: Rows) -> float:
     return float(np.median(vectors.best(plain, within)))
 
 

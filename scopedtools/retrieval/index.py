@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Final, NamedTuple, overload
+from typing import TYPE_CHECKING, Final, NamedTuple, overload
 
 import msgspec
 import numpy as np
@@ -21,9 +22,13 @@ from scopedtools.retrieval.manifest import Manifest
 from scopedtools.retrieval.relations import Relations
 from scopedtools.retrieval.saved import Known, Plain
 from scopedtools.retrieval.text import texts
+from scopedtools.retrieval.vector_store import RowVectors, Texts, VectorStore
 from scopedtools.retrieval.vectors import VectorIndex
 from scopedtools.retrieval.words import Words, source
 from scopedtools.types import Describable, Encoder
+
+if TYPE_CHECKING:
+    from scopedtools.types import Vectors
 
 Progress = Callable[[int, int], None]
 """Called with the number of texts encoded so far, and of all that will be."""
@@ -72,7 +77,7 @@ class Index:
         rows: Sequence[Describable],
         *,
         words: Words | None = None,
-        vectors: VectorIndex | None = None,
+        vectors: RowVectors | None = None,
         encoder: tuple[str, str] = ("", ""),
         catalog: str = "",
         plain: Plain | None = None,
@@ -158,6 +163,40 @@ class Index:
             self._described, words=self.words, vectors=vectors_of, encoder=made_by, catalog=self._catalog
         )
 
+    def with_vectors_in(self, store: VectorStore, encoder: Encoder, given_up: threading.Event) -> Index:
+        """Return an index of the same rows whose vectors are in a store that processes share.
+
+        Args:
+            store: Where they are kept; only what it lacks is encoded.
+            encoder: Makes the vectors.
+            given_up: Set where nobody waits for the index any more.
+
+        Raises:
+            VectorsUnavailableError: The store does not answer.
+        """
+        rows = tuple(self.rows)
+        if not rows:
+            return self
+        text_of = {key: text for row in rows for key, text in zip(row.hashes, row.texts, strict=True)}
+
+        def encode(keys: Sequence[str]) -> Vectors:
+            portions = [keys[start : start + _PORTION] for start in range(0, len(keys), _PORTION)]
+            encoded = [encoder.encode_documents([text_of[key] for key in some]) for some in portions]
+            return np.concatenate(encoded)
+
+        keys = [key for row in rows for key in row.hashes]
+        made_by = encoder.name, encoder.revision
+        texts = Texts(made_by, encoder.dimensions, keys, self.words.row_of, encode)
+        vectors = store.keep(texts, given_up)
+        return Index(
+            self._described, words=self.words, vectors=vectors, encoder=made_by, catalog=self._catalog
+        )
+
+    @property
+    def local(self) -> VectorIndex | None:
+        """The vectors, where they are in this process."""
+        return self.vectors if isinstance(self.vectors, VectorIndex) else None
+
     def is_of(self, rows: Sequence[Describable]) -> bool:
         """Tell whether it was made of these very objects."""
         return self._described is rows
@@ -198,10 +237,10 @@ class Index:
 
         They are a view of the index: keep it for as long as they are used.
         """
-        if self.vectors is None or self.encoder != (encoder.name, encoder.revision):
+        if self.local is None or self.encoder != (encoder.name, encoder.revision):
             return {}
         hashes = [key for row in self.rows for key in row.hashes]
-        return dict(zip(hashes, self.vectors.vectors, strict=True))
+        return dict(zip(hashes, self.local.vectors, strict=True))
 
     def save(self, folder: Path, *, command: str = "") -> Manifest:
         """Save vectors, their rows' hashes and words into a folder, and leave its other files alone.
@@ -214,10 +253,10 @@ class Index:
             command: Command line to name in the manifest.
 
         Raises:
-            ValueError: The index has no vectors.
+            ValueError: The index has no vectors in this process.
             OSError: A file cannot be written; the old index is still there.
         """
-        if self.vectors is None:
+        if self.local is None:
             raise ValueError(
                 "an index must have vectors to be saved, got words alone; build it with an encoder"
             )
@@ -246,8 +285,8 @@ class Index:
             if plain is not None and plain.made_of and (found is None or found.made_of != plain.made_of):
                 found = store.save_plain(folder, plain)
             vectors = manifest.vectors_file
-            if self.vectors is not None and not self.vectors.codes_saved(folder / vectors.name):
-                vectors = manifests.place(folder, "index", ".faiss", self.vectors.save)
+            if self.local is not None and not self.local.codes_saved(folder / vectors.name):
+                vectors = manifests.place(folder, "index", ".faiss", self.local.save)
             usual = replace(manifest, format=manifests.FORMAT)
             renewed = replace(usual, vectors_file=vectors, words=words, plain=found)
             if renewed != usual:
@@ -255,13 +294,13 @@ class Index:
                 manifests.tidy(folder, renewed)
 
     def _save(self, folder: Path, command: str) -> Manifest:
-        assert self.vectors is not None  # noqa: S101 - see `save`
+        assert self.local is not None  # noqa: S101 - see `save`
         lines = (msgspec.json.encode({"name": row.name, "texts": row.hashes}) + b"\n" for row in self.rows)
         manifest = Manifest(
             format=manifests.FORMAT,
             rows=len(self.rows),
-            vectors=len(self.vectors),
-            dimensions=self.vectors.dimensions,
+            vectors=len(self.local),
+            dimensions=self.local.dimensions,
             dtype="float32",
             metric="ip",
             factory="Flat",
@@ -269,7 +308,7 @@ class Index:
             revision=self.encoder[1],
             catalog=self.catalog,
             rows_file=manifests.place(folder, "rows", ".jsonl", lambda path: _write(path, lines)),
-            vectors_file=manifests.place(folder, "index", ".faiss", self.vectors.save),
+            vectors_file=manifests.place(folder, "index", ".faiss", self.local.save),
             words=store.save_words(folder, self.words, self.source),
             versions=manifests.versions(),
             created=datetime.now(UTC).isoformat(timespec="seconds"),

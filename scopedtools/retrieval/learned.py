@@ -11,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from scopedtools.retrieval.index import Index
+from scopedtools.retrieval.layout import Ordinals
 from scopedtools.retrieval.lexical import tokens
 from scopedtools.retrieval.uses import RowUses, Uses
-from scopedtools.retrieval.vectors import DECIMALS, Ordinals, VectorIndex
+from scopedtools.retrieval.vector_store import RowVectors
+from scopedtools.retrieval.vectors import DECIMALS, VectorIndex
 
 if TYPE_CHECKING:
     from scopedtools.types import Vectors
@@ -155,16 +157,14 @@ def _weights(n: int) -> npt.NDArray[np.float32]:
     return np.exp2(-np.arange(n)[::-1] / HALF_LIFE).astype(np.float32)
 
 
-def _pulled(used: Sequence[_Used], index: Index, vectors: VectorIndex) -> VectorIndex:
+def _pulled(used: Sequence[_Used], index: Index, vectors: RowVectors) -> VectorIndex:
     """Pull all vectors of each used row, its description's and its examples', to where its uses are."""
     counts = np.array([len(row.texts) for row in index.rows])
-    first = np.cumsum(counts) - counts
-    rows = [one.row for one in used]
+    rows = np.array([one.row for one in used], dtype=np.int64)
     weight = np.array([one.weight for one in used], dtype=np.float32)[:, np.newaxis]
     pulls = _PULL * weight / (weight + _PULL) * _directions(used)
     row_of = np.repeat(np.arange(len(used)), counts[rows])
-    ids = np.concatenate([np.arange(first[row], first[row] + counts[row]) for row in rows])
-    pulled = vectors.vectors[ids] + pulls[row_of]
+    pulled = vectors.of(rows) + pulls[row_of]
     pulled /= np.maximum(np.linalg.norm(pulled, axis=1, keepdims=True), 1e-6)
     return VectorIndex.build(pulled, row_of)
 

@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from scopedtools.retrieval.heard import Heard, Utterance
 from scopedtools.retrieval.index import Index
+from scopedtools.retrieval.layout import Ordinals
 from scopedtools.retrieval.learned import Learned
-from scopedtools.retrieval.vectors import DECIMALS, Ordinals, highest_of_each, members
+from scopedtools.retrieval.vectors import DECIMALS, highest_of_each, members
 from scopedtools.types import Rows
 
 if TYPE_CHECKING:

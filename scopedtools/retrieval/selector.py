@@ -1,4 +1,4 @@
-"""The default selector: FAISS vectors and BM25 over the same rows."""
+"""The default selector: vectors and BM25 over the same rows."""
 
 from __future__ import annotations
 
@@ -14,16 +14,22 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import numpy as np
 from anyio import to_thread
 
-from scopedtools.exceptions import IndexMismatchError, MissingDependencyError
+from scopedtools.exceptions import (
+    IndexMismatchError,
+    MissingDependencyError,
+    VectorsUnavailableError,
+)
 from scopedtools.retrieval.encoders import default_encoder
 from scopedtools.retrieval.evidence import Judge, made_of, plain_requests
 from scopedtools.retrieval.heard import Heard, hear
 from scopedtools.retrieval.index import Index
 from scopedtools.retrieval.learning import Learning
+from scopedtools.retrieval.mending import Mender
 from scopedtools.retrieval.queries import EncoderThread
 from scopedtools.retrieval.ranking import choose, rank
 from scopedtools.retrieval.saved import Plain, known_vectors
 from scopedtools.retrieval.scoring import Scored, score
+from scopedtools.retrieval.vector_store import VectorStore
 from scopedtools.types import Describable, Encoder, Hit, Ranking, Rows, Turn
 
 if TYPE_CHECKING:
@@ -47,18 +53,20 @@ _log = logging.getLogger(__name__)
 class HybridSelector:
     """Ranks rows by meaning and by words, restricted to permitted rows. A ``types.Selector``.
 
-    Without an encoder, or where it fails, words alone decide; that is logged once, never an error.
+    Without an encoder, or where it or a database of vectors fails, words alone decide; that is logged once,
+    never an error. A database is tried again beside the requests, until it answers.
 
     Args:
         encoder: Encodes texts; all-MiniLM-L6-v2 by default.
         index_dir: Folder where the index is kept between runs; without one it is built at each start.
+        vectors: Database that keeps and searches the vectors, in place of this process and of ``index_dir``.
         dense_weight: Weight of the vectors in 0..1; the words get the rest.
         cached_queries: Most requests whose vectors are kept.
         learning: Lets it learn from the calls of its server; without, it never changes.
         abstain: Whether `Ranking.fits` may be false where rows were found; measured with the default encoder.
 
     Raises:
-        ValueError: ``dense_weight`` is not in 0..1.
+        ValueError: ``dense_weight`` is not in 0..1, or both ``index_dir`` and ``vectors`` are given.
     """
 
     def __init__(
@@ -66,6 +74,7 @@ class HybridSelector:
         encoder: Encoder | None = None,
         *,
         index_dir: Path | str | None = None,
+        vectors: VectorStore | None = None,
         dense_weight: float = 0.7,
         cached_queries: int = 1024,
         learning: Learning | None = None,
@@ -73,12 +82,19 @@ class HybridSelector:
     ) -> None:
         if not 0.0 <= dense_weight <= 1.0:
             raise ValueError(f"dense_weight must be in 0..1, got {dense_weight}")
+        if index_dir is not None and vectors is not None:
+            raise ValueError(
+                "either index_dir or vectors must say where vectors are kept, got both; drop one"
+            )
         self._encoder = EncoderThread(encoder or default_encoder(), cached=cached_queries)
         self._folder = None if index_dir is None else Path(index_dir)
+        self._store = vectors
         self._dense_weight = dense_weight
         self._learning = learning
         self._abstain = abstain
         self._judge: Judge | None = None
+        self._words: Judge | None = None
+        self._mender = Mender()
         self._plain: Vectors | None = None
         self._vectors_from: Index | None = None
         self._preloaded: Index | None = None
@@ -130,6 +146,7 @@ class HybridSelector:
         encoded again. A saved index is replaced.
         """
         other = copy.copy(self)
+        other._mender = Mender()  # noqa: SLF001 - it is one of us
         await other.prepare(rows, anew=False)
         return other
 
@@ -201,15 +218,19 @@ class HybridSelector:
         if learning is None or judge is None or heard is None:
             return
         vectors = await self._vectors(judge.index, heard)
-        if vectors is not None:
+        if vectors is None:
+            return
+        try:
             await to_thread.run_sync(partial(learning.record, judge.index, row, heard, vectors, by=by))
+        except VectorsUnavailableError as error:
+            self._failed(judge, error)
 
     async def _scored(
         self, heard: Heard | None, within: Rows, limit: int, conclude: _Conclude[_Answer]
     ) -> _Answer | None:
         """Score rows and conclude, in a worker thread if it takes long; ``None`` if nothing is looked for."""
-        judge = self._judge
-        if judge is None:
+        judge, words = self._judge, self._words
+        if judge is None or words is None:
             raise RuntimeError("the selector is not ready; await prepare(rows) first")
         if heard is None or not within or limit < 1:
             return None
@@ -217,21 +238,40 @@ class HybridSelector:
         k = max(CANDIDATES, 2 * limit)
         learned = None if self._learning is None else self._learning.learned(judge.index)
 
+        scoring = partial(score, k=k, dense_weight=self._dense_weight, learned=learned)
+
         def answer() -> _Answer:
-            scored = score(
-                judge.index,
-                heard,
-                vectors,
-                within,
-                k=k,
-                dense_weight=self._dense_weight,
-                learned=learned,
-            )
-            return conclude(judge, heard, scored)
+            try:
+                found = conclude(judge, heard, scoring(judge.index, heard, vectors, within))
+            except VectorsUnavailableError as error:
+                self._failed(judge, error)
+                return conclude(words, heard, scoring(words.index, heard, None, within))
+            self._mender.worked()
+            return found
 
         if learned is None and _at_once(judge, heard, within):
             return answer()
         return await to_thread.run_sync(answer)
+
+    def _failed(self, judge: Judge, error: VectorsUnavailableError) -> None:
+        """Go by words alone, and without the next wait, where a database has failed too often."""
+        if self._judge is not judge:
+            return
+        if not self._mender.failed():
+            _log.info("words alone answered a request: %s", error)
+            return
+        self._judge = self._words
+        self._mend(error)
+
+    def _mend(self, error: VectorsUnavailableError) -> None:
+        _log.error("no vectors; words alone answer until there are: %s", error)
+        self._mender.mend(self._attach_again)
+
+    def _attach_again(self) -> None:
+        words = self._words
+        assert words is not None  # noqa: S101 - `prepare` comes first
+        self._attach(words, threading.Event())
+        _log.warning("vectors answer again")
 
     async def _vectors(self, index: Index, heard: Heard) -> Vectors | None:
         if index.vectors is None:
@@ -255,20 +295,12 @@ class HybridSelector:
         words, self._preloaded = self._preloaded, None
         if words is None or not words.is_of(rows):
             words = Index.build(rows, None)
-        self._judge = Judge(words)
+        self._judge = self._words = Judge(words)
         try:
-            loading = self._encoder.loading()
-            index = self._fitting(words)
-            loading.result()
-            index = index or self._built(words)
-            if self._plain is None and self._abstain:
-                self._plain = self._plain_of(index)
-            if index.vectors is not None:
-                self._vectors_from = index
-            if self._learning is not None:
-                self._learning.begin(index)
-            self._judge = judge = Judge(index, self._plain)
-            self._renew(index, judge.plain)
+            self._attach(self._words, given_up)
+        except VectorsUnavailableError as error:
+            if not given_up.is_set():
+                self._mend(error)
         except MissingDependencyError as error:
             if not given_up.is_set():
                 _log.warning("no vectors; words alone answer: %s", error)
@@ -277,6 +309,23 @@ class HybridSelector:
             # encoder's thread away, which is nobody's fault.
             if not given_up.is_set():
                 _log.exception("no vectors; words alone answer")
+
+    def _attach(self, words: Judge, given_up: threading.Event) -> None:
+        """Answer by vectors too, from now on."""
+        loading = self._encoder.loading()
+        index = self._fitting(words.index)
+        loading.result()
+        index = index or self._built(words.index, given_up)
+        if self._plain is None and self._abstain:
+            self._plain = self._plain_of(index)
+        if index.local is not None:
+            self._vectors_from = index
+        if self._learning is not None:
+            self._learning.begin(index)
+        judge = Judge(index, self._plain)
+        if self._words is words:  # else another catalog came meanwhile
+            self._judge = judge
+        self._renew(index, judge.plain)
 
     def _fitting(self, words: Index) -> Index | None:
         if self._vectors_from is not None:  # what is in memory is newer
@@ -310,10 +359,12 @@ class HybridSelector:
         except (IndexMismatchError, OSError) as error:
             _log.debug("nothing added to the index in %s: %s", self._folder, error)
 
-    def _built(self, words: Index) -> Index:
+    def _built(self, words: Index, given_up: threading.Event) -> Index:
+        if self._store is not None:
+            return words.with_vectors_in(self._store, self._encoder, given_up)
         before = self._vectors_from
         if before is not None:
-            index = words.with_vectors(self._encoder, known=before.known(self._encoder), after=before.vectors)
+            index = words.with_vectors(self._encoder, known=before.known(self._encoder), after=before.local)
         else:
             known = {} if self._folder is None else known_vectors(self._folder, self._encoder)
             index = words.with_vectors(self._encoder, known=known)
@@ -330,5 +381,8 @@ class HybridSelector:
 
 def _at_once(judge: Judge, heard: Heard, within: Rows) -> bool:
     """Tell whether an answer takes so little that the event loop may wait for it."""
+    vectors = judge.index.vectors
+    if vectors is not None and vectors.waits:
+        return False
     parts = sum(one.searched for one in heard.utterances)
     return parts * len(judge.index.rows) <= _AT_ONCE and judge.knows(within)

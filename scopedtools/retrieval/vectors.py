@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from scopedtools.retrieval import codes
 from scopedtools.retrieval.codes import load_faiss, vectors_of
+from scopedtools.retrieval.layout import Layout, Ordinals, best_of_row
 from scopedtools.retrieval.matching import found_in
 from scopedtools.retrieval.sketch import Sketch
 from scopedtools.types import Rows
@@ -18,9 +19,7 @@ from scopedtools.types import Rows
 if TYPE_CHECKING:
     from scopedtools.types import Vectors
 
-Ordinals = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float64]
-_Products = TypeVar("_Products", npt.NDArray[np.float32], Scores)
 
 DECIMALS: Final = 6
 """Scores are rounded to these decimals: far above the noise of float32 sums, far below what matters."""
@@ -73,9 +72,7 @@ class VectorIndex:
                 f"row_of must have one row for each of {index.ntotal} vectors, got {len(row_of)}"
             )
         self._index = index
-        self._row_of = row_of
-        self._starts = np.flatnonzero(np.diff(row_of, prepend=-1))
-        self._counts = np.diff(self._starts, append=len(row_of))
+        self._layout = Layout(row_of)
         if sketch is None and len(row_of) > EXACT:
             sketch = Sketch.learn(index)
         self._sketch = sketch
@@ -124,12 +121,17 @@ class VectorIndex:
         return self._sketch is None or not self._sketch.narrow or codes.follow(path)
 
     def __len__(self) -> int:
-        return len(self._row_of)
+        return len(self._layout)
+
+    @property
+    def waits(self) -> bool:
+        """Whether a search waits for another process."""
+        return False
 
     @property
     def rows(self) -> int:
         """Number of rows."""
-        return len(self._starts)
+        return self._layout.rows
 
     @property
     def dimensions(self) -> int:
@@ -174,7 +176,7 @@ class VectorIndex:
         """
         if self._sketch is None:
             return self._nearest_of_few(queries, permitted, k)
-        mask = permitted if self.rows == len(self) else permitted[self._row_of]
+        mask = permitted if self.rows == len(self) else permitted[self._layout.row_of]
         available = int(np.count_nonzero(mask))
         if available <= max(EXACT, self._sketch.narrow):
             return self._nearest_of_few(queries, permitted, k)
@@ -216,22 +218,10 @@ class VectorIndex:
         """Score rows in float32; shape ``(len(queries), len(rows))``."""
         if len(self) <= EXACT and 2 * len(rows) > self.rows:
             # Taking out a few is cheaper afterwards: vectors are 1,500 bytes each, products four.
-            products = self._best_of_row(_rough_products(queries, self.vectors), self._starts)
+            products = best_of_row(_rough_products(queries, self.vectors), self._layout.starts)
             return products if len(rows) == self.rows else products.take(rows, axis=1)
-        ids, first = self._ids(rows)
-        return self._best_of_row(_rough_products(queries, self.vectors, ids), first)
-
-    def _best_of_row(self, products: _Products, first: Ordinals) -> _Products:
-        """Return the best of the products of each row's vectors, which begin at these places."""
-        return products if products.shape[1] == len(first) else np.maximum.reduceat(products, first, axis=1)
-
-    def _ids(self, rows: Ordinals) -> tuple[Ordinals, Ordinals]:
-        """Return the numbers of the vectors of rows, and where in them each row begins."""
-        if len(self) == self.rows:
-            return rows, rows
-        counts = self._counts[rows]
-        first = np.cumsum(counts) - counts
-        return np.repeat(self._starts[rows] - first, counts) + np.arange(counts.sum()), first
+        ids, first = self._layout.places(rows)
+        return best_of_row(_rough_products(queries, self.vectors, ids), first)
 
     def scores(self, queries: Vectors, rows: Ordinals) -> Scores:
         """Score rows exactly: the inner product of each query and the best vector of each row.
@@ -247,9 +237,9 @@ class VectorIndex:
         """
         if not len(rows):
             return np.empty((len(queries), 0), dtype=np.float64)
-        ids, first = self._ids(rows)
-        products = _products(queries, self.vectors, ids)
-        return self._best_of_row(products, first).round(DECIMALS)
+        ids, first = self._layout.places(rows)
+        products = exact_products(queries, self.vectors, ids)
+        return best_of_row(products, first).round(DECIMALS)
 
     def best(self, queries: Vectors, within: Rows) -> Scores:
         """Return the score of the permitted row nearest to each of many queries.
@@ -261,7 +251,7 @@ class VectorIndex:
         Returns:
             float64, shape ``(q,)``; 0 where no row scores more.
         """
-        ids = np.flatnonzero(members(within, self.rows)[self._row_of])
+        ids = np.flatnonzero(members(within, self.rows)[self._layout.row_of])
         best = np.zeros(len(queries), dtype=np.float64)
         for start in range(0, len(ids), _PORTION):
             # `@`, although BLAS may start threads: seven times faster, and not done for every request.
@@ -271,12 +261,16 @@ class VectorIndex:
 
     def likeness(self, some: Ordinals, rows: Ordinals) -> Scores:
         """Compare rows with each other by their first vectors; float64, shape ``(len(some), len(rows))``."""
-        theirs = self.vectors[self._starts[some]]
-        return np.round(_products(theirs, self.vectors, self._starts[rows]), DECIMALS)
+        theirs = self.vectors[self._layout.starts[some]]
+        return np.round(exact_products(theirs, self.vectors, self._layout.starts[rows]), DECIMALS)
+
+    def of(self, rows: Ordinals) -> Vectors:
+        """Return all vectors of rows, in the order of the rows; copied."""
+        return self.vectors[self._layout.places(rows)[0]]
 
     def _rows_of(self, ids: Ordinals, products: npt.NDArray[np.float32], k: int) -> Ordinals:
         """Return the ``k`` best rows of the vectors that were found."""
-        rows = self._row_of[ids]
+        rows = self._layout.row_of[ids]
         rows = rows[np.lexsort((rows, -np.round(products, DECIMALS)))]
         if self.rows < len(self):
             _, first = np.unique(rows, return_index=True)
@@ -337,7 +331,7 @@ def _reaching(scores: npt.NDArray[np.floating], edge: np.floating, k: int) -> Or
 def _rough_products(some: Vectors, vectors: Vectors, ids: Ordinals | None = None) -> npt.NDArray[np.float32]:
     """Multiply some vectors with all of others, or with those of these numbers, in float32."""
     n, d = len(vectors) if ids is None else len(ids), vectors.shape[1]
-    # See `_products`.
+    # See `exact_products`.
     left = np.zeros((max(2, len(some)), d), np.float32)
     left[: len(some)] = some
     step = min(_ROWS, max(1, _PRODUCT // left.size))
@@ -365,7 +359,7 @@ def _flat(vectors: Vectors) -> Any:
     return index
 
 
-def _products(some: Vectors, vectors: Vectors, ids: Ordinals) -> Scores:
+def exact_products(some: Vectors, vectors: Vectors, ids: Ordinals) -> Scores:
     """Multiply some vectors with those of these numbers, in float64; shape ``(len(some), len(ids))``.
 
     In small products: large ones make OpenBLAS start threads, which fight over the cores under load. Small

@@ -45,8 +45,8 @@ def test_each_distinct_text_is_encoded_once() -> None:
 
     assert encoder.documents == ["a: Same.", "x y", "z"]
     assert told == [(3, 3)]
-    assert index.vectors is not None
-    assert len(index.vectors) == 5
+    assert index.local is not None
+    assert len(index.local) == 5
 
 
 def test_a_loaded_index_answers_as_the_saved_one(tmp_path: Path) -> None:
@@ -54,10 +54,10 @@ def test_a_loaded_index_answers_as_the_saved_one(tmp_path: Path) -> None:
     loaded = Index.load(saved(tmp_path), rows=SHOP, encoder=HashingEncoder())
     query = HashingEncoder().encode_queries(["an email to a friend"])[0]
 
-    assert built.vectors is not None
-    assert loaded.vectors is not None
-    assert [a.tolist() for a in loaded.vectors.search(query, ALL, 6)] == [
-        a.tolist() for a in built.vectors.search(query, ALL, 6)
+    assert built.local is not None
+    assert loaded.local is not None
+    assert [a.tolist() for a in loaded.local.search(query, ALL, 6)] == [
+        a.tolist() for a in built.local.search(query, ALL, 6)
     ]
     assert loaded.catalog == built.catalog
 
@@ -236,8 +236,8 @@ def test_an_index_that_is_mapped_survives_the_next_save(tmp_path: Path) -> None:
     Index.build(SHOP[:3], HashingEncoder()).save(tmp_path)
     query = HashingEncoder().encode_queries(["weather in a city"])[0]
 
-    assert old.vectors is not None
-    assert old.vectors.search(query, ALL, 1)[0].tolist() == [4]
+    assert old.local is not None
+    assert old.local.search(query, ALL, 1)[0].tolist() == [4]
 
 
 def test_saving_the_same_index_twice_changes_only_the_date(tmp_path: Path) -> None:
@@ -255,10 +255,10 @@ def test_only_changed_texts_are_encoded_again(tmp_path: Path) -> None:
     index = Index.build(rows, None).with_vectors(encoder, known=known_vectors(tmp_path, encoder))
 
     assert encoder.documents == ["new tool: Something else."]
-    assert index.vectors is not None
+    assert index.local is not None
     fresh = Index.build(rows, HashingEncoder())
-    assert fresh.vectors is not None
-    assert index.vectors.vectors.tobytes() == fresh.vectors.vectors.tobytes()
+    assert fresh.local is not None
+    assert index.local.vectors.tobytes() == fresh.local.vectors.tobytes()
 
 
 def test_vectors_of_another_encoder_are_not_known(tmp_path: Path) -> None:

@@ -202,10 +202,10 @@ def test_codes_of_many_vectors_that_a_folder_lacks_are_saved(
     monkeypatch.setattr(codes, "ONE_LIST", EXACT)  # as if these were many
     rows = [Row(f"tool_{number}", f"Does number {number}.") for number in range(EXACT + 100)]
     built = Index.build(rows, HashingEncoder(16))
-    assert built.vectors is not None
+    assert built.local is not None
     built.save(tmp_path)
     flat = faiss.IndexFlatIP(16)
-    flat.add(built.vectors.vectors)
+    flat.add(built.local.vectors)
     path = tmp_path / told(tmp_path)["vectors_file"]["name"]
     faiss.write_index(flat, str(path))
     change(tmp_path, vectors_file={"name": path.name, "sha256": digest(path)})

@@ -125,6 +125,8 @@ async def test_a_process_that_was_busy_itself_does_not_take_the_engine_for_slow(
             answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             asyncio.get_running_loop().call_later(0.01, answered.set_result, None)
             await answered
+            for _ in range(5):  # as a driver, which has to make something of what came
+                await asyncio.sleep(0)
             return await super().get(key)
 
     engine = Prompt()

@@ -26,7 +26,7 @@ COMMAND = Path(sys.executable).with_name("scopedtools")
 LIMIT_S = 60
 AT = re.compile(rb"Uvicorn running on (http://[0-9.:]+)")
 METRICS_AT = re.compile(rb"http://[0-9.:]+/metrics")
-STARTED = re.compile(rb"(Application startup complete)")
+STARTED = re.compile(rb"( serves \d+ rows)")
 
 SERVER = '''
 import logging
