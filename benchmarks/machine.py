@@ -33,6 +33,7 @@ _LIBRARIES: Final = (
     "httptools",
     "starlette",
     "msgspec",
+    "redis",
 )
 _ROOT: Final = Path(__file__).parents[1]
 
