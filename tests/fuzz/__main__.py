@@ -41,11 +41,14 @@ class Run(NamedTuple):
     branches: int
     inputs: int
     found: tuple[Path, ...]
+    status: int
     output: str
 
     def line(self) -> str:
         """Return a line of the table."""
         verdict = ", ".join(str(path.relative_to(_ROOT)) for path in self.found) or "nothing"
+        if self.status and not self.found:
+            verdict = f"ended with status {self.status}, and kept no input"
         figures = f"{self.runs:>10,}{self.seconds:>8.0f} s{self.branches:>10,}{self.inputs:>8,}"
         return f"{self.target:14}{figures}  {verdict}"
 
@@ -74,13 +77,11 @@ def fuzz(target: Target, runs: int, *, seed: int) -> Run:
     )
     output = done.stderr.decode(errors="replace") + done.stdout.decode(errors="replace")
     found = tuple(_keep(target, path) for path in sorted(artefacts.iterdir()) if path.is_file())
-    if done.returncode and not found:
-        raise RuntimeError(f"{target.name} ended with {done.returncode}: {output[-3000:]}")
     counted = [int(count) for count in _RUNS.findall(output)]
     covered = _COVERED.findall(output)
     branches, inputs = (int(covered[-1][0]), int(covered[-1][2])) if covered else (0, 0)
     ran = max(counted, default=0)
-    return Run(target.name, ran, time.monotonic() - start, branches, inputs, found, output)
+    return Run(target.name, ran, time.monotonic() - start, branches, inputs, found, done.returncode, output)
 
 
 def _keep(target: Target, path: Path) -> Path:
@@ -115,10 +116,10 @@ def main() -> int:
             print(runs[-1].line(), flush=True)  # noqa: T201
     print(f"{'all':14}{sum(run.runs for run in runs):>10,}")  # noqa: T201
     for run in runs:
-        if run.found:
+        if run.status:
             _, _, why = run.output.partition("=== Uncaught")
             print(f"\n{run.target}:\n{why or run.output[-3000:]}")  # noqa: T201
-    return 1 if any(run.found for run in runs) else 0
+    return 1 if any(run.status for run in runs) else 0
 
 
 if __name__ == "__main__":
