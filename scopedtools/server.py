@@ -34,6 +34,7 @@ from scopedtools.mounts import Source, as_source
 from scopedtools.operated import Operated
 from scopedtools.protocol.dispatch import Dispatcher
 from scopedtools.protocol.request import Request
+from scopedtools.ranking import default_selector
 from scopedtools.running import Running
 from scopedtools.sharing import Replicas, chosen
 from scopedtools.storage import ContextStore, TaskStore
@@ -59,7 +60,8 @@ class ScopedServer(Operated):
         catalog: Rows besides those that the class declares.
         selector: Ranks rows for an intent. By default MiniLM vectors and BM25 together, loaded when first
             needed; never loaded where every list is short.
-        index_dir: Where the default selector keeps its index between starts.
+        index_dir: Where the default selector keeps its index between starts, unless ``SCOPEDTOOLS_VECTORS``
+            names a database that keeps vectors.
         store: Keeps what contexts were shown, such as `scopedtools.stores.open_store` makes. By default what
             the URL in ``SCOPEDTOOLS_STORE`` names, or the memory of this process.
         views: How large views are.
@@ -162,7 +164,7 @@ class ScopedServer(Operated):
             grown=self._replicas.context_changed,
             tasks=self._tasks,
             about=about,
-            selector=lambda: selector or _default_selector(self.index_dir),
+            selector=default_selector(self.index_dir) if selector is None else lambda: selector,
         )
         self._updates = Updates(ground, catalog or Catalog(), put=self._put)
         edition = self._updates.edition
@@ -390,9 +392,3 @@ class ScopedServer(Operated):
 
     async def _lacking(self, request: Request) -> frozenset[str]:
         return await cast("Edition", request.edition).lacking(request)
-
-
-def _default_selector(index_dir: Path | None) -> Selector:
-    from scopedtools.retrieval.selector import HybridSelector  # noqa: PLC0415 - brings numpy and faiss
-
-    return HybridSelector(index_dir=index_dir)

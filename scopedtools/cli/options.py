@@ -72,6 +72,14 @@ Store = Annotated[
         "redis+cluster:// or postgresql://. A password belongs into the variable, not into the flag.",
     ),
 ]
+VectorsUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--vectors",
+        help="Keep vectors in a database in place of the index: postgresql:// with pgvector, or milvus://. A "
+        "password belongs into the variable, not into the flag.",
+    ),
+]
 Stdio = Annotated[bool, typer.Option("--stdio", help="Serve one client over standard input and output.")]
 
 # How it is watched

@@ -27,6 +27,7 @@ from scopedtools.cli.ports import Place, PortHosting, Ports, metrics_ports, port
 from scopedtools.cli.target import TargetError
 from scopedtools.cli.workers import Workers, open_files, why_not_forked
 from scopedtools.limits import variable_of
+from scopedtools.ranking import VECTORS_VARIABLE
 from scopedtools.server import ScopedServer
 from scopedtools.sharing import SECRET_VARIABLE, STORE_VARIABLE
 
@@ -54,6 +55,7 @@ def serve(
     index_dir: options.IndexDir = None,
     catalog: options.CatalogFile = None,
     store: options.Store = None,
+    vectors: options.VectorsUrl = None,
     rate_per_principal: options.RatePerPrincipal = None,
     rate_per_context: options.RatePerContext = None,
     concurrent_calls: options.ConcurrentCalls = None,
@@ -72,7 +74,8 @@ def serve(
     origin = Origin(target, _several(config), api, index_dir, catalog)
     hosted = Hosted(origin, audit, metrics_port, log_format, Patience(drain_s, grace_s))
     hosted.configure_logs()
-    _keep_store(store)
+    _keep(STORE_VARIABLE, store)
+    _keep(VECTORS_VARIABLE, vectors)
     _keep_limits(
         rate_per_principal=rate_per_principal,
         rate_per_context=rate_per_context,
@@ -145,10 +148,10 @@ def _serve_one(server: ScopedServer, hosted: Hosted, host: str, port: int) -> No
         PortHosting(_alone(server, hosted, host, port), lambda: server, hosted.patience).run()
 
 
-def _keep_store(url: str | None) -> None:
-    """Leave where contexts are kept where every process of the server finds it."""
+def _keep(variable: str, url: str | None) -> None:
+    """Leave a URL where every process of the server finds it."""
     if url is not None:
-        os.environ[STORE_VARIABLE] = url
+        os.environ[variable] = url
 
 
 def _share_secret(store: str | None) -> None:
