@@ -23,7 +23,7 @@ BIN: Final = Path(sys.executable).parent
 ROOT: Final = Path(__file__).parents[2]
 LIMIT_S: Final = 60
 SIZE: Final = 4
-DRAIN_S: Final = 3.0
+DRAIN_S: Final = 4.0
 
 
 class Fleet:

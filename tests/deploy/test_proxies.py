@@ -53,8 +53,9 @@ def test_any_name_that_is_well_formed_stays_with_one_process(kind: Kind, context
     assert len({one.value for one in answers}) == 1
 
 
-def test_names_that_begin_alike_are_spread(kind: Kind, fleet: Fleet) -> None:
-    found = asyncio.run(placed(fleet.proxies[kind], [f"tenant-1,{number}" for number in range(64)]))
+@pytest.mark.parametrize("name", ["tenant-1,{}", "{},tenant-1"])
+def test_names_that_begin_or_end_alike_are_spread(kind: Kind, name: str, fleet: Fleet) -> None:
+    found = asyncio.run(placed(fleet.proxies[kind], [name.format(number) for number in range(64)]))
     assert len(set(found.values())) == SIZE
 
 
