@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
+import secrets
 import sys
 import time
 from pathlib import Path
@@ -23,6 +25,7 @@ from benchmarks.soak.report import report
 from benchmarks.soak.results import Results, leaks
 from benchmarks.soak.server import TTL_S
 from benchmarks.soak.wire import Wire
+from scopedtools.sharing import SECRET_VARIABLE, STORE_VARIABLE
 
 RESULTS: Final = Path(__file__).with_name("results")
 _WARM_UP: Final = 0.3
@@ -40,8 +43,6 @@ _LOOK_S: Final = 0.5
 async def soak(arguments: argparse.Namespace, folder: Path) -> Results:
     """Run the server and its users."""
     command = [str(Path(sys.executable).with_name("scopedtools")), "serve", "benchmarks.soak.server:app"]
-    if arguments.store:
-        command += ["--store", arguments.store]
     seconds = arguments.minutes * 60
     async with served([*command, "--port"], folder / "server.log") as server, new_client() as client:
         # What is imported, started and cached once is there before it is counted what is held.
@@ -101,9 +102,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--rate", type=float, default=80, help="requests a second, about")
-    parser.add_argument("--store", help="where the server keeps contexts, as scopedtools serve takes it")
+    parser.add_argument("--store", help="URL of the store of contexts, such as redis://localhost")
     arguments = parser.parse_args()
     RESULTS.mkdir(exist_ok=True)
+    if arguments.store:
+        os.environ |= {STORE_VARIABLE: arguments.store, SECRET_VARIABLE: secrets.token_hex(32)}
     results = asyncio.run(soak(arguments, RESULTS))
     (RESULTS / "soak.json").write_bytes(msgspec.json.format(msgspec.json.encode(results)))
     text = report(results, RESULTS)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -31,6 +32,7 @@ from scopedtools import (
 from scopedtools.catalog.primitives import Tool
 from scopedtools.context.store import MemoryStore
 from scopedtools.retrieval import HashingEncoder, HybridSelector
+from scopedtools.sharing import STORE_VARIABLE
 from scopedtools.tasks import TaskSettings
 
 ROWS: Final = 500
@@ -67,7 +69,7 @@ class SoakServer(ScopedServer):
             catalog=_catalog(0),
             selector=HybridSelector(HashingEncoder(128)),
             views=ViewSettings(rows={"tool": 20}, growth="negotiated"),
-            store=MemoryStore(max_contexts=CONTEXTS),
+            store=None if os.environ.get(STORE_VARIABLE) else MemoryStore(max_contexts=CONTEXTS),
             tasks=TaskSettings(ttl_s=TTL_S, poll_interval_ms=50),
             sessions=True,
         )
