@@ -7,7 +7,8 @@ PORT ?= 8000
 export HF_HUB_OFFLINE ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test conformance test-milvus benchmark-selection benchmark-serving benchmark-gateway benchmark-index check lint types clean
+.PHONY: run test conformance scale-test soak fuzz audit test-milvus benchmark-selection benchmark-serving \
+	benchmark-gateway benchmark-index benchmark-faults check lint types clean
 
 run: $(VENV)/.installed
 	$(BIN)/scopedtools serve examples.workbench.server:app --port $(PORT)
@@ -18,6 +19,23 @@ test: $(VENV)/.installed
 # The official suite and its own node come from npm once, into the environment.
 conformance: $(VENV)/.installed
 	$(BIN)/python -m tests.conformance.run
+
+# Replicas on Redis behind HAProxy, nginx and Envoy, killed and added; a few minutes.
+scale-test: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.scale $(ARGS)
+
+# A mixed load with faults, and what is left of it afterwards; half an hour, or ARGS="--minutes 5".
+soak: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.soak $(ARGS)
+
+# All decoders under atheris, and schemathesis over HTTP; ARGS="--runs 1000000 cursor" for more of one.
+fuzz: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt 'atheris>=3.0'
+	$(BIN)/python -m tests.fuzz $(ARGS)
+
+# What is known against the packages that are installed. Exit 2 where the advisory service cannot be reached.
+audit: $(VENV)/.installed
+	$(BIN)/python -m tests.security.audit $(ARGS)
 
 # Vectors in a real Milvus server, in an environment and a network namespace of their own; two minutes.
 test-milvus: $(VENV)/.installed
@@ -38,6 +56,10 @@ benchmark-gateway: $(VENV)/.installed
 # Indexes of vectors up to a million rows; an hour, or two minutes with ARGS="--quick".
 benchmark-index: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.index $(ARGS)
+
+# What is noticed while Redis is killed, frozen, or fails over; about a minute.
+benchmark-faults: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.faults $(ARGS)
 
 check: lint types
 
