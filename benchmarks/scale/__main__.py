@@ -209,11 +209,13 @@ class Run:
 
 
 async def _all_there(port: int, count: int) -> None:
-    """Wait until a proxy sends requests to so many replicas."""
+    """Wait until a proxy sends requests to so many replicas, and its own threads agree which go where."""
     names = [str(number) for number in range(16 * count)]
     async with asyncio.timeout(30):
-        while len(set((await checks.placed(port, names)).values()) - {0}) < count:
-            pass  # asking takes a while by itself
+        while True:
+            found = [await checks.placed(port, names) for _ in range(3)]
+            if len(set(found[0].values()) - {0}) == count and found[0] == found[1] == found[2]:
+                return
 
 
 def _program(kind: Kind) -> Program:

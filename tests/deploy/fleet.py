@@ -123,9 +123,14 @@ async def refused(port: int) -> None:
 
 
 def await_all(port: int, count: int) -> None:
-    """Wait until a proxy sends requests to so many processes."""
+    """Wait until a proxy sends requests to so many processes, and its own threads agree which go where."""
     contexts = [str(number) for number in range(16 * count)]
-    eventually(lambda: len(set(asyncio.run(placed(port, contexts)).values())) == count)
+
+    def settled() -> bool:
+        found = [asyncio.run(placed(port, contexts)) for _ in range(3)]
+        return len(set(found[0].values())) == count and found[0] == found[1] == found[2]
+
+    eventually(settled)
 
 
 async def where(port: int, context: str | None = None) -> int:
