@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import multiprocessing
 import os
 import selectors
 import signal
@@ -346,10 +347,21 @@ class WorkerHosting(Hosting):
     _leaving = False
 
     async def on_tick(self, counter: int) -> bool:
-        """Tell whether it is time to stop; a worker that retires does when its last client is gone."""
+        """Tell whether it is time to stop; a worker that retires does when its last client is gone.
+
+        One whose supervisor was killed does too: nobody would end it, and it would hold the port for ever.
+        """
+        if self._stop_at_s is None and _is_orphan():
+            _log.error("the process that watches over this one is gone; stopping", extra=self._told("orphan"))
+            self.handle_exit(signal.SIGTERM, None)
         if self._leaving and not self.server_state.connections:
             self.should_exit = True
         return await super().on_tick(counter)
+
+
+def _is_orphan() -> bool:
+    parent = multiprocessing.parent_process()
+    return parent is not None and parent.pid != os.getppid()
 
 
 def _ignore(_: int, __: FrameType | None) -> None:

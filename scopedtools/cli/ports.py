@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from scopedtools.cli.lifecycle import AT_ONCE, RELOAD, Terminal, WorkerHosting
 from scopedtools.cli.target import TargetError
-from scopedtools.cli.workers import begin_forked, signals_held
+from scopedtools.cli.workers import Pauses, begin_forked, signals_held
 
 _log: Final = logging.getLogger(__name__)
 
@@ -28,9 +28,6 @@ _POLL_S: Final = 0.2
 
 _START_S: Final = 60
 """Seconds in which a process that ends by itself counts as one that did not start."""
-
-_FIRST_PAUSE_S: Final = 0.5
-_LONGEST_PAUSE_S: Final = 30.0
 
 _HEARD: Final = (signal.SIGTERM, signal.SIGINT, RELOAD)
 
@@ -144,13 +141,14 @@ class _Post:
         self.due_s = 0.0
         self._status: int | None = None
         self._started_s = 0.0
-        self._pause_s = 0.0
+        self._pauses = Pauses()
         self._starts = 0
 
     def start(self, *, forked: bool) -> None:
         """Start a process."""
         self._starts += 1
         self._started_s = time.monotonic()
+        self._pauses.begin()
         if forked and self.place.forked is not None:
             fork = multiprocessing.get_context("fork")
             self.process = fork.Process(target=_run_forked, args=(self.place.forked,))
@@ -176,11 +174,8 @@ class _Post:
 
     def rest(self) -> float:
         """Arrange the next start; returns the seconds until then."""
-        if time.monotonic() - self._started_s >= _LONGEST_PAUSE_S:
-            self._pause_s = 0.0
-        pause_s = self._pause_s
+        pause_s = self._pauses.rest()
         self.due_s = time.monotonic() + pause_s
-        self._pause_s = min(max(2 * pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
         return pause_s
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import multiprocessing
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +24,7 @@ from uvicorn.supervisors.multiprocess import SIGNALS, Process
 
 from scopedtools.cli.hosting import worker
 from scopedtools.cli.lifecycle import AT_ONCE, RETIRE, Patience, Terminal, WorkerHosting
+from scopedtools.cli.target import TargetError
 from scopedtools.server import ScopedServer
 
 _log: Final = logging.getLogger(__name__)
@@ -32,11 +35,34 @@ _START_S: Final = 60
 _LOOK_S: Final = 0.1
 """Seconds after which a supervisor that stops looks whether it is told to again."""
 
+_FIRST_PAUSE_S: Final = 0.5
+_LONGEST_PAUSE_S: Final = 30.0
+
 _OPEN: Final = Path("/proc/self/fd")
 
 _STOPPING: Final = frozenset(number for number, name in SIGNALS.items() if name in ("INT", "TERM", "BREAK"))
 
 MakeApp: TypeAlias = Callable[[], ScopedServer]
+
+
+class Pauses:
+    """Seconds between the end of a process and the start of the next: they double while those end too."""
+
+    def __init__(self) -> None:
+        self._started_s = 0.0
+        self._pause_s = 0.0
+
+    def begin(self) -> None:
+        """Take note that a process was started."""
+        self._started_s = time.monotonic()
+
+    def rest(self) -> float:
+        """Return the seconds to wait for now that a process has ended: none for the first."""
+        if time.monotonic() - self._started_s >= _LONGEST_PAUSE_S:
+            self._pause_s = 0.0
+        pause_s = self._pause_s
+        self._pause_s = min(max(2 * pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
+        return pause_s
 
 
 def open_files() -> frozenset[str]:
@@ -90,7 +116,8 @@ class Workers(Multiprocess):
 
     SIGHUP replaces them by workers that are started anew and so have the code and the catalog as they are by
     then; those share the mapped index alone. A worker goes only when another is there, and answers first
-    whoever is connected to it. A second signal to stop is obeyed at once.
+    whoever is connected to it. One that dies is replaced, after pauses that double while its successors die
+    too. Where the first do not start none would, so all are ended. A second signal to stop is obeyed at once.
 
     Args:
         config: Of the workers; its app is for those that are started anew. It configures logs when it is
@@ -109,6 +136,19 @@ class Workers(Multiprocess):
         self._patience = patience
         self._retired: list[Process] = []
         self._terminal = Terminal()
+        self._served = self._failed = False
+        self._pauses = Pauses()
+        self._due_s: dict[Process, float] = {}
+
+    def run(self) -> None:
+        """Run until SIGTERM or SIGINT comes; then until all workers have ended.
+
+        Raises:
+            TargetError: A worker did not start.
+        """
+        super().run()
+        if self._failed:
+            raise TargetError("a worker did not start, so none would; see what it wrote above")
 
     def init_processes(self) -> None:
         # Whatever is there now stays: looking for garbage in it would write to its pages and so copy them.
@@ -127,24 +167,38 @@ class Workers(Multiprocess):
                 # Where new code did not start, that from before goes on, and is forked as before.
                 return
             self._make = None
+            self._due_s.pop(old, None)
             self.processes[place] = new
             self._retire(old)
 
     def keep_subprocess_alive(self) -> None:
         self._retired = [one for one in self._retired if one.process.is_alive()]
+        limit_s = self.config.timeout_worker_healthcheck
         for place, process in enumerate(self.processes):
             if self.should_exit.is_set():
                 return
-            if process.is_alive(timeout=self.config.timeout_worker_healthcheck):
-                continue
-            process.kill()
-            process.join()
-            if process.exitcode == STARTUP_FAILURE:
-                _log.error("worker %s did not start, so none would; stopping", process.pid)
-                self.should_exit.set()
-                return
-            _log.warning("worker %s died and is replaced", process.pid)
-            self.processes[place] = self._started()
+            if process not in self._due_s:
+                if process.is_alive(timeout=limit_s):
+                    self._served = self._served or process.is_ready(timeout=limit_s)
+                    continue
+                self._note_end(process)
+            if time.monotonic() >= self._due_s[process] and not self.should_exit.is_set():
+                del self._due_s[process]
+                self.processes[place] = self._started()
+
+    def _note_end(self, process: Process) -> None:
+        process.kill()
+        process.join()
+        self._due_s[process] = math.inf
+        # Where one has served, it is not the code: such as a database that is away for a while.
+        if process.exitcode == STARTUP_FAILURE and not self._served:
+            _log.error("worker %s did not start; stopping", process.pid)
+            self._failed = True
+            self.should_exit.set()
+            return
+        pause_s = self._pauses.rest()
+        self._due_s[process] = time.monotonic() + pause_s
+        _log.warning("worker %s died and is replaced in %g s", process.pid, pause_s)
 
     def terminate_all(self) -> None:
         for process in (*self.processes, *self._retired):
@@ -174,7 +228,9 @@ class Workers(Multiprocess):
     def handle_ttou(self) -> None:
         if self.processes_num > 1:
             self.processes_num -= 1
-            self._retire(self.processes.pop())
+            old = self.processes.pop()
+            self._due_s.pop(old, None)
+            self._retire(old)
 
     def _retire(self, process: Process) -> None:
         """Have a worker answer whoever is connected to it, and end, while others are there for the rest."""
@@ -196,6 +252,7 @@ class Workers(Multiprocess):
         if self._make is not None and not anew:
             new = _Forked(self.config, self.sockets, self._patience, self._make)
         new.start()
+        self._pauses.begin()
         return new
 
 

@@ -75,6 +75,20 @@ logging.config.dictConfig(
 )
 """
 
+LIFESPAN = """
+    @asynccontextmanager
+    async def lifespan(self):
+        if Path("broken").exists():
+            raise RuntimeError("the depot is closed")
+        yield
+
+    @tool
+"""
+
+FAILING = "from contextlib import asynccontextmanager\nfrom pathlib import Path\n" + SERVER.replace(
+    "\n    @tool\n", LIFESPAN, 1
+)
+
 HOLDING = SERVER + '\nheld = open("held.txt", "w")\n'
 
 
@@ -150,6 +164,13 @@ def hosted(folder: Path, source: str = SERVER, *, workers: int = 2) -> Iterator[
                 os.kill(one, signal.SIGKILL)
 
 
+def _is_alive(pid: int) -> bool:
+    try:
+        return not Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].lstrip().startswith("Z")
+    except FileNotFoundError:
+        return False
+
+
 def listed(family: Family, context: str) -> bytes:
     envelope = msgspec.json.decode(msgspec.json.encode(ENVELOPE))
     settings = {"contextId": context, "intent": "send a letter and weigh the parcel"}
@@ -185,6 +206,39 @@ def test_a_worker_that_is_killed_is_replaced_by_one_that_gives_the_same_lists(tm
         assert answer[1] == family.parent.pid
         assert listed(family, "after") == before
         assert family.stop() == 0
+
+
+def test_where_no_worker_starts_the_command_fails_and_later_ones_are_tried_again(tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    broken.touch()
+    (tmp_path / "shop.py").write_text(FAILING)
+    command = [str(COMMAND), "serve", "shop:app", "--port", "0", "--workers", "2"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=LIMIT_S, check=False)
+    assert done.returncode == 1
+    assert b"the depot is closed" in done.stderr
+    assert done.stderr.count(b"error: a worker did not start") == 1
+    broken.unlink()
+    with hosted(tmp_path, FAILING) as family:
+        killed = family.workers()
+        family.until(lambda: family.said.count(" rows at ") == len(killed))
+        broken.touch()
+        os.kill(killed[0], signal.SIGKILL)
+        family.until(lambda: "replaced in 0.5 s" in family.said)
+        broken.unlink()
+        family.until(lambda: killed[0] not in family.workers() and len(family.workers()) == len(killed))
+        assert killed[1] in family.workers()
+        assert family.stop() == 0
+
+
+def test_workers_end_when_nobody_watches_over_them_any_more(tmp_path: Path) -> None:
+    with hosted(tmp_path) as family:
+        left = family.workers()
+        family.parent.kill()
+        deadline = time.monotonic() + LIMIT_S
+        while alive := [one for one in left if _is_alive(one)]:
+            assert time.monotonic() < deadline, alive
+            time.sleep(0.02)
+        assert family.said.count("is gone; stopping") == len(left)
 
 
 def test_a_worker_more_can_be_asked_for_and_one_less(tmp_path: Path) -> None:
