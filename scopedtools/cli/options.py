@@ -5,6 +5,7 @@ Each is a flag, a variable of the environment, and a key of a settings file; see
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import typer
@@ -13,6 +14,14 @@ from scopedtools.cli.audit import STORE_VARIABLE
 from scopedtools.cli.hosting import LogFormat
 from scopedtools.cli.settings import use_settings
 from scopedtools.sharing import STORE_VARIABLE as CONTEXTS_VARIABLE
+
+
+def _finite(seconds: float) -> float:
+    """Refuse a time to wait that never ends."""
+    if not math.isfinite(seconds):
+        raise typer.BadParameter(f"must be a number of seconds that ends, got {seconds}")
+    return seconds
+
 
 # What is served
 
@@ -118,11 +127,15 @@ DrainS = Annotated[
     float,
     typer.Option(
         min=0,
+        callback=_finite,
         help="Seconds for which requests are served as before after SIGTERM, while /readyz says 503 and "
         "load balancers notice.",
     ),
 ]
-GraceS = Annotated[float, typer.Option(min=0, help="Seconds that calls under way have to finish after that.")]
+GraceS = Annotated[
+    float,
+    typer.Option(min=0, callback=_finite, help="Seconds that calls under way have to finish after that."),
+]
 
 # Where all of them may stand
 

@@ -69,6 +69,7 @@ def serve(
     SIGHUP reads its data again, SIGTERM stops it in order, and said twice at once.
     """
     del settings  # the other options have what it says
+    _hold_standard_files()
     access = _several(auth), _several(token_url), _several(header), forward_context
     api = None if openapi is None else ApiOptions(openapi, base_url or "", *access)
     origin = Origin(target, _several(config), api, index_dir, catalog)
@@ -108,6 +109,15 @@ def serve(
                 asyncio.run(_until_interrupted(server))
         else:
             Hosting(_alone(server, hosted, host, port), lambda: server, hosted.patience).run()
+
+
+def _hold_standard_files() -> None:
+    """Open nothing in place of standard files that were closed: a connection would get their numbers."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest that is free, which is this one
 
 
 def _serve_on_ports(hosted: Hosted, host: str, ports: Sequence[int], store: str | None) -> None:

@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -104,10 +104,12 @@ class Served:
 
 
 @asynccontextmanager
-async def served(folder: Path, *options: str, **variables: str) -> AsyncIterator[Served]:
-    """Start a server, and yield it when it is ready."""
+async def served(
+    folder: Path, *options: str, through: Sequence[str] = (), **variables: str
+) -> AsyncIterator[Served]:
+    """Start a server, by what runs a command if anything, and yield it when it is ready."""
     log = folder / "log.txt"
-    command = [str(COMMAND), "serve", *options, "--port", "0"]
+    command = [*through, str(COMMAND), "serve", *options, "--port", "0"]
     environment = {**os.environ, **variables}
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=folder, stderr=output, stdout=output, env=environment)  # noqa: ASYNC220 - it starts at once

@@ -140,3 +140,11 @@ async def test_whoever_says_stop_twice_is_not_made_to_wait(folder: Path, workers
         server.tell(signal.SIGTERM)
         assert "server stops" in (await cooking)["error"]["message"]  # type: ignore[index]
         assert await server.ended() in {0, -signal.SIGTERM}
+
+
+async def test_a_server_whose_standard_input_is_closed_serves_and_ends_as_any_other(folder: Path) -> None:
+    closing = ("sh", "-c", 'exec "$0" "$@" <&-')
+    async with served(folder, "kitchen:app", through=closing) as server, httpx2.AsyncClient() as http:
+        assert "result" in await server.call(http, "peel")
+        server.tell(signal.SIGTERM)
+        assert await server.ended() == 0

@@ -75,6 +75,8 @@ def test_the_help_names_the_variable_of_each_option(tmp_path: Path) -> None:
         ("port = true", "port must be a whole number, got True"),
         ("port = 70000", "port: Input should be less than or equal to 65535, got 70000"),
         ("drain-s = -1", "drain-s: Input should be greater than or equal to 0, got -1"),
+        ("drain-s = inf", "drain-s: must be a number of seconds that ends, got inf"),
+        ("grace-s = nan", "grace-s: Input should be greater than or equal to 0, got nan"),
         ("stdio = 1", "stdio must be true or false, got 1"),
         ('log-format = "xml"', "log-format must be one of 'text', 'json', got 'xml'"),
         ('config = "mcp.json"', "config must be a list of texts, got 'mcp.json'"),
