@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from scopedtools.about import describe
 from scopedtools.admission.gate import LimitsGate
 from scopedtools.auth.resource import ResourceServer, choose_authorizer
-from scopedtools.catalog.bind import Declared, read_declarations
+from scopedtools.catalog.bind import Declared, read_declarations, require_visible
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.primitives import Kind
 from scopedtools.catalog.view import View
@@ -96,6 +96,7 @@ class ScopedServer(Operated):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        require_visible(cls, ScopedServer)
         cls._declared = read_declarations(cls, inject=Context)
 
     def __init__(

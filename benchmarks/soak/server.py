@@ -175,8 +175,8 @@ class SoakServer(ScopedServer):
         await self.resource_updated(NEWS)
         return self._editions
 
-    @tool
-    async def drain(self) -> dict[str, int]:
+    @tool(name="drain")
+    async def forget_executed(self) -> dict[str, int]:
         """Return how many times each call was carried out since the last time, and forget it."""
         drained = dict(self.executed)
         self.executed.clear()
