@@ -40,8 +40,8 @@ class Measures:
         self._pages = meter.create_counter(
             "scopedtools.list.pages",
             unit="{page}",
-            description="Pages of lists, by whether the list was full, narrowed, known to the client, or made "
-            "without what is kept of the context.",
+            description="Pages of lists, by whether the list was full, narrowed, known to the client, or "
+            "made without what is kept of the context.",
         )
 
     def record(self, request: Request, outcome: Outcome, duration_s: float) -> None:

@@ -125,6 +125,8 @@ async def test_a_process_that_was_busy_itself_does_not_take_the_engine_for_slow(
             answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             asyncio.get_running_loop().call_later(0.01, answered.set_result, None)
             await answered
+            for _ in range(5):  # as a driver, which has to make something of what came
+                await asyncio.sleep(0)
             return await super().get(key)
 
     engine = Prompt()
@@ -208,10 +210,54 @@ async def test_one_lost_change_is_read_from_here_until_the_engine_has_it() -> No
         assert await store.replace(KEY, record(1), record(1, 2))
         engine.problem = None
         assert await store.get(KEY) == record(1, 2)
+        assert await store.replace(KEY, record(1, 2), record(1, 2, 3))
         assert await engine.kept() == record(1)
         assert await store.add(OTHER, record(7)) == await engine.kept(OTHER)
         await back(store, engine)
+        assert await engine.kept() == record(1, 2, 3)
+
+
+async def test_an_answer_that_was_under_way_takes_nothing_back_of_what_was_changed_here_meanwhile() -> None:
+    class Slow(Engine):
+        go_on = asyncio.Event()
+
+        async def get(self, key: bytes) -> ContextRecord | None:
+            kept = await super().get(key)
+            if key == KEY:
+                await self.go_on.wait()
+            return kept
+
+    engine = Slow()
+    async with GuardedStore(engine, timeout_s=5, open_s=0.05) as store:
+        await store.add(KEY, record(1))
+        calls = engine.calls
+        asking = asyncio.create_task(store.get(KEY))
+        await until(lambda: engine.calls > calls)
+        engine.problem = DOWN
+        assert await store.replace(KEY, record(1), record(1, 2))
+        engine.go_on.set()
+        assert await asking == record(1, 2)
+        await back(store, engine)
         assert await engine.kept() == record(1, 2)
+
+
+async def test_a_change_is_brought_again_where_the_engine_fails_once_more_meanwhile() -> None:
+    class Relapsing(Engine):
+        failures = 2
+
+        async def add(self, key: bytes, record: ContextRecord) -> ContextRecord:
+            if self.problem is None and key == OTHER and self.failures:
+                self.failures -= 1
+                raise ConnectionError
+            return await super().add(key, record)
+
+    engine = Relapsing()
+    async with GuardedStore(engine, timeout_s=1, open_s=0.02) as store:
+        engine.problem = DOWN
+        assert await store.add(OTHER, record(7)) == record(7)
+        await back(store, engine)
+        assert engine.failures == 0
+        assert await engine.kept(OTHER) == record(7)
 
 
 async def test_what_a_context_becomes_while_it_is_brought_to_the_engine_is_brought_too() -> None:

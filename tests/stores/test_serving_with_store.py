@@ -68,7 +68,7 @@ async def test_workers_that_share_a_store_show_one_view_which_each_of_them_lets_
     (tmp_path / "shop.py").write_text(SERVER)
     port = free_port()
     url = f"http://{HOST}:{port}/mcp"
-    command = [COMMAND, "serve", "shop:app", "--port", str(port), "--workers", "2"]
+    command: list[str | Path] = [COMMAND, "serve", "shop:app", "--port", str(port), "--workers", "2"]
     async with redis_server() as redis:
         variables = {STORE_VARIABLE: redis.url, SECRET_VARIABLE: "shared"}
         with listening(command, port, tmp_path / "log", cwd=tmp_path, variables=variables):
@@ -93,8 +93,7 @@ async def test_workers_that_share_a_store_show_one_view_which_each_of_them_lets_
     ("variables", "expected"),
     [
         ({STORE_VARIABLE: "redis://:hunter2@localhost:1"}, SECRET_VARIABLE),
-        ({STORE_VARIABLE: "redis://:hunter2@localhost:1?ttl=5", SECRET_VARIABLE: "x"}, "'ttl'"),
-        ({STORE_VARIABLE: "redis://:hun/ter2@localhost:1", SECRET_VARIABLE: "x"}, "%2F"),
+        ({STORE_VARIABLE: "redis://:hun/ter2@localhost:1?ttl=5", SECRET_VARIABLE: "x"}, "%2F"),
         ({STORE_VARIABLE: "memory://"}, "give it a shared store"),
     ],
 )
