@@ -40,7 +40,7 @@ from scopedtools.sharing import Replicas, chosen
 from scopedtools.storage import ContextStore, TaskStore
 from scopedtools.tasks import TaskSettings
 from scopedtools.transports.asgi import build_app, metadata_route
-from scopedtools.transports.hosts import HostPolicy
+from scopedtools.transports.hosts import HostPolicy, operated_hosts
 from scopedtools.transports.http import HttpTransport
 from scopedtools.transports.sessions import Sessions
 from scopedtools.transports.stdio import serve_stdio
@@ -180,12 +180,13 @@ class ScopedServer(Operated):
         for observer in observers:
             self.observe(observer)
         origins = tuple(allowed_origins)
+        hosts = operated_hosts(os.environ) if allowed_hosts is None else allowed_hosts
         transport = HttpTransport(
             self.dispatcher,
             authorizer=authorizer,
             lacking=self._lacking,
             sessions=self._sessions,
-            hosts=HostPolicy(hosts=allowed_hosts, origins=origins),
+            hosts=HostPolicy(hosts=hosts, origins=origins),
             varies_by=header_names(table),
             limits=self._limits,
         )
