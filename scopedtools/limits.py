@@ -78,7 +78,7 @@ class Limits:
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():
             value = getattr(self, name)
-            if value is not None and value < least:
+            if value is not None and not value >= least:  # nor what is no number
                 raise DefinitionError(f"{name} must be >= {least}, got {value}")
         for name in ("rate_per_principal", "rate_per_context"):
             rate = getattr(self, name)

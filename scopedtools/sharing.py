@@ -133,7 +133,7 @@ class Replicas:
             return
         if told.startswith(_CONTEXT):
             self._listeners.context_changed(told[1:])  # which keeps nobody waiting
-        elif self._hears.has_room:
+        elif told.startswith(_LISTS) or self._hears.has_room:
             self._hears.put(told)
 
     async def _do(self, told: bytes) -> None:

@@ -111,6 +111,11 @@ def test_an_address_that_is_none_stands_for_itself() -> None:
     assert network_of("") == ""
 
 
+def test_clients_of_ipv4_are_told_apart_on_a_socket_for_both() -> None:
+    assert network_of("::ffff:192.0.2.1") == network_of("192.0.2.1")
+    assert network_of("::ffff:192.0.2.1") != network_of("::ffff:192.0.2.2")
+
+
 async def test_counters_are_bounded_whatever_keys_come() -> None:
     windows = Windows("1/hour")
     windows._own.storage = ProcessStorage(max_keys=100)

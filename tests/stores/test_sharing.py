@@ -106,6 +106,19 @@ async def test_lists_and_resources_that_changed_are_told_on_every_server(redis: 
             assert (await stream.message())["params"]["uri"] == "notice://door"
 
 
+async def test_news_beyond_those_that_may_wait_are_told_as_a_change_of_all_lists(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scopedtools.sharing._WAITING", 0)
+    one, other = desks(redis.url)
+    async with growing(one, "crowded") as client, other:
+        await listed(client, "invoice")
+        async with listening(other, "crowded") as stream:
+            one.closed = other.closed = True
+            await one.lists_changed()
+            assert (await stream.message())["method"] == CHANGED
+
+
 async def test_a_server_of_another_name_hears_nothing_and_nobody_hears_himself(redis: RedisServer) -> None:
     class Looking(Desk):
         looked = 0
