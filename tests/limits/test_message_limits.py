@@ -172,6 +172,9 @@ def test_whoever_runs_a_server_says_what_its_author_left_open_or_said_otherwise(
         rate_per_context="9/second",
         rate_store="redis://there",
     )
+    kept = "rediss://:secret@there:1/2?ttl_s=60&timeout_s=0.5&ssl_ca_certs=a.pem"
+    counted = operated(None, {"SCOPEDTOOLS_STORE": kept}).rate_store
+    assert counted == "rediss://:secret@there:1/2?ssl_ca_certs=a.pem", "settings of contexts are none of rates"
     assert operated(None, {"SCOPEDTOOLS_STORE": "postgresql://there"}) == Limits()
     with pytest.raises(DefinitionError, match="SCOPEDTOOLS_LISTENERS must be a number, got 'many'"):
         operated(None, {"SCOPEDTOOLS_LISTENERS": "many"})

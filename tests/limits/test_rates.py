@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import subprocess
 import sys
@@ -177,3 +178,22 @@ async def test_replicas_on_one_redis_count_together_and_go_on_without_it() -> No
         engine.thaw()
         engine.kill()
         assert [(await call(one, "weigh", BOB)).status for _ in range(4)] == [200, 200, 200, 429]
+
+
+async def test_a_redis_that_fails_is_tried_by_one_request_a_second_and_keeps_no_other_waiting() -> None:
+    now = 0.0
+    async with redis_server() as engine:
+        windows = Windows("100/hour", engine.url, clock=lambda: now)
+        assert await windows.take(b"ann") is None
+        engine.freeze()
+        assert await windows.take(b"ann") is None
+        now = 2.0
+        taking = [asyncio.create_task(windows.take(b"ann")) for _ in range(20)]
+        done, waiting = await asyncio.wait(taking, timeout=0.1)
+        assert (len(done), len(waiting)) == (19, 1)
+        engine.thaw()
+        assert [await one for one in taking] == [None] * 20
+        now = 4.0
+        assert await windows.take(b"ann") is None
+        assert windows._is_failing is False
+        await windows.close()
