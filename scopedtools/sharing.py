@@ -124,7 +124,7 @@ class Replicas:
     def _heard(self, message: bytes | None) -> None:
         if self._hears is None:
             return
-        if message is None:
+        if not message:
             self._hears.put(_LISTS)
             return
         sender, rest = message[:_TOKEN_BYTES], message[_TOKEN_BYTES:]

@@ -203,6 +203,15 @@ async def test_a_change_of_which_only_the_answer_was_lost_is_made_once(step: str
         assert await engine.kept(OTHER) == (record(7) if step == "add" else None)
 
 
+async def test_a_copy_stays_where_another_process_was_faster_and_the_engine_fails_then() -> None:
+    async with guarded() as (store, engine):
+        await store.add(KEY, record(1))
+        await engine.change(record(1), record(1, 2))
+        assert not await store.replace(KEY, record(1), record(1, 3))
+        await fail(store, engine)
+        assert await store.get(KEY) == record(1)
+
+
 async def test_one_lost_change_is_read_from_here_until_the_engine_has_it() -> None:
     async with guarded(open_s=0.2) as (store, engine):
         await store.add(KEY, record(1))
@@ -394,7 +403,7 @@ async def test_those_who_listen_hear_messages_and_that_they_may_have_missed_some
         await store.publish(b"two")
         await back(store, engine)
         await store.publish(b"three")
-    assert heard == [b"one", None, b"three"]
+    assert heard == [b"one", None, None, b"three"], "once for all processes, once for this one"
     assert engine.heard == []
 
 

@@ -168,6 +168,21 @@ async def test_an_outage_costs_no_request_and_no_growth_and_is_said_while_it_las
             assert [row["name"] for row in page["tools"]][3:] == shown
 
 
+async def test_growth_while_one_server_alone_has_no_engine_is_told_to_the_others_once_it_has() -> None:
+    here, there = Engine(), Engine()
+    there._records, there.heard = here._records, here.heard
+    one, other = (Desk(store=GuardedStore(link, open_s=0.02), secret=SECRET) for link in (here, there))
+    async with growing(one) as client, growing(other) as also, listening(other) as stream:
+        await listed(client, "invoice")
+        assert (await stream.message())["method"] == CHANGED
+        here.problem = ConnectionError()
+        await search(client, "visa")
+        grown = await listed(client)
+        here.problem = None
+        assert (await stream.message())["method"] == CHANGED
+        assert await listed(also) == grown
+
+
 @pytest.mark.parametrize("keeps", [False, True], ids=["keeps nothing", "keeps by context"])
 async def test_lists_that_were_made_without_the_engine_are_not_taken_for_others(*, keeps: bool) -> None:
     engine = Engine()
