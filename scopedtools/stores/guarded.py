@@ -54,8 +54,9 @@ class GuardedStore:
         timeout_s: Seconds that the engine has for an answer.
         failures: Calls that may fail before the engine is left alone.
         open_s: Seconds until it is tried again.
-        max_copies: Most records that this process has copies of.
-        max_copies_bytes: Most bytes that they may take, about.
+        max_copies: Most records of principals that this process has copies of, an eighth of them of one
+            principal; and most of contexts without authorization.
+        max_copies_bytes: Most bytes that these may take, about, and those.
         when_unavailable: ``refuse`` answers what needs a record with `StoreUnavailableError` instead of from
             copies, for those to whom a view is a restriction, not a help.
 

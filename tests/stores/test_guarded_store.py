@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 
 from scopedtools.exceptions import StoreUnavailableError
-from scopedtools.storage import Addition, ContextRecord
+from scopedtools.storage import NOBODY, Addition, ContextRecord
 from scopedtools.stores import GuardedStore
 from scopedtools.types import Turn
 from tests.stores.failing import KEY, Engine, record, until
@@ -328,6 +328,22 @@ async def test_copies_are_bounded_by_number_and_by_bytes() -> None:
             await store.add(b"%d" % number, ContextRecord("x" * 1_000, ()))
         await fail(store, engine)
         assert [number for number in range(20) if await store.get(b"%d" % number)] == [17, 18, 19]
+
+
+@pytest.mark.parametrize("hostile", [b"h" * 16, NOBODY], ids=["of one principal", "of nobody"])
+async def test_very_many_contexts_in_an_outage_cost_others_neither_list_nor_growth(hostile: bytes) -> None:
+    async with guarded(max_copies=16, max_copies_bytes=20_000) as (store, engine):
+        await store.add(OTHER, record(1))
+        await fail(store, engine)
+        assert await store.replace(OTHER, record(1), record(1, 2))
+        for number in range(1_000):
+            one = hostile + b"%d" % number
+            before = await store.add(one, record(*range(number % 50)))
+            assert await store.replace(one, before, record(7))
+        assert len(store._copies.changes) <= 3 * 16
+        assert await store.get(OTHER) == record(1, 2)
+        await back(store, engine)
+        assert await engine.kept(OTHER) == record(1, 2)
 
 
 async def test_values_are_never_made_up() -> None:
