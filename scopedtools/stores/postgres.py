@@ -111,12 +111,15 @@ class PostgresStore:
         return decoded(rows[0]) if rows else None
 
     async def add(self, key: bytes, record: ContextRecord) -> ContextRecord:
-        kept = await self._one(sql.ADD, self._adding(b"c", key, encoded(record)))
-        return decoded(kept)
+        new = encoded(record)
+        kept = await self._one(sql.ADD, self._adding(b"c", key, new))
+        found = decoded(kept)
+        if found is None:
+            await self._replace(key, kept, new)
+        return found or record
 
     async def replace(self, key: bytes, before: ContextRecord, after: ContextRecord) -> bool:
-        parameters = {"key": b"c" + key, "before": encoded(before), "after": encoded(after), **self._lives}
-        return bool(await self._one(sql.REPLACE, parameters))
+        return await self._replace(key, encoded(before), encoded(after))
 
     async def get_value(self, key: bytes, name: str) -> bytes | None:
         rows = await self._read(sql.GET_VALUE, b"v" + key, name=_bytes(name))
@@ -159,6 +162,10 @@ class PostgresStore:
     async def _one(self, statement: str, parameters: dict[str, Any]) -> Any:
         (rows,) = await self._engine.run((statement, parameters))
         return rows[0][0]
+
+    async def _replace(self, key: bytes, before: bytes, after: bytes) -> bool:
+        parameters = {"key": b"c" + key, "before": before, "after": after, **self._lives}
+        return bool(await self._one(sql.REPLACE, parameters))
 
     async def _put(
         self, statement: str, key: bytes, name: str, value: bytes, ttl_s: float | None

@@ -116,8 +116,14 @@ class RedisStore:
 
     async def add(self, key: bytes, record: ContextRecord) -> ContextRecord:
         keys, member = self._keys(key, b"c", b"C")
-        kept = await self._engine.call(ADD, keys, self._ttl_ms, member, self._most, encoded(record))
-        return record if kept is None else decoded(kept)
+        new = encoded(record)
+        kept = await self._engine.call(ADD, keys, self._ttl_ms, member, self._most, new)
+        if kept is None:
+            return record
+        found = decoded(kept)
+        if found is None:
+            await self._engine.call(REPLACE, keys, self._ttl_ms, member, kept, new)
+        return found or record
 
     async def replace(self, key: bytes, before: ContextRecord, after: ContextRecord) -> bool:
         keys, member = self._keys(key, b"c", b"C")

@@ -106,6 +106,19 @@ async def test_tables_are_made_again_in_a_database_that_took_over_empty(url: str
         assert await store.get_value(key, "x") == b"2"
 
 
+async def test_what_is_no_record_is_as_if_nothing_were_kept(url: str) -> None:
+    import psycopg
+
+    async with PostgresStore(url, timeout_s=TIMEOUT_S) as store:
+        key = secrets.token_bytes(48)
+        await store.add(key, RECORD)
+        async with await psycopg.AsyncConnection.connect(url) as connection:
+            await connection.execute("UPDATE scopedtools_contexts_1 SET record = 'of another release'")
+        assert await store.get(key) is None
+        assert await store.add(key, RECORD) == RECORD
+        assert await store.get(key) == RECORD
+
+
 class Link:
     """A way to a server on which, at some point, nothing comes through any more, in neither direction."""
 

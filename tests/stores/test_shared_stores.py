@@ -61,6 +61,16 @@ async def test_scripts_that_the_engine_has_forgotten_are_sent_again(scripted: Ki
         assert await store.replace(one, RECORD, RECORD._replace(seeded=True))
 
 
+async def test_what_is_no_record_is_as_if_nothing_were_kept(scripted: Kind) -> None:
+    async with scripted.store() as store:
+        one = key()
+        name = store._keys(one, b"c", b"C")[0][0]
+        await store._engine.run(name, "SET", name, b"of another release")
+        assert await store.get(one) is None
+        assert await store.add(one, RECORD) == RECORD
+        assert await store.get(one) == RECORD
+
+
 async def test_a_context_that_memory_had_no_room_for_takes_no_place_of_another_when_it_is_back(
     scripted: Kind,
 ) -> None:
