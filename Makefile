@@ -30,8 +30,8 @@ soak: $(VENV)/.installed
 
 # All decoders under atheris, and schemathesis over HTTP; ARGS="--runs 1000000 cursor" for more of one.
 fuzz: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt 'atheris>=3.0'
 	$(BIN)/python -m tests.fuzz $(ARGS)
+	SCHEMATHESIS_EXAMPLES=300 $(BIN)/python -m pytest tests/contract/test_contract_schemathesis.py
 
 # What is known against the packages that are installed. Exit 2 where the advisory service cannot be reached.
 audit: $(VENV)/.installed

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from scopedtools.exceptions import DefinitionError
 
@@ -25,6 +26,9 @@ _RATE: Final = re.compile(
 )
 
 _STORES: Final = ("redis://", "rediss://", "redis+cluster://")
+
+_OF_ENGINE: Final = ("db", "ssl_")
+"""What the query of a store's URL says of the engine itself; the rest says how contexts are kept there."""
 
 _PREFIX: Final = "SCOPEDTOOLS_"
 
@@ -78,7 +82,7 @@ class Limits:
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():
             value = getattr(self, name)
-            if value is not None and value < least:
+            if value is not None and not value >= least:  # nor what is no number
                 raise DefinitionError(f"{name} must be >= {least}, got {value}")
         for name in ("rate_per_principal", "rate_per_context"):
             rate = getattr(self, name)
@@ -108,8 +112,14 @@ def operated(limits: Limits | None, environment: Mapping[str, str]) -> Limits:
     }
     store = environment.get(variable_of("store"), "")
     if limits.rate_store is None and store.startswith(_STORES):
-        said.setdefault("rate_store", store)
+        said.setdefault("rate_store", _engine_of(store))
     return replace(limits, **said) if said else limits
+
+
+def _engine_of(store: str) -> str:
+    parts = urlsplit(store)
+    options = [(name, value) for name, value in parse_qsl(parts.query) if name.startswith(_OF_ENGINE)]
+    return parts._replace(query=urlencode(options)).geturl()
 
 
 def variable_of(name: str) -> str:

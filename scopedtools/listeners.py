@@ -193,11 +193,10 @@ class Listeners:
                 await listener.push("notifications/resources/updated", {"uri": uri})
 
     async def _has_changed(self, listener: Listener, kinds: tuple[Kind, ...]) -> bool:
-        changed = False
-        for kind in kinds:
-            revision = await self._revisions(listener.ctx, kind)
-            changed |= listener.seen.get(kind) != revision
-            listener.seen[kind] = revision
+        # All before any is noted: where the second fails, the first is a change still when it is asked again.
+        now = {kind: await self._revisions(listener.ctx, kind) for kind in kinds}
+        changed = any(listener.seen.get(kind) != revision for kind, revision in now.items())
+        listener.seen.update(now)
         return changed
 
 

@@ -66,8 +66,11 @@ class Selection:
         self._rows = rows
         self._before = before
         self._anew = anew
-        self._task: asyncio.Task[Selector] | None = None
+        self._task: asyncio.Task[Selector | None] | None = None
+        self._waiting = 0
         self._retired = False
+        self._skipped = False
+        self._under_way = False
         self._made: Selector | None = None
         self._lessons: set[asyncio.Task[None]] = set() if lessons is None else lessons
 
@@ -93,9 +96,10 @@ class Selection:
         Raises:
             ToolError: It is too late for that.
         """
-        if self._task is None or self._task.cancelled():  # with the event loop that it began in
-            if self._retired:
-                raise ToolError("The catalog was replaced, try again")
+        gone = self._task is None or self._task.cancelled()  # with the event loop that it began in
+        if self._skipped or (gone and self._retired):
+            raise ToolError("The catalog was replaced, try again")
+        if gone:
             self._task = asyncio.create_task(self._prepare(), name="prepare selector")
 
     async def ready(self) -> Selector:
@@ -106,7 +110,13 @@ class Selection:
         """
         self.start()
         assert self._task is not None  # noqa: S101 - start made it
-        return await asyncio.shield(self._task)
+        self._waiting += 1
+        try:
+            prepared = await asyncio.shield(self._task)
+        finally:
+            self._waiting -= 1
+        assert prepared is not None  # noqa: S101 - one that somebody waits for is not skipped
+        return prepared
 
     @property
     def begun(self) -> bool:
@@ -155,8 +165,14 @@ class Selection:
         lesson.add_done_callback(self._lessons.discard)
 
     def retire(self) -> None:
-        """Begin nothing from now on: there is one of a later catalog, which may have the selector."""
+        """Begin nothing from now on: there is one of a later catalog, which may have the selector.
+
+        Where this one still waits for the one before, and nobody for this one, it is left out: catalogs that
+        come faster than selectors are prepared would queue up otherwise, each with its rows.
+        """
         self._retired = True
+        if self._task is not None and self._before is not None and not self._waiting and not self._under_way:
+            self._skipped, self._rows = True, ()
 
     async def withdraw(self) -> None:
         """Give up, so that the one before answers as if there had been no other."""
@@ -182,9 +198,9 @@ class Selection:
     @property
     def _prepared(self) -> Selector | None:
         task = self._task
-        if task is None or not task.done() or task.cancelled() or task.exception() is not None:
+        if self._skipped or task is None or not task.done() or task.cancelled():
             return None
-        return task.result()
+        return None if task.exception() is not None else task.result()
 
     def _learner(self) -> Learner | None:
         prepared = self._prepared
@@ -195,8 +211,12 @@ class Selection:
         learns = getattr(selector, "learns", False)
         return selector if learns and isinstance(selector, Learner) else None
 
-    async def _prepare(self) -> Selector:
+    async def _prepare(self) -> Selector | None:
         earlier = await self._before.settled() if self._before is not None else None
+        if self._skipped:
+            self._before = None
+            return earlier
+        self._under_way = True
         prepared = await self._following(earlier)
         self._before = None  # it may go now
         return prepared

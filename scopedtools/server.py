@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from scopedtools.about import describe
 from scopedtools.admission.gate import LimitsGate
 from scopedtools.auth.resource import ResourceServer, choose_authorizer
-from scopedtools.catalog.bind import Declared, read_declarations
+from scopedtools.catalog.bind import Declared, read_declarations, require_visible
 from scopedtools.catalog.catalog import Catalog
 from scopedtools.catalog.primitives import Kind
 from scopedtools.catalog.view import View
@@ -40,7 +40,7 @@ from scopedtools.sharing import Replicas, chosen
 from scopedtools.storage import ContextStore, TaskStore
 from scopedtools.tasks import TaskSettings
 from scopedtools.transports.asgi import build_app, metadata_route
-from scopedtools.transports.hosts import HostPolicy
+from scopedtools.transports.hosts import HostPolicy, operated_hosts
 from scopedtools.transports.http import HttpTransport
 from scopedtools.transports.sessions import Sessions
 from scopedtools.transports.stdio import serve_stdio
@@ -96,6 +96,7 @@ class ScopedServer(Operated):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        require_visible(cls, ScopedServer)
         cls._declared = read_declarations(cls, inject=Context)
 
     def __init__(
@@ -179,12 +180,13 @@ class ScopedServer(Operated):
         for observer in observers:
             self.observe(observer)
         origins = tuple(allowed_origins)
+        hosts = operated_hosts(os.environ) if allowed_hosts is None else allowed_hosts
         transport = HttpTransport(
             self.dispatcher,
             authorizer=authorizer,
             lacking=self._lacking,
             sessions=self._sessions,
-            hosts=HostPolicy(hosts=allowed_hosts, origins=origins),
+            hosts=HostPolicy(hosts=hosts, origins=origins),
             varies_by=header_names(table),
             limits=self._limits,
         )

@@ -124,7 +124,7 @@ class Replicas:
     def _heard(self, message: bytes | None) -> None:
         if self._hears is None:
             return
-        if message is None:
+        if not message:
             self._hears.put(_LISTS)
             return
         sender, rest = message[:_TOKEN_BYTES], message[_TOKEN_BYTES:]
@@ -133,7 +133,7 @@ class Replicas:
             return
         if told.startswith(_CONTEXT):
             self._listeners.context_changed(told[1:])  # which keeps nobody waiting
-        elif self._hears.has_room:
+        elif told.startswith(_LISTS) or self._hears.has_room:
             self._hears.put(told)
 
     async def _do(self, told: bytes) -> None:

@@ -121,7 +121,10 @@ class Bus(Protocol):
     """
 
     async def publish(self, message: bytes) -> None:
-        """Send a message to all who listen, in this process too. Never waits long, and never raises."""
+        """Send a message to all who listen, in this process too. Never waits long, and never raises.
+
+        An empty one tells them that they may have missed some.
+        """
         ...
 
     def listening(self, heard: Callable[[bytes | None], None]) -> AbstractAsyncContextManager[None]:

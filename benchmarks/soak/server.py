@@ -14,10 +14,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field
 
 from benchmarks.serving.rows import rows
+from benchmarks.soak.results import POOLED
 from scopedtools import (
     Catalog,
     Context,
@@ -175,8 +177,8 @@ class SoakServer(ScopedServer):
         await self.resource_updated(NEWS)
         return self._editions
 
-    @tool
-    async def drain(self) -> dict[str, int]:
+    @tool(name="drain")
+    async def forget_executed(self) -> dict[str, int]:
         """Return how many times each call was carried out since the last time, and forget it."""
         drained = dict(self.executed)
         self.executed.clear()
@@ -218,13 +220,24 @@ def _name(task: asyncio.Task[Any]) -> str:
 
 def _open_files() -> Counter[str]:
     kinds: Counter[str] = Counter()
+    pooled = _pooled()
     for one in Path("/proc/self/fd").iterdir():
         try:
             target = str(one.readlink())
         except OSError:
             continue  # that of looking itself
-        kinds[target.partition(":")[0] if ":" in target else "file"] += 1
+        kind = target.partition(":")[0] if ":" in target else "file"
+        kinds[POOLED if target in pooled else kind] += 1
     return kinds
+
+
+def _pooled() -> frozenset[str]:
+    """Return the sockets that lead to the store: a pool keeps those that many at once once needed."""
+    port = urlsplit(os.environ.get(STORE_VARIABLE, "")).port
+    if port is None:
+        return frozenset()
+    lines = (line.split() for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:])
+    return frozenset(f"socket:[{line[9]}]" for line in lines if line[2].endswith(f":{port:04X}"))
 
 
 def _objects() -> dict[str, int]:

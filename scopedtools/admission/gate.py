@@ -104,9 +104,12 @@ def network_of(address: str) -> str:
     if ":" not in address:
         return address
     try:
-        return str(ipaddress.ip_network((address, 64), strict=False))
+        read = ipaddress.IPv6Address(address)
     except ValueError:
         return address
+    # On a socket for both, clients of IPv4 come under one prefix of IPv6, all of them.
+    mapped = read.ipv4_mapped
+    return str(mapped or ipaddress.ip_network((int(read), 64), strict=False))
 
 
 async def _take(rate: Rate, key: bytes, who: str) -> None:

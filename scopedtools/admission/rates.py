@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import time
@@ -28,8 +29,11 @@ _KEYS: Final = 50_000
 _REFUSED: Final = 10_000
 """Keys that are refused without a look at the counters."""
 
+_PATIENCE_S: Final = 0.25
+"""Seconds for which an answer of Redis is waited for."""
+
 _PAUSE_S: Final = 1.0
-"""Seconds for which Redis is left alone after it failed."""
+"""Seconds between requests that find out whether Redis answers again, after it failed."""
 
 
 class Windows:
@@ -40,11 +44,11 @@ class Windows:
     Args:
         rate: Such as ``600/minute``; several are separated by semicolons.
         store: URL of Redis, or ``None`` to count in this process.
-        clock: Seconds since 1970.
+        clock: Seconds that only grow.
     """
 
     def __init__(
-        self, rate: str, store: str | None = None, *, clock: Callable[[], float] = time.time
+        self, rate: str, store: str | None = None, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._clock = clock
         self._items = limits.parse_many(rate)
@@ -52,6 +56,7 @@ class Windows:
             ProcessStorage(max_keys=_KEYS * len(self._items), clock=clock)
         )
         self._shared = None if store is None else _shared(store)
+        self._is_failing = False
         self._paused_until = 0.0
         self._refused: TLRUCache[bytes, float] = TLRUCache(
             maxsize=_REFUSED, ttu=lambda _, until, __: until, timer=clock
@@ -63,18 +68,35 @@ class Windows:
         if until is not None:
             return _whole(until - self._clock())
         name = key.hex()
-        if self._shared is not None and self._clock() >= self._paused_until:
+        if self._shared is not None and self._is_worth_it():
             try:
-                return await self._count(self._shared.counters, key, name)
+                async with asyncio.timeout(_PATIENCE_S):
+                    after_s = await self._count(self._shared.counters, key, name)
             except Exception as error:  # noqa: BLE001 - the client leaks errors of its own besides those of Redis
-                self._paused_until = self._clock() + _PAUSE_S
-                _log.warning("requests are counted in this process: %s", type(error).__name__)
+                self._failed(error)
+            else:
+                self._is_failing = False
+                return after_s
         return await self._count(self._own, key, name)
 
     async def close(self) -> None:
         """Close the connections to Redis; they are opened again when they are needed."""
         if self._shared is not None:
             await self._shared.close()
+
+    def _is_worth_it(self) -> bool:
+        """Tell whether to ask Redis. After it failed one request a second does, and nobody else waits."""
+        if self._is_failing:
+            now = self._clock()
+            if now < self._paused_until:
+                return False
+            self._paused_until = now + _PAUSE_S
+        return True
+
+    def _failed(self, error: Exception) -> None:
+        if not self._is_failing:
+            _log.warning("requests are counted in this process: %s", type(error).__name__)
+            self._is_failing, self._paused_until = True, self._clock() + _PAUSE_S
 
     async def _count(self, counters: SlidingWindowCounterRateLimiter, key: bytes, name: str) -> int | None:
         for item in self._items:
@@ -103,4 +125,4 @@ def _whole(seconds: float) -> int:
 def _shared(store: str) -> SharedCounters:
     from scopedtools.admission.shared import SharedCounters  # noqa: PLC0415 - the extra ``redis`` brings it
 
-    return SharedCounters(store)
+    return SharedCounters(store, timeout_s=_PATIENCE_S)

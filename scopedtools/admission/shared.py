@@ -12,22 +12,23 @@ from redis.asyncio import BlockingConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-_PATIENCE_S: Final = 0.25
-"""Seconds for which an answer of Redis is waited for."""
-
 _CONNECTIONS: Final = 50
 
 
 class SharedCounters:
     """Counters on Redis or Valkey, or a cluster of them.
 
+    Args:
+        url: Of one of its servers.
+        timeout_s: Seconds that each step may take: to get a connection, to open it, to get an answer.
+
     Attributes:
         counters: Count there.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, timeout_s: float) -> None:
         options: dict[str, Any] = {"implementation": "redispy", "key_prefix": "scopedtools:rate"}
-        times = {"socket_timeout": _PATIENCE_S, "socket_connect_timeout": _PATIENCE_S}
+        times = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
         self._pool = None
         if url.startswith("redis+cluster://"):
             options |= times
@@ -35,7 +36,7 @@ class SharedCounters:
             # Of its own pool the client raises errors when it is empty.
             retry = Retry(NoBackoff(), 1)
             self._pool = BlockingConnectionPool.from_url(
-                url, max_connections=_CONNECTIONS, timeout=_PATIENCE_S, retry=retry, **times
+                url, max_connections=_CONNECTIONS, timeout=timeout_s, retry=retry, **times
             )
             options["connection_pool"] = self._pool
         self._storage = cast("RedisStorage", storage_from_string(f"async+{url}", **options))

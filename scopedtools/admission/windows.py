@@ -35,12 +35,12 @@ class ProcessStorage(Storage, SlidingWindowCounterSupport):
 
     Args:
         max_keys: Most counters; the least recently used goes first.
-        clock: Seconds since 1970.
+        clock: Seconds that only grow.
     """
 
     STORAGE_SCHEME = None
 
-    def __init__(self, *, max_keys: int, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, *, max_keys: int, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._clock = clock
         self._windows: LRUCache[str, _Window] = LRUCache(max_keys)

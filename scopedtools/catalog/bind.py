@@ -115,6 +115,21 @@ def read_declarations(owner: type, *, inject: type) -> tuple[Declared, ...]:
     return declared
 
 
+def require_visible(owner: type, base: type) -> None:
+    """Refuse a declared method that hides one which the base class itself needs.
+
+    Raises:
+        DefinitionError: There is one; the message says what to write instead.
+    """
+    own = {attribute for attribute, *_ in declarations(base)}
+    for attribute, note, _, method in declarations(owner):
+        if method and attribute not in own and hasattr(base, attribute):
+            raise DefinitionError(
+                f"{owner.__name__}.{attribute} hides {base.__name__}.{attribute}; name the method otherwise, "
+                f"and the {note.kind} by @{note.kind}(name={note.name or attribute!r})"
+            )
+
+
 def _read(
     owner: type, attribute: str, note: Note, function: Callable[..., Any], *, method: bool, inject: type
 ) -> Declared:

@@ -14,6 +14,7 @@ from scopedtools.cli.audit import STORE_VARIABLE
 from scopedtools.cli.hosting import LogFormat
 from scopedtools.cli.settings import use_settings
 from scopedtools.sharing import STORE_VARIABLE as CONTEXTS_VARIABLE
+from scopedtools.transports.hosts import HOSTS_VARIABLE
 
 
 def _finite(seconds: float) -> float:
@@ -73,6 +74,14 @@ PortList = Annotated[
     ),
 ]
 WorkerCount = Annotated[int, typer.Option(help="Processes that share the port.", min=1)]
+AllowedHosts = Annotated[
+    str | None,
+    typer.Option(
+        envvar=HOSTS_VARIABLE,
+        help="Names under which the server is reached, separated by commas, where a proxy that passes them "
+        "on reaches it on a loopback address.",
+    ),
+]
 Store = Annotated[
     str | None,
     typer.Option(

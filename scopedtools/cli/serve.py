@@ -30,6 +30,7 @@ from scopedtools.limits import variable_of
 from scopedtools.ranking import VECTORS_VARIABLE
 from scopedtools.server import ScopedServer
 from scopedtools.sharing import SECRET_VARIABLE, STORE_VARIABLE
+from scopedtools.transports.hosts import HOSTS_VARIABLE
 
 _log: Final = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ def serve(
     forward_context: options.ForwardContext = False,
     index_dir: options.IndexDir = None,
     catalog: options.CatalogFile = None,
+    allowed_hosts: options.AllowedHosts = None,
     store: options.Store = None,
     vectors: options.VectorsUrl = None,
     rate_per_principal: options.RatePerPrincipal = None,
@@ -77,6 +79,7 @@ def serve(
     hosted.configure_logs()
     _keep(STORE_VARIABLE, store)
     _keep(VECTORS_VARIABLE, vectors)
+    _keep(HOSTS_VARIABLE, allowed_hosts)
     _keep_limits(
         rate_per_principal=rate_per_principal,
         rate_per_context=rate_per_context,
@@ -158,10 +161,10 @@ def _serve_one(server: ScopedServer, hosted: Hosted, host: str, port: int) -> No
         PortHosting(_alone(server, hosted, host, port), lambda: server, hosted.patience).run()
 
 
-def _keep(variable: str, url: str | None) -> None:
-    """Leave a URL where every process of the server finds it."""
-    if url is not None:
-        os.environ[variable] = url
+def _keep(variable: str, said: str | None) -> None:
+    """Leave what was said where every process of the server finds it."""
+    if said is not None:
+        os.environ[variable] = said
 
 
 def _share_secret(store: str | None) -> None:

@@ -67,6 +67,9 @@ class Owned(Generic[T]):
         """Return an item and start its time anew, or ``None``."""
         return self._of(key).get(key)
 
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._of(key)
+
     def fits(self, item: T) -> bool:
         """Tell whether an item is small enough to be kept at all."""
         return self._owned.fits(item)

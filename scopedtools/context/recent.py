@@ -105,6 +105,11 @@ class Recent(Generic[T]):
         self._use(shard, key, now)
         return shard.items[key]
 
+    def __contains__(self, key: bytes) -> bool:
+        """Tell whether an item is there, which is no use of it."""
+        shard = self._shards[self._place(key)]
+        return shard is not None and key in shard.items
+
     def fits(self, item: T) -> bool:
         """Tell whether an item is small enough to be kept at all."""
         return len(item) + ENTRY_BYTES <= self._max_bytes

@@ -18,6 +18,9 @@ MAX_VALUE_BYTES: Final = 64 * 2**10
 
 MAX_NAME_CHARACTERS: Final = 256
 
+_LONGEST_S: Final = 100 * 365 * 86_400.0
+"""What is to live longer lives so long; no engine can reckon with all numbers that there are."""
+
 NEEDS_CONTEXT: Final = f"this needs a context: send an ID with each request, such as the header {ID_HEADER}"
 
 _UNREACHED: Final = "the state of this context cannot be reached now; try again later"
@@ -82,7 +85,7 @@ class State:
         Raises:
             ToolError: It is too large, or there is no room for another.
         """
-        encoded = _encoded(name, value, ttl_s)
+        encoded, ttl_s = _encoded(name, value), _bounded(ttl_s)
         if not await self._reached(self._store.put_value(self._of(name), name, encoded, ttl_s=ttl_s)):
             raise _full(name)
 
@@ -94,7 +97,7 @@ class State:
         Raises:
             ToolError: As of `set`.
         """
-        encoded = _encoded(name, value, ttl_s)
+        encoded, ttl_s = _encoded(name, value), _bounded(ttl_s)
         kept = await self._reached(self._store.add_value(self._of(name), name, encoded, ttl_s=ttl_s))
         if kept is None:
             raise _full(name)
@@ -128,9 +131,15 @@ class State:
             raise ToolError(_UNREACHED) from error
 
 
-def _encoded(name: str, value: Any, ttl_s: float | None) -> bytes:
-    if ttl_s is not None and not ttl_s > 0:
+def _bounded(ttl_s: float | None) -> float | None:
+    if ttl_s is None:
+        return None
+    if not ttl_s > 0:
         raise ValueError(f"ttl_s must be > 0, got {ttl_s}")
+    return min(ttl_s, _LONGEST_S)
+
+
+def _encoded(name: str, value: Any) -> bytes:
     encoded = msgspec.json.encode(value)
     if len(encoded) > MAX_VALUE_BYTES:
         raise ToolError(

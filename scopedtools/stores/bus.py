@@ -1,12 +1,12 @@
-"""One subscription of a process, which all who listen in it share, and which is renewed when it is lost."""
+"""What a process hears and says through an engine, both of which go on after the engine was away."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 1.0
@@ -19,8 +19,35 @@ Subscribe: TypeAlias = Callable[[], AbstractAsyncContextManager[AsyncIterator[by
 """Subscribes when it is entered, and yields messages until the connection is lost."""
 
 
+class Publication:
+    """Publishes messages; once that works again, tells first that some were missed.
+
+    Args:
+        send: Sends one message. An empty one says that others may have been missed.
+    """
+
+    def __init__(self, send: Callable[[bytes], Awaitable[Any]]) -> None:
+        self._send = send
+        self._has_gap = False
+
+    async def publish(self, message: bytes) -> None:
+        """Send a message; never raises."""
+        had_gap, self._has_gap = self._has_gap, True  # also where this is cancelled
+        try:
+            if had_gap and message:
+                await self._send(b"")
+            await self._send(message)
+        except Exception as error:  # noqa: BLE001 - drivers raise more than their own errors
+            if not had_gap:
+                _log.warning("other processes do not hear of changes now: %r", error)
+        else:
+            self._has_gap = False
+
+
 class Subscription:
-    """Tells all who listen of each message, and with ``None`` of each time that some may have been missed.
+    """One subscription of a process, which all who listen in it share, and which is renewed when it is lost.
+
+    Each hears each message, and ``None`` each time that some may have been missed.
 
     Args:
         subscribe: Makes one subscription.

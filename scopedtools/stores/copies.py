@@ -8,11 +8,18 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from scopedtools.context.recent import Recent
+from scopedtools.context.owned import Owned
 from scopedtools.storage import ContextRecord
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(ContextRecord).decode
+
+
+_SHARE: Final = 8
+"""No principal has more than one part of so many of all copies."""
+
+_CHANGES: Final = 3
+"""Changes, for each copy that there may be, from which on those without a copy are looked for."""
 
 
 class Change(NamedTuple):
@@ -30,15 +37,19 @@ class Change(NamedTuple):
 class Copies:
     """Copies of records, those used last, and which of them are to be brought to the engine.
 
+    However many contexts one principal makes up while there is no engine, those of the others stay.
+
     Args:
-        max_items: Most copies.
-        max_bytes: Most bytes that all may take, about; as many as of changes.
+        max_items: Most copies of records of principals, and most of those of nobody.
+        max_bytes: Most bytes that these may take, about, and those.
     """
 
     def __init__(self, *, max_items: int, max_bytes: int) -> None:
         self._max_items = max_items
         self._max_bytes = max_bytes
-        self._kept: Recent[bytes] = Recent(max_items, max_bytes, math.inf, time.monotonic)
+        self._kept: Owned[bytes] = Owned(
+            max_items, max_bytes, math.inf, time.monotonic, max_per_owner=max(1, max_items // _SHARE)
+        )
         self._bases_bytes = 0
         self.changes: dict[bytes, Change] = {}
 
@@ -74,11 +85,14 @@ class Copies:
         return True
 
     def put_change(self, key: bytes, change: Change) -> None:
-        """Note that a record is to be brought to the engine; beyond the bounds the oldest are forgotten."""
+        """Note that a record is to be brought to the engine, which needs its copy."""
         self.drop_change(key)
         self.changes[key] = change
         self._bases_bytes += len(change.base)
-        while len(self.changes) > self._max_items or self._bases_bytes > self._max_bytes:
+        if self._has_too_many_changes():
+            for lost in [one for one in self.changes if one not in self._kept]:
+                self.drop_change(lost)
+        while self._has_too_many_changes():  # though what they are about is smaller now than it was
             self.drop_change(next(iter(self.changes)))
 
     def drop_change(self, key: bytes) -> Change | None:
@@ -87,6 +101,11 @@ class Copies:
         if change is not None:
             self._bases_bytes -= len(change.base)
         return change
+
+    def _has_too_many_changes(self) -> bool:
+        return (
+            len(self.changes) > _CHANGES * self._max_items or self._bases_bytes > _CHANGES * self._max_bytes
+        )
 
 
 def brought(change: Change, kept: ContextRecord, local: ContextRecord) -> ContextRecord:

@@ -54,8 +54,9 @@ class GuardedStore:
         timeout_s: Seconds that the engine has for an answer.
         failures: Calls that may fail before the engine is left alone.
         open_s: Seconds until it is tried again.
-        max_copies: Most records that this process has copies of.
-        max_copies_bytes: Most bytes that they may take, about.
+        max_copies: Most records of principals that this process has copies of, an eighth of them of one
+            principal; and most of contexts without authorization.
+        max_copies_bytes: Most bytes that these may take, about, and those.
         when_unavailable: ``refuse`` answers what needs a record with `StoreUnavailableError` instead of from
             copies, for those to whom a view is a restriction, not a help.
 
@@ -100,6 +101,7 @@ class GuardedStore:
             restored=self._tell_restored,
         )
         self._failed_key = NOBODY
+        self._is_untold = False
         self._hearing: list[Callable[[bytes | None], None]] = []
         self._running = Running(self._start)
         self._is_entered = False
@@ -141,7 +143,10 @@ class GuardedStore:
             except Exception as error:  # noqa: BLE001 - see above
                 self._failed(key, error)
             else:
-                self._seen(key, after if done else None)
+                if done:
+                    self._seen(key, after)
+                else:  # whoever was faster is read next; until then an old copy is better than none
+                    self._breaker.succeeded()
                 return done
         return self._else(self._copies.replace)(key, before, after)
 
@@ -176,12 +181,20 @@ class GuardedStore:
     # Messages
 
     async def publish(self, message: bytes) -> None:
-        """Send a message to all who listen, if the engine takes any and answers."""
-        if self._bus is not None and not self._breaker.is_open:
-            try:
-                await self._within(self._bus.publish(message))
-            except Exception as error:  # noqa: BLE001 - see above
-                self._failed(NOBODY, error)
+        """Send a message to all who listen, if the engine takes any and answers.
+
+        Once it answers again, they are told that they have missed something.
+        """
+        if self._bus is None:
+            return
+        if self._breaker.is_open:
+            self._is_untold = True
+            return
+        try:
+            await self._within(self._bus.publish(message))
+        except Exception as error:  # noqa: BLE001 - see above
+            self._is_untold = True
+            self._failed(NOBODY, error)
 
     @asynccontextmanager
     async def listening(self, heard: Callable[[bytes | None], None]) -> AsyncIterator[None]:
@@ -297,6 +310,7 @@ class GuardedStore:
     async def _restore(self) -> None:
         """Bring the engine what was changed here alone. Until it has a record, that is read from its copy."""
         while self._copies.changes:
+            self._is_untold = True  # others that were told of a change have not found it yet
             keys = tuple(self._copies.changes)
             for start in range(0, len(keys), _SIDE_BY_SIDE):
                 some = keys[start : start + _SIDE_BY_SIDE]
@@ -304,6 +318,9 @@ class GuardedStore:
                 for problem in done:
                     if problem is not None:
                         raise problem
+        if self._is_untold:
+            self._is_untold = False
+            await self.publish(b"")
 
     async def _bring(self, key: bytes) -> None:
         local, change = self._copies.get(key), self._copies.changes.get(key)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from types import TracebackType
@@ -17,7 +16,7 @@ from typing import Any, Final, Self
 
 from scopedtools.storage import NOBODY, OWNER_BYTES, ContextRecord
 from scopedtools.stores import postgres_sql as sql
-from scopedtools.stores.bus import Subscription
+from scopedtools.stores.bus import Publication, Subscription
 from scopedtools.stores.postgres_engine import Engine
 from scopedtools.stores.records import decoded, encoded
 
@@ -26,8 +25,6 @@ _MAX_PAYLOAD: Final = 7_900
 
 _EXPIRED_AT_ONCE: Final = 1_000
 _LONGEST_PAUSE_S: Final = 60.0
-
-_log: Final = logging.getLogger(__name__)
 
 
 class PostgresStore:
@@ -90,7 +87,7 @@ class PostgresStore:
         self._channel = f"{namespace}_bus"
         self._subscription = Subscription(self._messages, patience_s=timeout_s)
         self._expiring: asyncio.Task[None] | None = None
-        self._is_silent = False
+        self._publication = Publication(self._send)
 
     def __repr__(self) -> str:
         return f"<PostgresStore {self._engine!r}>"
@@ -114,12 +111,15 @@ class PostgresStore:
         return decoded(rows[0]) if rows else None
 
     async def add(self, key: bytes, record: ContextRecord) -> ContextRecord:
-        kept = await self._one(sql.ADD, self._adding(b"c", key, encoded(record)))
-        return decoded(kept)
+        new = encoded(record)
+        kept = await self._one(sql.ADD, self._adding(b"c", key, new))
+        found = decoded(kept)
+        if found is None:
+            await self._replace(key, kept, new)
+        return found or record
 
     async def replace(self, key: bytes, before: ContextRecord, after: ContextRecord) -> bool:
-        parameters = {"key": b"c" + key, "before": encoded(before), "after": encoded(after), **self._lives}
-        return bool(await self._one(sql.REPLACE, parameters))
+        return await self._replace(key, encoded(before), encoded(after))
 
     async def get_value(self, key: bytes, name: str) -> bytes | None:
         rows = await self._read(sql.GET_VALUE, b"v" + key, name=_bytes(name))
@@ -141,20 +141,16 @@ class PostgresStore:
         return sorted(name.decode("utf-8", "surrogatepass") for name in names if name is not None)
 
     async def publish(self, message: bytes) -> None:
-        payload = base64.b85encode(message).decode()
-        if len(payload) > _MAX_PAYLOAD:
-            payload = ""  # tells them that they have missed something
-        try:
-            await self._engine.run((sql.NOTIFY, {"channel": self._channel, "payload": payload}))
-        except Exception as error:  # noqa: BLE001 - drivers raise more than their own errors
-            if not self._is_silent:
-                _log.warning("other processes do not hear of changes now: %r", error)
-            self._is_silent = True
-        else:
-            self._is_silent = False
+        await self._publication.publish(message)
 
     def listening(self, heard: Callable[[bytes | None], None]) -> AbstractAsyncContextManager[None]:
         return self._subscription.listening(heard)
+
+    async def _send(self, message: bytes) -> None:
+        payload = base64.b85encode(message).decode()
+        if len(payload) > _MAX_PAYLOAD:
+            payload = ""  # tells them that they have missed something
+        await self._engine.run((sql.NOTIFY, {"channel": self._channel, "payload": payload}))
 
     async def _read(self, statement: str, key: bytes, **parameters: Any) -> list[Any]:
         """Return the first column, and note that the context was used if that is due."""
@@ -166,6 +162,10 @@ class PostgresStore:
     async def _one(self, statement: str, parameters: dict[str, Any]) -> Any:
         (rows,) = await self._engine.run((statement, parameters))
         return rows[0][0]
+
+    async def _replace(self, key: bytes, before: bytes, after: bytes) -> bool:
+        parameters = {"key": b"c" + key, "before": before, "after": after, **self._lives}
+        return bool(await self._one(sql.REPLACE, parameters))
 
     async def _put(
         self, statement: str, key: bytes, name: str, value: bytes, ttl_s: float | None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, LiteralString, TypeAlias
 from urllib.parse import urlsplit
 
@@ -23,6 +25,9 @@ except ImportError as error:
 
 _QUIET_S: Final = 5.0
 """Seconds without a notification after which the server is asked whether it is still there."""
+
+_STUCK_S: Final = 5.0
+"""Seconds after which a connection on which a request waits is given up, by others than who asked."""
 
 _RECONNECT_S: Final = 1.0
 """Seconds in which the pool tries to connect before it waits for the next one who asks."""
@@ -118,17 +123,22 @@ class Engine:
 
     async def _run(self, statements: Sequence[Statement]) -> list[list[tuple[Any, ...]]]:
         pool = await self._opened()
+        loop = asyncio.get_running_loop()
+        waits_until = loop.time() + self._timeout_s
         try:
             return await self._tried(pool, statements)
+        except psycopg.errors.UndefinedTable:  # as in a database that has taken over, empty
+            self._are_tables_there = False
+            return await self._tried(pool, statements)
         except psycopg.OperationalError as error:
-            if isinstance(error, psycopg_pool.PoolTimeout):
+            if isinstance(error, psycopg_pool.PoolTimeout) or loop.time() > waits_until:
                 raise
             # Connections of before a restart of the server look like good ones until they are used.
             await pool.check()
             return await self._tried(pool, statements)
 
     async def _tried(self, pool: _Pool, statements: Sequence[Statement]) -> list[list[tuple[Any, ...]]]:
-        async with pool.connection() as connection:
+        async with pool.connection() as connection, _ending(connection, after_s=_STUCK_S):
             if not self._are_tables_there:
                 await _make_tables(connection)
                 self._are_tables_there = True
@@ -171,6 +181,22 @@ class Engine:
         self._under_way.discard(task)
         if not task.cancelled():
             task.exception()  # nobody may wait for it any more
+
+
+@asynccontextmanager
+async def _ending(connection: _Connection, *, after_s: float) -> AsyncIterator[None]:
+    """End a connection on which no answer comes, since its other end may be gone without a word."""
+    timer = asyncio.get_running_loop().call_later(after_s, _cut, connection)
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _cut(connection: _Connection) -> None:
+    # As the server would do it. Cancelling instead makes psycopg ask the server to, which does not answer.
+    with suppress(OSError), socket.socket(fileno=os.dup(connection.pgconn.socket)) as same:
+        same.shutdown(socket.SHUT_RDWR)
 
 
 async def _configure(connection: _Connection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Final
 
 import msgspec
@@ -14,5 +15,18 @@ LAYOUT: Final = 1
 encoded: Final = msgspec.msgpack.Encoder().encode
 """Takes a record, returns bytes; the same for equal records, so that they can be compared in the engine."""
 
-decoded: Final = msgspec.msgpack.Decoder(ContextRecord).decode
-"""Takes the bytes of a record, returns the record; raises `msgspec.DecodeError`."""
+_decode: Final = msgspec.msgpack.Decoder(ContextRecord).decode
+
+_log: Final = logging.getLogger(__name__)
+
+
+def decoded(kept: bytes) -> ContextRecord | None:
+    """Return the record that was kept as these bytes, or ``None`` where they are none.
+
+    That is no failure of an engine, which would be left alone for it: the view is chosen again.
+    """
+    try:
+        return _decode(kept)
+    except msgspec.DecodeError as error:
+        _log.warning("what is kept of a context is no record: %s", error)
+        return None

@@ -16,14 +16,13 @@ keep a single server busy.
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Final, Self
 
 from scopedtools.storage import NOBODY, OWNER_BYTES, ContextRecord
-from scopedtools.stores.bus import Subscription
+from scopedtools.stores.bus import Publication, Subscription
 from scopedtools.stores.records import LAYOUT, decoded, encoded
 from scopedtools.stores.redis_engine import Engine
 from scopedtools.stores.redis_messages import messages
@@ -31,8 +30,6 @@ from scopedtools.stores.redis_scripts import ADD, GET, GET_VALUE, PUT_VALUE, REP
 
 PORTIONS: Final = 16
 """The contexts of a principal are counted in so many portions."""
-
-_log: Final = logging.getLogger(__name__)
 
 
 class RedisStore:
@@ -95,7 +92,7 @@ class RedisStore:
         self._subscription = Subscription(
             lambda: messages(self._engine, self._channel, timeout_s=timeout_s), patience_s=timeout_s
         )
-        self._is_silent = False
+        self._publication = Publication(self._send)
 
     def __repr__(self) -> str:
         return f"<RedisStore {self._engine!r}>"
@@ -119,8 +116,14 @@ class RedisStore:
 
     async def add(self, key: bytes, record: ContextRecord) -> ContextRecord:
         keys, member = self._keys(key, b"c", b"C")
-        kept = await self._engine.call(ADD, keys, self._ttl_ms, member, self._most, encoded(record))
-        return record if kept is None else decoded(kept)
+        new = encoded(record)
+        kept = await self._engine.call(ADD, keys, self._ttl_ms, member, self._most, new)
+        if kept is None:
+            return record
+        found = decoded(kept)
+        if found is None:
+            await self._engine.call(REPLACE, keys, self._ttl_ms, member, kept, new)
+        return found or record
 
     async def replace(self, key: bytes, before: ContextRecord, after: ContextRecord) -> bool:
         keys, member = self._keys(key, b"c", b"C")
@@ -152,18 +155,14 @@ class RedisStore:
         return sorted(name.decode("utf-8", "surrogatepass") for name in names)
 
     async def publish(self, message: bytes) -> None:
-        command = "SPUBLISH" if self._engine.is_cluster else "PUBLISH"
-        try:
-            await self._engine.run(self._channel, command, self._channel, message)
-        except Exception as error:  # noqa: BLE001 - drivers raise more than their own errors
-            if not self._is_silent:
-                _log.warning("other processes do not hear of changes now: %r", error)
-            self._is_silent = True
-        else:
-            self._is_silent = False
+        await self._publication.publish(message)
 
     def listening(self, heard: Callable[[bytes | None], None]) -> AbstractAsyncContextManager[None]:
         return self._subscription.listening(heard)
+
+    async def _send(self, message: bytes) -> None:
+        command = "SPUBLISH" if self._engine.is_cluster else "PUBLISH"
+        await self._engine.run(self._channel, command, self._channel, message)
 
     async def _put(self, key: bytes, name: str, value: bytes, ttl_s: float | None, how: str) -> bytes | None:
         keys, member = self._keys(key, b"v", b"V")

@@ -25,7 +25,7 @@ _QUIET_S: Final = 5.0
 @asynccontextmanager
 async def messages(
     engine: Engine, channel: bytes, *, timeout_s: float
-) -> AsyncIterator[AsyncIterator[bytes]]:
+) -> AsyncIterator[AsyncIterator[bytes | None]]:
     """Subscribe to a channel; yields what is published until the connection is lost.
 
     Args:
@@ -47,7 +47,7 @@ async def messages(
         await connection.disconnect(nowait=True)
 
 
-async def _read(connection: Connection, timeout_s: float) -> AsyncIterator[bytes]:
+async def _read(connection: Connection, timeout_s: float) -> AsyncIterator[bytes | None]:
     while True:
         answer = await connection.read_response(timeout=_QUIET_S)
         if answer is None:  # a connection whose other end is gone looks like a quiet one
@@ -55,7 +55,7 @@ async def _read(connection: Connection, timeout_s: float) -> AsyncIterator[bytes
             answer = await connection.read_response(timeout=timeout_s)
         match answer:
             case [b"message" | b"smessage", _, message]:
-                yield message
+                yield message or None
             case [b"pong", *_]:
                 pass
             case None:

@@ -30,6 +30,7 @@ end
 _MAKE_ROOM: Final = f"""
 local function make_room(quota, member, ttl_ms, most)
   local prefix = string.sub(KEYS[1], 1, #KEYS[1] - #member)
+  redis.call('ZREM', quota, member) -- still there where memory ran out, or time
   redis.call('ZREMRANGEBYSCORE', quota, '-inf', string.format('%.0f', now_us() - ttl_ms * 1000))
   local over = redis.call('ZCARD', quota) - most + 1
   if over > 0 then

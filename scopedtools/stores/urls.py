@@ -123,7 +123,7 @@ def _split(url: str) -> SplitResult:
     except ValueError:
         port_is_read = False
     # A password with such signs ends early, and what is left of it would be shown as a path or a setting.
-    if not port_is_read or "@" in f"{parts.path}{parts.query}{parts.fragment}":
+    if not port_is_read or "@" in f"{parts.path}{parts.query}{parts.fragment}" or parts.netloc.count("@") > 1:
         raise DefinitionError(
             f"the URL of a store must be scheme://user:password@host:port/path, got "
             f"{url.partition(':')[0]!r} and something else; write signs such as / ? # @ in a password as "

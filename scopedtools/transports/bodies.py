@@ -42,18 +42,17 @@ class Bodies:
             raise Refusal(408, InvalidRequestError(told), _CLOSE) from None
 
     async def _chunks(self, receive: Receive) -> bytes:
-        chunks: list[bytes] = []
-        size_bytes = 0
+        read = bytearray()  # not a list: of chunks of two bytes that would take 25 times as much
         while True:
             event = await receive()
             if event["type"] == "http.disconnect":
                 raise Refusal(400, InvalidRequestError("The client went away before its request ended"))
-            chunks.append(event.get("body", b""))
-            size_bytes += len(chunks[-1])
-            if size_bytes > self._max_bytes:
+            chunk: bytes = event.get("body", b"")
+            if len(read) + len(chunk) > self._max_bytes:
                 raise self._too_large()
             if not event.get("more_body"):
-                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+                return bytes(read) + chunk if read else chunk
+            read += chunk
 
     def _too_large(self) -> Refusal:
         return Refusal(413, InvalidRequestError(f"The body is larger than {self._max_bytes} bytes"), _CLOSE)

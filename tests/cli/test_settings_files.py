@@ -69,7 +69,7 @@ def test_the_help_names_the_variable_of_each_option(tmp_path: Path) -> None:
     [
         ("prot = 1", "there is no setting 'prot'; did you mean 'port'?"),
         ("drain_s = 1", "there is no setting 'drain_s'; did you mean 'drain-s'?"),
-        ("zzz = 1", "there is no setting 'zzz'; there are audit, auth,"),
+        ("zzz = 1", "there is no setting 'zzz'; there are allowed-hosts, audit, auth,"),
         ('settings = "more.toml"', "there is no setting 'settings'"),
         ('port = "80"', "port must be a whole number, got '80'"),
         ("port = true", "port must be a whole number, got True"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -33,9 +32,6 @@ from tests.fuzz.target import FoundError, Target, awaited, pieces, require
 
 _LIMITS: Final = Limits(max_message_bytes=1024, max_values=50, max_definition_bytes=2048)
 _LINE_BYTES: Final = 64
-
-for _name in ("mcp", "httpx2", "scopedtools.gateway"):  # each input would be told about
-    logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 
 def chunks_of(data: bytes) -> tuple[list[bytes], bytes]:

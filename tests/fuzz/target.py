@@ -19,7 +19,7 @@ FOUND: Final = Path(__file__).with_name("found")
 MOST_CPU_S: Final = 1.0
 """CPU seconds that one input may take; usual ones take a ten thousandth of it."""
 
-HANG_S: Final = 10.0
+HANG_S: Final = 30.0
 """Seconds after which whoever still waits counts as hung."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import tracemalloc
 from typing import Any
 
 import msgspec
@@ -78,6 +79,34 @@ async def test_a_body_that_trickles_is_given_up() -> None:
     assert (b"connection", b"close") in answer[0]["headers"]
 
 
+async def test_a_body_in_the_smallest_of_chunks_takes_little_more_memory_than_it_has_bytes() -> None:
+    body = b" " * 200_000 + msgspec.json.encode(message("ping"))
+    events = iter(range(0, len(body), 2))
+    answer: list[Any] = []
+    taken: list[int] = []
+
+    async def receive() -> Any:
+        at = next(events)
+        is_last = at + 2 >= len(body)
+        if at == 0 or is_last:
+            taken.append(tracemalloc.get_traced_memory()[0])
+        return {"type": "http.request", "body": body[at : at + 2], "more_body": not is_last}
+
+    async def send(event: Any) -> None:
+        answer.append(event)
+
+    headers = [(name.encode(), value.encode()) for name, value in JSON_HEADERS.items()]
+    scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": headers}
+    mill = Mill(authorized=False)
+    tracemalloc.start()
+    try:
+        await mill(scope, receive, send)
+    finally:
+        tracemalloc.stop()
+    assert answer[0]["status"] == 200
+    assert taken[1] - taken[0] < 5 * len(body)
+
+
 async def test_a_client_that_is_cancelled_while_its_body_comes_is_not_answered() -> None:
     reading = asyncio.Event()
 
@@ -118,6 +147,7 @@ async def test_a_body_that_says_that_it_is_not_compressed_is_read() -> None:
         ({"call_timeout_s": 0}, "call_timeout_s must be >= 0.001, got 0"),
         ({"rate_per_principal": "often"}, "rate_per_principal must be like '600/minute', got 'often'"),
         ({"rate_per_context": "0/minute"}, "rate_per_context must be like"),
+        ({"call_timeout_s": float("nan")}, "call_timeout_s must be >= 0.001, got nan"),
         ({"rate_store": "postgresql://u:secret@h"}, "got 'postgresql'"),
     ],
 )
@@ -142,6 +172,9 @@ def test_whoever_runs_a_server_says_what_its_author_left_open_or_said_otherwise(
         rate_per_context="9/second",
         rate_store="redis://there",
     )
+    kept = "rediss://:secret@there:1/2?ttl_s=60&timeout_s=0.5&ssl_ca_certs=a.pem"
+    counted = operated(None, {"SCOPEDTOOLS_STORE": kept}).rate_store
+    assert counted == "rediss://:secret@there:1/2?ssl_ca_certs=a.pem", "settings of contexts are none of rates"
     assert operated(None, {"SCOPEDTOOLS_STORE": "postgresql://there"}) == Limits()
     with pytest.raises(DefinitionError, match="SCOPEDTOOLS_LISTENERS must be a number, got 'many'"):
         operated(None, {"SCOPEDTOOLS_LISTENERS": "many"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import subprocess
 import sys
@@ -111,6 +112,11 @@ def test_an_address_that_is_none_stands_for_itself() -> None:
     assert network_of("") == ""
 
 
+def test_clients_of_ipv4_are_told_apart_on_a_socket_for_both() -> None:
+    assert network_of("::ffff:192.0.2.1") == network_of("192.0.2.1")
+    assert network_of("::ffff:192.0.2.1") != network_of("::ffff:192.0.2.2")
+
+
 async def test_counters_are_bounded_whatever_keys_come() -> None:
     windows = Windows("1/hour")
     windows._own.storage = ProcessStorage(max_keys=100)
@@ -172,3 +178,22 @@ async def test_replicas_on_one_redis_count_together_and_go_on_without_it() -> No
         engine.thaw()
         engine.kill()
         assert [(await call(one, "weigh", BOB)).status for _ in range(4)] == [200, 200, 200, 429]
+
+
+async def test_a_redis_that_fails_is_tried_by_one_request_a_second_and_keeps_no_other_waiting() -> None:
+    now = 0.0
+    async with redis_server() as engine:
+        windows = Windows("100/hour", engine.url, clock=lambda: now)
+        assert await windows.take(b"ann") is None
+        engine.freeze()
+        assert await windows.take(b"ann") is None
+        now = 2.0
+        taking = [asyncio.create_task(windows.take(b"ann")) for _ in range(20)]
+        done, waiting = await asyncio.wait(taking, timeout=0.1)
+        assert (len(done), len(waiting)) == (19, 1)
+        engine.thaw()
+        assert [await one for one in taking] == [None] * 20
+        now = 4.0
+        assert await windows.take(b"ann") is None
+        assert windows._is_failing is False
+        await windows.close()

@@ -11,6 +11,7 @@ from scopedtools import Catalog, ScopedServer
 from scopedtools.catalog.primitives import Tool
 from scopedtools.exceptions import DefinitionError
 from scopedtools.ranking import VECTORS_VARIABLE
+from scopedtools.retrieval.databases import open_vectors
 
 pytestmark = pytest.mark.anyio
 
@@ -40,3 +41,20 @@ async def test_a_database_that_there_is_not_is_refused_when_the_server_is_made(
     monkeypatch.setenv(VECTORS_VARIABLE, "mysql://host/db")
     with pytest.raises(DefinitionError, match="must begin with postgresql:// or milvus://, got mysql"):
         ScopedServer(catalog=tools(30))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:hunt/er2@host/db",
+        "postgresql://user:hunt%zzer2@host/db",
+        "postgresql://user:hunt@er2@host/db",
+        "milvus://user:hunt/er2@host/db",
+        "milvus://user:hunt#er2@host",
+    ],
+)
+def test_a_password_that_breaks_the_url_is_not_told(url: str) -> None:
+    with pytest.raises(DefinitionError, match=r"must be .*://user:password@host:port/database") as refusal:
+        open_vectors(url)
+    assert "er2" not in str(refusal.value)
+    assert refusal.value.__cause__ is None

@@ -349,3 +349,30 @@ async def test_a_catalog_that_comes_while_the_first_is_prepared_does_not_wait_fo
         assert await calling(client) == {"new"}
         selector.prepared.set()
         assert await listing(client) == {"new"}
+
+
+@pytest.mark.parametrize("waits", [True, False])
+async def test_of_catalogs_that_come_before_one_is_prepared_only_those_that_somebody_waits_for_are(
+    *, waits: bool
+) -> None:
+    selector = Gated()
+    selector.prepared.clear()
+    shop = Shop(selector)
+    async with Client(shop, context="a", intent="invoice") as client:
+        await selector.preparing.wait()
+        first = len(shop.catalog)
+        await shop.update(goods(NAMES[:40]))
+        waiting = asyncio.create_task(client.call_tool("search_tools", query="create invoice"))
+        for _ in range(20):
+            await checkpoint()
+        if not waits:
+            waiting.cancel()
+            await asyncio.wait([waiting])
+        for count in range(41, 50):
+            await shop.update(goods(NAMES[:count]))
+        selector.prepared.set()
+        await listing(client)
+        between = [len(shop.catalog) - 9] if waits else []
+        assert selector.rows == [first, *between, len(shop.catalog)]
+        if waits:
+            assert not (await waiting).get("isError")

@@ -75,7 +75,7 @@ class Engine(MemoryStore):
     async def publish(self, message: bytes) -> None:
         await self._reach()
         for heard in self.heard:
-            heard(message)
+            heard(message or None)
 
     @asynccontextmanager
     async def listening(self, heard: Callable[[bytes | None], None]) -> AsyncIterator[None]:

@@ -91,3 +91,85 @@ async def test_what_is_over_is_deleted_with_its_values(url: str) -> None:
 
         await until(are_gone)
         assert not await rows(url, "SELECT key FROM scopedtools_values_1")
+
+
+async def test_tables_are_made_again_in_a_database_that_took_over_empty(url: str) -> None:
+    import psycopg
+
+    async with PostgresStore(url, timeout_s=TIMEOUT_S) as store:
+        key = secrets.token_bytes(48)
+        await store.put_value(key, "x", b"1")
+        async with await psycopg.AsyncConnection.connect(url) as connection:
+            await connection.execute("DROP TABLE scopedtools_values_1, scopedtools_contexts_1")
+        assert await store.get(key) is None
+        assert await store.put_value(key, "x", b"2")
+        assert await store.get_value(key, "x") == b"2"
+
+
+async def test_what_is_no_record_is_as_if_nothing_were_kept(url: str) -> None:
+    import psycopg
+
+    async with PostgresStore(url, timeout_s=TIMEOUT_S) as store:
+        key = secrets.token_bytes(48)
+        await store.add(key, RECORD)
+        async with await psycopg.AsyncConnection.connect(url) as connection:
+            await connection.execute("UPDATE scopedtools_contexts_1 SET record = 'of another release'")
+        assert await store.get(key) is None
+        assert await store.add(key, RECORD) == RECORD
+        assert await store.get(key) == RECORD
+
+
+class Link:
+    """A way to a server on which, at some point, nothing comes through any more, in neither direction."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self.is_broken = asyncio.Event()
+
+    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, to_there = await asyncio.open_unix_connection(self._path)
+        broken = self.is_broken
+        try:
+            await asyncio.gather(
+                self._pass_on(reader, to_there, broken), self._pass_on(there, writer, broken)
+            )
+        finally:
+            to_there.close()
+            writer.close()
+
+    @staticmethod
+    async def _pass_on(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, broken: asyncio.Event
+    ) -> None:
+        while part := await reader.read(65_536):
+            if not broken.is_set():
+                writer.write(part)
+                await writer.drain()
+        writer.close()
+
+
+async def test_connections_whose_other_end_is_gone_without_a_word_do_not_stay_in_use_for_ever(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from psycopg.conninfo import conninfo_to_dict
+
+    monkeypatch.setattr("scopedtools.stores.postgres_engine._STUCK_S", 0.5)
+    said = conninfo_to_dict(url)
+    link = Link(f"{said['host']}/.s.PGSQL.5432")
+    async with await asyncio.start_server(link.carry, "127.0.0.1", 0) as proxy:
+        port = proxy.sockets[0].getsockname()[1]
+        through = (
+            f"postgresql://postgres@127.0.0.1:{port}/{said['dbname']}?sslmode=disable&gssencmode=disable"
+        )
+        async with PostgresStore(through, timeout_s=0.2, max_connections=1) as store:
+            key = secrets.token_bytes(48)
+
+            async def is_kept() -> bool:
+                return await store.add(key, RECORD) == RECORD
+
+            await until(is_kept)
+            link.is_broken.set()
+            with pytest.raises(TimeoutError):
+                await store.get(key)
+            link.is_broken = asyncio.Event()  # whoever connects from now on gets through
+            await until(is_kept)

@@ -61,6 +61,30 @@ async def test_scripts_that_the_engine_has_forgotten_are_sent_again(scripted: Ki
         assert await store.replace(one, RECORD, RECORD._replace(seeded=True))
 
 
+async def test_what_is_no_record_is_as_if_nothing_were_kept(scripted: Kind) -> None:
+    async with scripted.store() as store:
+        one = key()
+        name = store._keys(one, b"c", b"C")[0][0]
+        await store._engine.run(name, "SET", name, b"of another release")
+        assert await store.get(one) is None
+        assert await store.add(one, RECORD) == RECORD
+        assert await store.get(one) == RECORD
+
+
+async def test_a_context_that_memory_had_no_room_for_takes_no_place_of_another_when_it_is_back(
+    scripted: Kind,
+) -> None:
+    async with scripted.store(quota=2) as store:
+        owner = secrets.token_bytes(16)
+        lost, other = (owner + bytes([16, number]) for number in (1, 2))
+        await store.add(other, RECORD)
+        await store.add(lost, RECORD)
+        name = store._keys(lost, b"c", b"C")[0][0]
+        await store._engine.run(name, "UNLINK", name)
+        await store.add(lost, RECORD)
+        assert await store.get(other) == RECORD
+
+
 async def test_a_shard_that_loses_its_primary_is_served_by_the_replica_and_the_others_go_on() -> None:
     from scopedtools.stores.redis import RedisStore
 
@@ -175,6 +199,19 @@ async def test_who_may_have_missed_messages_is_told_and_hears_the_next(shared: K
             await is_so(lambda: None in heard)
             await first.publish(b"2")
             await is_so(lambda: heard[-1] == b"2")
+
+
+async def test_after_messages_that_could_not_be_published_the_others_are_told_so(shared: Kind) -> None:
+    async with shared.store() as first, shared.store() as second:
+        heard: list[bytes | None] = []
+        async with second.listening(heard.append):
+            lost = asyncio.create_task(first.publish(b"1"))
+            await asyncio.sleep(0)
+            lost.cancel()
+            await asyncio.wait({lost})
+            await first.publish(b"2")
+            await is_so(lambda: heard[-1:] == [b"2"])
+            assert None in heard
 
 
 async def test_a_listener_that_fails_keeps_no_other_from_hearing(

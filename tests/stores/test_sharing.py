@@ -106,6 +106,19 @@ async def test_lists_and_resources_that_changed_are_told_on_every_server(redis: 
             assert (await stream.message())["params"]["uri"] == "notice://door"
 
 
+async def test_news_beyond_those_that_may_wait_are_told_as_a_change_of_all_lists(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scopedtools.sharing._WAITING", 0)
+    one, other = desks(redis.url)
+    async with growing(one, "crowded") as client, other:
+        await listed(client, "invoice")
+        async with listening(other, "crowded") as stream:
+            one.closed = other.closed = True
+            await one.lists_changed()
+            assert (await stream.message())["method"] == CHANGED
+
+
 async def test_a_server_of_another_name_hears_nothing_and_nobody_hears_himself(redis: RedisServer) -> None:
     class Looking(Desk):
         looked = 0
@@ -153,6 +166,21 @@ async def test_an_outage_costs_no_request_and_no_growth_and_is_said_while_it_las
             page = await client.request("tools/list")
             assert "degraded" not in page["_meta"][meta.VIEW]
             assert [row["name"] for row in page["tools"]][3:] == shown
+
+
+async def test_growth_while_one_server_alone_has_no_engine_is_told_to_the_others_once_it_has() -> None:
+    here, there = Engine(), Engine()
+    there._records, there.heard = here._records, here.heard
+    one, other = (Desk(store=GuardedStore(link, open_s=0.02), secret=SECRET) for link in (here, there))
+    async with growing(one) as client, growing(other) as also, listening(other) as stream:
+        await listed(client, "invoice")
+        assert (await stream.message())["method"] == CHANGED
+        here.problem = ConnectionError()
+        await search(client, "visa")
+        grown = await listed(client)
+        here.problem = None
+        assert (await stream.message())["method"] == CHANGED
+        assert await listed(also) == grown
 
 
 @pytest.mark.parametrize("keeps", [False, True], ids=["keeps nothing", "keeps by context"])

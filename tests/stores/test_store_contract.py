@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from scopedtools.context.state import State
 from scopedtools.storage import NOBODY, OWNER_BYTES, Addition, ContextRecord
 from scopedtools.types import Turn
 from tests.stores.conftest import Kind
@@ -266,6 +268,15 @@ async def until_gone(store: Any, one: bytes, name: str) -> None:
     while await store.get_value(one, name) is not None:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("ttl_s", [1e13, math.inf])
+async def test_no_time_to_live_is_too_much_for_an_engine(kind: Kind, ttl_s: float) -> None:
+    async with entered(kind.store()) as store:
+        state = State(store, secrets.token_bytes(48))
+        await state.set("x", 1, ttl_s=ttl_s)
+        await state.setdefault("y", 1, ttl_s=ttl_s)
+        assert await state.names() == ["x", "y"]
 
 
 async def test_a_context_has_room_for_so_many_values(kind: Kind) -> None:

@@ -58,6 +58,7 @@ async def test_an_engine_is_guarded_and_not_connected_to_before_it_is_needed(url
         ("redis://:hunter2/x@cache", "%2F"),
         ("redis://:hunter2?x@cache", "%3F"),
         ("redis://:hunter2#x@cache", "%23"),
+        ("postgresql://user:x@hunter2@db", "%40"),
         ("redis://[hunter2@cache", "scheme://user:password@host:port/path"),
         ("memory://somewhere", "memory:// has no address"),
         ("memory://?ttl_s=0", "ttl_s must be > 0, got 0.0"),

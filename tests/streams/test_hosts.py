@@ -142,3 +142,21 @@ async def test_a_server_takes_its_hosts_and_origins_as_options() -> None:
         assert await one.status() == 200
     async with opened(server, message("ping"), JSON_HEADERS | {"host": "localhost"}) as one:
         assert await one.status() == 421
+
+
+@pytest.mark.parametrize(
+    ("host", "own", "status"),
+    [
+        ("mcp.example.com", None, 405),
+        ("10.0.0.7:80", None, 405),
+        ("other.org", None, 421),
+        ("mcp.example.com", ["other.org"], 421),
+    ],
+)
+async def test_whoever_runs_the_server_may_name_hosts_and_its_author_goes_first(
+    host: str, own: list[str] | None, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCOPEDTOOLS_ALLOWED_HOSTS", "mcp.example.com, 10.0.0.7")
+    server = Plain(allowed_hosts=own)
+    async with opened(server, None, JSON_HEADERS | {"host": host}, method="GET") as one:
+        assert await one.status() == status

@@ -24,15 +24,18 @@ def open_vectors(url: str) -> VectorStore:
             ``milvus+tls://`` for Milvus, of the extra ``milvus``.
 
     Raises:
-        DefinitionError: There is no database for such a URL.
+        DefinitionError: There is no database for such a URL, or it cannot be read; its password is not told.
         MissingDependencyError: Its client is not installed.
     """
-    scheme = urlsplit(url).scheme
+    scheme = _scheme_of(url)
     if scheme in ("postgresql", "postgres"):
         with _of_extra("pgvector"):
             from scopedtools.retrieval.databases.pgvectors import PgVectors  # noqa: PLC0415
 
-        return PgVectors(url)
+        try:
+            return PgVectors(url)
+        except ValueError as error:
+            raise DefinitionError(str(error)) from None
     if scheme in ("milvus", "milvus+tls"):
         with _of_extra("milvus"):
             from scopedtools.retrieval.databases.milvus import MilvusVectors  # noqa: PLC0415
@@ -41,6 +44,21 @@ def open_vectors(url: str) -> VectorStore:
     raise DefinitionError(
         f"a URL of vectors must begin with postgresql:// or milvus://, got {scheme or 'nothing'}"
     )
+
+
+def _scheme_of(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        _ = "," in parts.netloc or parts.port
+    except ValueError:
+        parts = None
+    # A password with such signs ends early, and what is left of it would be shown in errors of the client.
+    if parts is None or parts.netloc.count("@") > 1 or "@" in f"{parts.path}{parts.query}{parts.fragment}":
+        raise DefinitionError(
+            "a URL of vectors must be scheme://user:password@host:port/database; write signs such as / ? # @ "
+            "in a password as %2F %3F %23 %40"
+        )
+    return parts.scheme
 
 
 @contextmanager

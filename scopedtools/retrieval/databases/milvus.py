@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 from pymilvus import DataType, MilvusClient
@@ -63,7 +63,7 @@ class MilvusVectors:
         scheme = "https" if parts.scheme == "milvus+tls" else "http"
         self._given = {
             "uri": f"{scheme}://{parts.hostname}:{parts.port or 19530}",
-            "token": f"{parts.username}:{parts.password or ''}" if parts.username else "",
+            "token": unquote(f"{parts.username}:{parts.password or ''}") if parts.username else "",
             "db_name": parts.path.strip("/"),
         }
         self._timeout_s = timeout_s

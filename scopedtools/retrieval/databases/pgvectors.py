@@ -9,6 +9,8 @@ from hashlib import blake2b
 from typing import Final
 
 import numpy as np
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from scopedtools.exceptions import VectorsUnavailableError
 from scopedtools.retrieval.databases.pg_connections import Connection, Connections
@@ -54,7 +56,7 @@ class PgVectors:
             dimensions are built fast with 2,500.
 
     Raises:
-        ValueError: A number is too small.
+        ValueError: A number is too small, or the URL cannot be read, which is not repeated.
     """
 
     def __init__(
@@ -76,6 +78,13 @@ class PgVectors:
         ):
             if value < least:
                 raise ValueError(f"{name} must be >= {least}, got {value}")
+        try:
+            conninfo_to_dict(url)
+        except psycopg.ProgrammingError:
+            raise ValueError(
+                "a URL of vectors must be postgresql://user:password@host:port/database; write special "
+                "characters of a password as %XX"
+            ) from None
         self._connections = Connections(
             url, size=connections, timeout_s=timeout_s, configure=for_searches(timeout_s)
         )
