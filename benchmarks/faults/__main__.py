@@ -107,6 +107,9 @@ def main() -> None:
     parser.add_argument("--only", default="", metavar="TEXT", help="only scenarios with this in their names")
     parser.add_argument("--out", type=Path, default=OUT)
     given = parser.parse_args()
+    names = [one.name for one in SCENARIOS]
+    if not any(given.only.lower() in name.lower() for name in names):
+        parser.error(f"--only {given.only} names no scenario; there are: {'; '.join(names)}")
     about = machine("benchmarks.faults", sys.argv[1:])
     results = Results(about, asyncio.run(measure(given.only)))
     said = "\n".join(report(results))
