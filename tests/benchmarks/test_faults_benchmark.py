@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from benchmarks.faults import scenarios
-from benchmarks.faults.__main__ import Results, broken, report
+from benchmarks.faults.__main__ import Results, broken, main, report
 from benchmarks.faults.load import Sample, phase
 from benchmarks.faults.scenarios import SCENARIOS, Outcome, run
 from benchmarks.machine import machine
@@ -52,3 +54,13 @@ def test_a_promise_that_is_not_kept_is_named() -> None:
     assert broken([outcome(good, slow, slow, good)]) == ["x: p99 70.0 ms with the breaker open"]
     assert broken([outcome(good, bad, good, good)]) == ["x: 1 requests failed that do not need the store"]
     assert broken([outcome(good, good, good, late)]) == ["x: state failed after the recovery"]
+
+
+def test_a_name_of_no_scenario_is_no_run_without_faults(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["faults", "--only", "flood"])
+    with pytest.raises(SystemExit) as exited:
+        main()
+    assert exited.value.code == 2
+    assert "SIGSTOP of Redis for 3 s" in capsys.readouterr().err
