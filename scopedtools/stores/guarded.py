@@ -118,6 +118,8 @@ class GuardedStore:
         if self._is_worth_it(key):
             try:
                 record = await self._within(self._store.get(key))
+                if record is None and (copy := self._copies.of_before(key)) is not None:
+                    record = await self._given_back(key, copy)
             except Exception as error:  # noqa: BLE001 - drivers raise more than errors of their own
                 self._failed(key, error)
             else:
@@ -309,6 +311,7 @@ class GuardedStore:
 
     async def _restore(self) -> None:
         """Bring the engine what was changed here alone. Until it has a record, that is read from its copy."""
+        self._copies.end_outage()
         while self._copies.changes:
             self._is_untold = True  # others that were told of a change have not found it yet
             keys = tuple(self._copies.changes)
@@ -322,6 +325,14 @@ class GuardedStore:
             self._is_untold = False
             await self.publish(b"")
 
+    async def _given_back(self, key: bytes, copy: ContextRecord) -> ContextRecord:
+        """Return what an engine keeps that came back without what it had, as Redis does without a disk."""
+        try:
+            return await self._within(self._store.add(key, copy))
+        except Exception:
+            self._copies.see(key, copy)  # which is not tried again: it may be what is not taken
+            raise
+
     async def _bring(self, key: bytes) -> None:
         local, change = self._copies.get(key), self._copies.changes.get(key)
         if local is None or change is None:  # there was no room for it
@@ -333,6 +344,8 @@ class GuardedStore:
             self._copies.drop_change(key)
             if change.tries < _TRIES:
                 self._copies.put_change(key, change._replace(tries=change.tries + 1))
+            else:
+                self._copies.see(key, None)
             raise
         if self._copies.get(key) == local:
             self._copies.drop_change(key)

@@ -165,6 +165,19 @@ async def test_a_context_grows_in_an_outage_and_the_engine_is_brought_what_it_be
         assert (await store.get(KEY), await store.get(OTHER)) == (record(1, 2), record(7))
 
 
+async def test_an_engine_that_comes_back_empty_is_given_what_contexts_had() -> None:
+    async with guarded() as (store, engine):
+        await store.add(KEY, record(1))
+        assert await store.replace(KEY, record(1), record(1, 2))
+        await fail(store, engine)
+        engine._records.drop(KEY)
+        await back(store, engine)
+        assert await asyncio.gather(*(store.get(KEY) for _ in range(16))) == [record(1, 2)] * 16
+        assert await engine.kept() == record(1, 2)
+        engine._records.drop(KEY)  # as when its time is over
+        assert await store.get(KEY) is None
+
+
 async def test_where_others_were_faster_what_they_kept_stays_and_the_rest_is_appended() -> None:
     mine = ContextRecord(
         "v", (1, 5, 2), (Turn("mine"),), (Addition(5, "search", "mine"), Addition(2, "search", "mine")), True
