@@ -15,7 +15,7 @@ from typing import Final
 from scopedtools.context.store import MemoryStore
 from scopedtools.exceptions import DefinitionError
 from scopedtools.listeners import Listeners
-from scopedtools.storage import Bus, ContextStore
+from scopedtools.storage import Bus, ContextStore, Degradable
 
 SECRET_VARIABLE: Final = "SCOPEDTOOLS_SECRET"  # noqa: S105 - where it is found, not what it is
 """Environment variable that ``secret`` is taken from where it is not given."""
@@ -75,12 +75,14 @@ class Replicas:
 
     def __init__(self, store: ContextStore, *, name: str, listeners: Listeners) -> None:
         self._store = store
+        self._degradable = store if isinstance(store, Degradable) else None
         self._bus = store if isinstance(store, Bus) else None
         self._listeners = listeners
         self._server = hashlib.blake2b(name.encode(), digest_size=_TOKEN_BYTES).digest()
         self._says: _Waiting | None = None
         self._hears: _Waiting | None = None
         self._sender = b""
+        self._again: dict[bytes, None] = {}  # a set in order
 
     def context_changed(self, key: bytes) -> None:
         """Have the lists of one context looked at, here and elsewhere."""
@@ -117,15 +119,29 @@ class Replicas:
 
     def _say(self, kind: bytes, what: bytes = b"") -> None:
         if self._says is not None:
-            everything = kind == _LISTS or not self._says.has_room
-            said = (_LISTS, b"") if everything else (kind, what)
-            self._says.put(b"".join((self._sender, self._server, *said)))
+            has_room = self._says.has_room and len(self._again) < _WAITING
+            said = (kind, what) if has_room else (_LISTS, b"")
+            message = b"".join((self._sender, self._server, *said))
+            self._says.put(message)
+            if self._is_degraded():
+                self._again[message] = None
+
+    def _say_again(self) -> None:
+        """Tell once more what was told while the store was away: nobody heard, or nothing was there yet."""
+        if self._says is not None and not self._is_degraded():
+            again, self._again = self._again, {}
+            for message in again:
+                self._says.put(message)
+
+    def _is_degraded(self) -> bool:
+        return self._degradable is not None and self._degradable.is_degraded
 
     def _heard(self, message: bytes | None) -> None:
         if self._hears is None:
             return
         if not message:
             self._hears.put(_LISTS)
+            self._say_again()
             return
         sender, rest = message[:_TOKEN_BYTES], message[_TOKEN_BYTES:]
         server, told = rest[:_TOKEN_BYTES], rest[_TOKEN_BYTES:]

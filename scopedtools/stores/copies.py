@@ -22,6 +22,10 @@ _CHANGES: Final = 3
 """Changes, for each copy that there may be, from which on those without a copy are looked for."""
 
 
+_MARK_BYTES: Final = 4
+"""Copies begin with the number of outages that were over when they were made."""
+
+
 class Change(NamedTuple):
     """A record that was changed here alone.
 
@@ -51,35 +55,48 @@ class Copies:
             max_items, max_bytes, math.inf, time.monotonic, max_per_owner=max(1, max_items // _SHARE)
         )
         self._bases_bytes = 0
+        self._outages = 0
+        self._mark = bytes(_MARK_BYTES)
         self.changes: dict[bytes, Change] = {}
 
     def get(self, key: bytes) -> ContextRecord | None:
         """Return the copy of a record, or ``None``."""
         kept = self._kept.get(key)
-        return None if kept is None else _decode(kept)
+        return None if kept is None else _decode(kept[_MARK_BYTES:])
+
+    def end_outage(self) -> None:
+        """Take note that the engine answers again, perhaps without what it had."""
+        self._outages += 1
+        self._mark = self._outages.to_bytes(_MARK_BYTES, "big")
+
+    def of_before(self, key: bytes) -> ContextRecord | None:
+        """Return the copy of a record of which the engine was not heard since an outage, or ``None``."""
+        kept = self._kept.get(key)
+        return None if kept is None or kept.startswith(self._mark) else _decode(kept[_MARK_BYTES:])
 
     def see(self, key: bytes, record: ContextRecord | None) -> None:
         """Take note of what the engine keeps."""
         if record is None:
             self._kept.drop(key)
         else:
-            self._kept.put(key, _encode(record))
+            self._put(key, record)
 
     def add(self, key: bytes, record: ContextRecord) -> ContextRecord:
         """Keep a record here unless there is one; return the one that is kept."""
         kept = self.get(key)
         if kept is not None:
             return kept
-        self._kept.put(key, _encode(record))
+        self._put(key, record)
         self.put_change(key, Change(b""))
         return record
 
     def replace(self, key: bytes, before: ContextRecord, after: ContextRecord) -> bool:
         """Keep ``after`` here where ``before`` is; tell whether it was."""
-        base = self._kept.get(key)
-        if base != _encode(before):
+        kept = self._kept.get(key)
+        base = _encode(before)
+        if kept is None or kept[_MARK_BYTES:] != base:
             return False
-        self._kept.put(key, _encode(after))
+        self._put(key, after)
         if key not in self.changes:
             self.put_change(key, Change(base))
         return True
@@ -101,6 +118,9 @@ class Copies:
         if change is not None:
             self._bases_bytes -= len(change.base)
         return change
+
+    def _put(self, key: bytes, record: ContextRecord) -> None:
+        self._kept.put(key, self._mark + _encode(record))
 
     def _has_too_many_changes(self) -> bool:
         return (

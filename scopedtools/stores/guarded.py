@@ -101,7 +101,6 @@ class GuardedStore:
             restored=self._tell_restored,
         )
         self._failed_key = NOBODY
-        self._is_untold = False
         self._hearing: list[Callable[[bytes | None], None]] = []
         self._running = Running(self._start)
         self._is_entered = False
@@ -118,6 +117,8 @@ class GuardedStore:
         if self._is_worth_it(key):
             try:
                 record = await self._within(self._store.get(key))
+                if record is None and (copy := self._copies.of_before(key)) is not None:
+                    record = await self._given_back(key, copy)
             except Exception as error:  # noqa: BLE001 - drivers raise more than errors of their own
                 self._failed(key, error)
             else:
@@ -181,20 +182,12 @@ class GuardedStore:
     # Messages
 
     async def publish(self, message: bytes) -> None:
-        """Send a message to all who listen, if the engine takes any and answers.
-
-        Once it answers again, they are told that they have missed something.
-        """
-        if self._bus is None:
-            return
-        if self._breaker.is_open:
-            self._is_untold = True
-            return
-        try:
-            await self._within(self._bus.publish(message))
-        except Exception as error:  # noqa: BLE001 - see above
-            self._is_untold = True
-            self._failed(NOBODY, error)
+        """Send a message to all who listen, if the engine takes any and answers."""
+        if self._bus is not None and not self._breaker.is_open:
+            try:
+                await self._within(self._bus.publish(message))
+            except Exception as error:  # noqa: BLE001 - see above
+                self._failed(NOBODY, error)
 
     @asynccontextmanager
     async def listening(self, heard: Callable[[bytes | None], None]) -> AsyncIterator[None]:
@@ -309,8 +302,8 @@ class GuardedStore:
 
     async def _restore(self) -> None:
         """Bring the engine what was changed here alone. Until it has a record, that is read from its copy."""
+        self._copies.end_outage()
         while self._copies.changes:
-            self._is_untold = True  # others that were told of a change have not found it yet
             keys = tuple(self._copies.changes)
             for start in range(0, len(keys), _SIDE_BY_SIDE):
                 some = keys[start : start + _SIDE_BY_SIDE]
@@ -318,9 +311,14 @@ class GuardedStore:
                 for problem in done:
                     if problem is not None:
                         raise problem
-        if self._is_untold:
-            self._is_untold = False
-            await self.publish(b"")
+
+    async def _given_back(self, key: bytes, copy: ContextRecord) -> ContextRecord:
+        """Return what an engine keeps that came back without what it had, as Redis does without a disk."""
+        try:
+            return await self._within(self._store.add(key, copy))
+        except Exception:
+            self._copies.see(key, copy)  # which is not tried again: it may be what is not taken
+            raise
 
     async def _bring(self, key: bytes) -> None:
         local, change = self._copies.get(key), self._copies.changes.get(key)
@@ -333,6 +331,8 @@ class GuardedStore:
             self._copies.drop_change(key)
             if change.tries < _TRIES:
                 self._copies.put_change(key, change._replace(tries=change.tries + 1))
+            else:
+                self._copies.see(key, None)
             raise
         if self._copies.get(key) == local:
             self._copies.drop_change(key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from starlette.types import Receive
 
@@ -13,6 +14,9 @@ from scopedtools.transports.answers import Headers, Refusal
 
 _CLOSE: Headers = ((b"connection", b"close"),)
 """What was not read yet would be taken for the next request, so the connection ends."""
+
+_DIGITS: Final = 18
+"""Python reads no number of thousands of them."""
 
 
 class Bodies:
@@ -33,7 +37,7 @@ class Bodies:
             Refusal: It is too large, comes too slowly, or not to its end.
         """
         announced = headers.get("content-length", "")
-        if announced.isdecimal() and int(announced) > self._max_bytes:
+        if announced.isdecimal() and (len(announced) > _DIGITS or int(announced) > self._max_bytes):
             raise self._too_large()
         try:
             return await within(self._timeout_s, self._chunks(receive))

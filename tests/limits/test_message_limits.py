@@ -79,6 +79,22 @@ async def test_a_body_that_trickles_is_given_up() -> None:
     assert (b"connection", b"close") in answer[0]["headers"]
 
 
+@pytest.mark.parametrize("announced", [b"4194305", b"9" * 5_000])
+async def test_a_body_that_announces_too_much_is_refused_unread(announced: bytes) -> None:
+    async def receive() -> Any:
+        raise AssertionError("it was read")
+
+    statuses: list[int] = []
+
+    async def send(event: Any) -> None:
+        statuses.append(event.get("status", 0))
+
+    headers = [(b"content-type", b"application/json"), (b"content-length", announced)]
+    scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": headers}
+    await Mill(authorized=False)(scope, receive, send)
+    assert statuses[0] == 413
+
+
 async def test_a_body_in_the_smallest_of_chunks_takes_little_more_memory_than_it_has_bytes() -> None:
     body = b" " * 200_000 + msgspec.json.encode(message("ping"))
     events = iter(range(0, len(body), 2))
@@ -174,7 +190,9 @@ def test_whoever_runs_a_server_says_what_its_author_left_open_or_said_otherwise(
     )
     kept = "rediss://:secret@there:1/2?ttl_s=60&timeout_s=0.5&ssl_ca_certs=a.pem"
     counted = operated(None, {"SCOPEDTOOLS_STORE": kept}).rate_store
-    assert counted == "rediss://:secret@there:1/2?ssl_ca_certs=a.pem", "settings of contexts are none of rates"
+    assert counted == "rediss://:secret@there:1/2?ssl_ca_certs=a.pem", (
+        "settings of contexts are none of rates"
+    )
     assert operated(None, {"SCOPEDTOOLS_STORE": "postgresql://there"}) == Limits()
     with pytest.raises(DefinitionError, match="SCOPEDTOOLS_LISTENERS must be a number, got 'many'"):
         operated(None, {"SCOPEDTOOLS_LISTENERS": "many"})

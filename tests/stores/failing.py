@@ -10,8 +10,11 @@ from typing import Any, Final, Self
 
 from scopedtools.context.store import MemoryStore
 from scopedtools.storage import ContextRecord
+from scopedtools.stores import GuardedStore
 
 KEY: Final = b"o" * 16 + b"context"
+OTHER: Final = b"p" * 16 + b"context"
+DOWN: Final = AttributeError("'NoneType' object has no attribute 'writelines'")
 
 
 def record(*rows: int) -> ContextRecord:
@@ -104,3 +107,23 @@ async def until(met: Callable[[], Any]) -> None:
     async with asyncio.timeout(10):
         while not met():  # noqa: ASYNC110 - it has no event
             await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def guarded(**options: Any) -> AsyncIterator[tuple[GuardedStore, Engine]]:
+    engine = Engine()
+    async with GuardedStore(engine, **{"timeout_s": 0.05, "open_s": 0.05, **options}) as store:
+        yield store, engine
+
+
+async def fail(store: GuardedStore, engine: Engine, times: int = 3) -> None:
+    """Let an engine fail so often that it is left alone."""
+    engine.problem = DOWN
+    for _ in range(times):
+        await store.get(b"unknown")
+
+
+async def back(store: GuardedStore, engine: Engine) -> None:
+    """Let an engine answer again, and wait until everything goes to it."""
+    engine.problem, engine.stands_still = None, False
+    await until(lambda: not store.is_degraded)
