@@ -61,7 +61,8 @@ class Hosted(NamedTuple):
         """Write the logs of this process as `log_config` says, until an author's module says otherwise."""
         for name in ("httpx2", "mcp"):  # they write down URLs and session IDs, which may be credentials
             logging.getLogger(name).setLevel(logging.WARNING)
-        logging.getLogger("mcp.client").setLevel(logging.ERROR)  # we tell what it warns of
+        for name in ("mcp.client", "psycopg.pool"):  # we tell what they warn of
+            logging.getLogger(name).setLevel(logging.ERROR)
         config = self.log_config()
         if config is not None:
             logging.config.dictConfig(config)
@@ -70,9 +71,8 @@ class Hosted(NamedTuple):
         lines = logging.StreamHandler(sys.stderr)
         lines.setFormatter(_Plain("%(levelname)s %(name)s: %(message)s"))
         logging.basicConfig(level=logging.INFO, handlers=[lines])
-        logging.getLogger("faiss").setLevel(
-            logging.WARNING
-        )  # it tells of every library that it tries to load
+        # It tells of every library that it tries to load.
+        logging.getLogger("faiss").setLevel(logging.WARNING)
 
     def load(self) -> ScopedServer:
         """Import or make the server; what is printed meanwhile goes to standard error."""
