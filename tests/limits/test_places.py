@@ -108,8 +108,8 @@ async def test_a_stream_has_its_place_before_a_hook_is_asked_for_it() -> None:
     mill = Slow(listeners_per_principal=1)
     wanted = {"notifications": {"resourceSubscriptions": ["mill://wheel"]}}
     request = modern("subscriptions/listen", wanted)
-    async with opened_modern(mill, request, ANN):
-        await asyncio.wait_for(mill.started.get(), 10)
+    async with asyncio.timeout(10), opened_modern(mill, request, ANN):
+        await mill.started.get()
         assert_refused(await ask(mill, "subscriptions/listen", wanted, ANN), 429)
 
 
