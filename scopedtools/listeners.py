@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
@@ -17,6 +17,7 @@ from scopedtools.exceptions import StoreUnavailableError
 from scopedtools.limits import Limits
 from scopedtools.protocol import meta
 from scopedtools.protocol.session import Push
+from scopedtools.types import Principal
 
 _log: Final = logging.getLogger(__name__)
 
@@ -106,23 +107,27 @@ class Listeners:
             if not others:
                 del self._of_context[key]
 
-    @asynccontextmanager
-    async def listening(self, listener: Listener) -> AsyncIterator[None]:
-        """Tell a stream that a client opened for as long as this is held.
+    @contextmanager
+    def place(self, principal: Principal) -> Iterator[None]:
+        """Hold a place for a stream that a client opened, from before any hook is asked for it.
 
         Raises:
-            LimitError: There are too many.
+            LimitError: There is none.
         """
-        principal = listener.ctx.principal
         self._places.enter(principal)
         try:
-            end = await self.add(listener)
-            try:
-                yield
-            finally:
-                end()
+            yield
         finally:
             self._places.leave(principal)
+
+    @asynccontextmanager
+    async def listening(self, listener: Listener) -> AsyncIterator[None]:
+        """Tell a stream for as long as this is held."""
+        end = await self.add(listener)
+        try:
+            yield
+        finally:
+            end()
 
     async def until_end(self) -> None:
         """Wait until the server stops."""

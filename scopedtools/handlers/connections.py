@@ -160,6 +160,10 @@ class Connections:
 
     async def _listen(self, request: Request, ctx: Context) -> Result:
         """Tell one stream of the changes that it asked for, until the client or the server ends it."""
+        with self._listeners.place(ctx.principal):
+            return await self._told(request, ctx)
+
+    async def _told(self, request: Request, ctx: Context) -> Result:
         wanted = cast("ListenParams", request.params).notifications
         push = named(request.ingress.exchange.notify, request.id)
         if wanted.task_ids and not request.follows_tasks:

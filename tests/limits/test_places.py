@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from scopedtools import Context, View
 from scopedtools.deadline import DeadlineError, within
 from scopedtools.protocol import meta
 from tests.limits.mill import ANN, BOB, Mill, ask, assert_refused, call
@@ -95,6 +96,21 @@ async def test_one_principal_cannot_take_all_streams() -> None:
         assert await full.status() == 503
         assert (await call(mill, "weigh", ANN)).status == 200, "who listens can still call"
         mill.end_streams()
+
+
+async def test_a_stream_has_its_place_before_a_hook_is_asked_for_it() -> None:
+    class Slow(Mill):
+        async def permitted(self, ctx: Context, rows: View) -> View:
+            self.started.put_nowait(None)
+            await self.gate.wait()
+            return rows
+
+    mill = Slow(listeners_per_principal=1)
+    wanted = {"notifications": {"resourceSubscriptions": ["mill://wheel"]}}
+    request = modern("subscriptions/listen", wanted)
+    async with asyncio.timeout(10), opened_modern(mill, request, ANN):
+        await mill.started.get()
+        assert_refused(await ask(mill, "subscriptions/listen", wanted, ANN), 429)
 
 
 async def test_a_tool_that_takes_too_long_is_cancelled_and_the_model_is_told() -> None:
