@@ -103,14 +103,16 @@ class Memory(NamedTuple):
     Attributes:
         rss: Resident.
         pss: Of which each page is shared out among the processes that have it.
+        own: Of which no file is behind it: what the process has asked for, whoever else maps its libraries.
     """
 
     rss: float
     pss: float
+    own: float
 
 
 def memory_mib(pid: int) -> Memory:
     """Return how much memory a process has now."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines()
     kib = {name: int(value.split()[0]) for name, _, value in (line.partition(":") for line in lines[1:])}
-    return Memory(round(kib["Rss"] / 1024, 1), round(kib["Pss"] / 1024, 1))
+    return Memory(*(round(kib[name] / 1024, 1) for name in ("Rss", "Pss", "Anonymous")))

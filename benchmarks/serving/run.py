@@ -75,9 +75,9 @@ class _Run:
                 for connections in self._plan.concurrency:
                     where = (operation, era, size, connections)
                     await self._contest(sides, where)
-        self._results.memory += [
-            MemoryLine(one.name, size, *memory_mib(one.process.pid)) for one in (floor, *systems)
-        ]
+        for one in (floor, *systems):
+            memory = memory_mib(one.process.pid)
+            self._results.memory.append(MemoryLine(one.name, size, memory.rss, memory.pss))
 
     async def _start(
         self, names: Sequence[str], tools: Path, folder: Path, stack: AsyncExitStack

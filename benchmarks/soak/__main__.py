@@ -51,13 +51,13 @@ async def soak(arguments: argparse.Namespace, folder: Path) -> Results:
         await first.run(server.pid, min(_PRIME_S, seconds))
         watcher = Wire(client, server.url, Ledger())
         before = await rested(watcher, None)
-        mib = [memory_mib(server.pid).pss]
+        mib = [memory_mib(server.pid).own]
         ledger = Ledger()
         load = Load(Wire(client, server.url, ledger), ledger, rate=arguments.rate)
         await load.forget()
         samples = await load.run(server.pid, seconds)
         after = await rested(watcher, before)
-        mib.append(memory_mib(server.pid).pss)
+        mib.append(memory_mib(server.pid).own)
         await load.drain()
         ledger.finish()
     return Results(

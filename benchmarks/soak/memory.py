@@ -25,7 +25,7 @@ class Sample(msgspec.Struct, frozen=True):
 
     Attributes:
         at_s: Seconds since the load began.
-        pss_mib: Memory, pages that are shared divided by those who share them.
+        own_mib: Memory without files behind it, so that it does not matter who else maps the libraries.
         rss_mib: Resident memory.
         cpu_s: CPU seconds so far.
         requests: Requests so far.
@@ -33,7 +33,7 @@ class Sample(msgspec.Struct, frozen=True):
     """
 
     at_s: float
-    pss_mib: float
+    own_mib: float
     rss_mib: float
     cpu_s: float
     requests: int
@@ -58,7 +58,7 @@ def sample(pid: int, *, at_s: float, requests: int) -> Sample:
     """Look at a process now."""
     memory = memory_mib(pid)
     files = sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
-    return Sample(round(at_s, 1), memory.pss, memory.rss, round(cpu_s(pid), 3), requests, files)
+    return Sample(round(at_s, 1), memory.own, memory.rss, round(cpu_s(pid), 3), requests, files)
 
 
 def slope(at_s: Sequence[float], values: Sequence[float]) -> Slope:

@@ -31,7 +31,7 @@ def _lines(results: Results) -> Iterator[str]:
     warm = results.warm
     grows = results.memory()
     yield row(
-        ("memory (PSS), MiB, median of the first quarter after the warm-up", f"{_quarter(results, 0):.1f}")
+        ("own memory, MiB, median of the first quarter after the warm-up", f"{_quarter(results, 0):.1f}")
     )
     yield row(("the same of the last quarter", f"{_quarter(results, -1):.1f}"))
     yield row(
@@ -69,7 +69,7 @@ def _quarter(results: Results, place: int) -> float:
     warm = results.warm
     size = max(1, len(warm) // 4)
     chosen = warm[:size] if place == 0 else warm[-size:]
-    return statistics.median(one.pss_mib for one in chosen)
+    return statistics.median(one.own_mib for one in chosen)
 
 
 def _plotted(results: Results, folder: Path) -> Iterator[str]:
@@ -82,7 +82,7 @@ def _plotted(results: Results, folder: Path) -> Iterator[str]:
 
     figure, axes = plt.subplots(figsize=(8, 4), dpi=120)
     at = [one.at_s / 60 for one in results.samples]
-    axes.plot(at, [one.pss_mib for one in results.samples], label="PSS")
+    axes.plot(at, [one.own_mib for one in results.samples], label="own")
     axes.plot(at, [one.rss_mib for one in results.samples], label="RSS", alpha=0.5)
     axes.axvline(results.warm_up_s / 60, color="grey", linestyle="--", linewidth=0.8, label="warm-up ends")
     axes.set_ylim(bottom=0)

@@ -45,7 +45,7 @@ class Results(msgspec.Struct, frozen=True):
         problem_count: How many there were.
         before: What the process held before the load.
         after: The same when the load was over.
-        at_rest_mib: Memory (PSS) at both moments.
+        at_rest_mib: Own memory at both moments.
     """
 
     machine: Machine
@@ -68,7 +68,7 @@ class Results(msgspec.Struct, frozen=True):
 
     def memory(self) -> Slope:
         """Return how fast memory grows, in MiB an hour."""
-        return slope([one.at_s for one in self.warm], [one.pss_mib for one in self.warm])
+        return slope([one.at_s for one in self.warm], [one.own_mib for one in self.warm])
 
     def misses(self) -> Iterator[str]:
         """Yield what is not good enough."""
