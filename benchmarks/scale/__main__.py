@@ -39,6 +39,9 @@ _SHARE: Final = 0.08
 _STRAY: Final[dict[Kind, float]] = {"haproxy": 0, "nginx": 0, "envoy": 0.03}
 """Share of contexts that may move although nothing happened to their process."""
 
+_WEIGHED: Final = 200
+"""Contexts of which the memory is looked at."""
+
 _DETECTED_S: Final = 3.0
 
 _PATIENCE_S: Final = 5
@@ -118,16 +121,15 @@ class Run:
 
     async def _lists(self, replicas: Sequence[Replica]) -> list[checks.Listed]:
         ports = [replica.port for replica in replicas]
-        # What connections and scripts take comes with the first ones.
-        await checks.different(ports, checks.contexts("warm", 200))
-        before_bytes = await self._memory_bytes()
+        others = await self._records()
         asked = checks.contexts("wf", self._count)
         name = f"contexts of {self._count} whose lists differ between replicas"
         self.note(
             f"{name}, first lists at the same time", await checks.different(ports, asked), least=0, most=0
         )
-        kept_bytes = (await self._memory_bytes() - before_bytes) / self._count
-        self.note("memory of Redis for a context", kept_bytes, "bytes", most=1000)
+        some = sorted(await self._records() - others)[:_WEIGHED]
+        kept_bytes = await self._bytes_of(some)
+        self.note("memory of Redis for a context", statistics.mean(kept_bytes), "bytes", most=1000)
         seeded = await checks.lists(ports[0], asked)
         await checks.grow(ports, asked)
         self.note(f"{name}, grown", await checks.different(ports, asked), least=0, most=0)
@@ -136,14 +138,18 @@ class Run:
         self.note(
             "contexts whose list grew, of those that follow growth", longer / (self._count / 2), least=0.9
         )
-        grown_bytes = (await self._memory_bytes() - before_bytes) / self._count
+        both = zip(kept_bytes, await self._bytes_of(some), strict=True)
+        grown_bytes = statistics.mean(after for before, after in both if after > before)
         self.note("memory of Redis for a context whose view has grown", grown_bytes, "bytes", most=3000)
         return asked
 
-    async def _memory_bytes(self) -> int:
-        info = await self._store.ask("INFO", "memory")
-        # Buffers of connections come and go.
-        return int(info["used_memory"]) - int(info["mem_clients_normal"])
+    async def _records(self) -> frozenset[bytes]:
+        """Return the keys of all records of contexts."""
+        return frozenset(await self._store.ask("KEYS", "*}c*"))
+
+    async def _bytes_of(self, keys: Sequence[bytes]) -> list[int]:
+        """Return what Redis takes for each key and what it holds; memory as a whole comes in steps."""
+        return [await self._store.ask("MEMORY", "USAGE", key) for key in keys]
 
     async def _told(self, replicas: Sequence[Replica]) -> None:
         asked = checks.contexts("told", max(self._count // 5, 20))[::2]

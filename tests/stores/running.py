@@ -69,7 +69,7 @@ class RedisServer:
             )
         await until(lambda: self.ask("PING"))
 
-    async def ask(self, *command: str | int) -> Any:
+    async def ask(self, *command: str | int | bytes) -> Any:
         """Run a command on a connection of its own."""
         from redis.asyncio import Redis
         from redis.asyncio.retry import Retry
