@@ -77,6 +77,7 @@ def serve(
     origin = Origin(target, _several(config), api, index_dir, catalog)
     hosted = Hosted(origin, audit, metrics_port, log_format, Patience(drain_s, grace_s))
     hosted.configure_logs()
+    return_large_arrays()
     _keep(STORE_VARIABLE, store)
     _keep(VECTORS_VARIABLE, vectors)
     _keep(HOSTS_VARIABLE, allowed_hosts)
@@ -95,7 +96,6 @@ def serve(
         _require_free(host, port)
     several = workers > 1 and not stdio
     if several:
-        return_large_arrays()
         _share_secret(store)
     # It configures logs, which the author's module may then do otherwise.
     shared = _config(hosted, host, port, workers) if several else None
@@ -127,7 +127,6 @@ def _serve_on_ports(hosted: Hosted, host: str, ports: Sequence[int], store: str 
     for port in ports:
         _require_free(host, port)
     each = [hosted._replace(metrics_port=one) for one in metrics_ports(hosted.metrics_port, ports)]
-    return_large_arrays()
     _share_secret(store)
     held_before = open_files()
     server = hosted.load()
