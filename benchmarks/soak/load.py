@@ -27,6 +27,7 @@ _LISTENING: Final = 8
 _LEGACY: Final = {"2025-11-25": 6, "2025-06-18": 4, "2025-03-26": 4}
 _END_S: Final = 60.0
 _FILLING: Final = 8
+_AGAIN: Final = 4
 
 
 class User(Protocol):
@@ -70,13 +71,16 @@ class Load:
         )
 
     async def fill(self, units: int) -> None:
-        """Fill what is kept by context, by head and by request: each of many units of work lists twice."""
+        """Fill what is kept by context, by head and by request: each of many units of work lists often.
+
+        A head is remembered when it comes again, and a request when it comes again with such a head.
+        """
         names = iter([f"first-{number}" for number in range(units)])
 
         async def list_all() -> None:
             for name in names:
                 message, headers = self._wire.modern_request("tools/list", {}, context=name)
-                for _ in range(2):
+                for _ in range(_AGAIN):
                     async with self._wire.sent(message, {**headers, meta.ID_HEADER: name}) as response:
                         await response.aread()
 
