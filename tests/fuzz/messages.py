@@ -152,8 +152,13 @@ def check_message(data: bytes) -> None:
 
 def depth_of(value: Any) -> int:
     """Return how many objects and lists of a JSON value are inside each other."""
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
-    return 0 if inner is None else 1 + max(map(depth_of, inner), default=0)
+    depth, level = 0, [value]
+    while True:
+        inner = [one for one in level if isinstance(one, dict | list)]
+        if not inner:
+            return depth
+        depth += 1
+        level = [of for one in inner for of in (one.values() if isinstance(one, dict) else one)]
 
 
 def check_failure(message_id: MessageId | msgspec.UnsetType, error: ProtocolError, data: bytes) -> None:
