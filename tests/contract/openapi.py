@@ -124,7 +124,7 @@ def _operation(
     }
     refused = {"application/json": {"schema": _refused()}}
     # Before 2026-07-28 most errors came with 200.
-    any_of = [answer] if revision == MODERN else [answer, _refused()]
+    any_of = [answer, _of_no_revision() if revision == MODERN else _refused()]
     if revision == "2025-03-26":  # which has batches
         any_of.append({"type": "array", "items": {"anyOf": list(any_of)}, "minItems": 1})
     answers = {"anyOf": any_of}
@@ -138,6 +138,13 @@ def _operation(
             "4XX": {"description": "refused", "content": refused},
         },
     }
+
+
+def _of_no_revision() -> dict[str, Any]:
+    """Return what a request gets that names no revision, and so is of one in which errors came with 200."""
+    refused = _refused()
+    refused["properties"]["error"]["properties"]["message"]["pattern"] = "at protocol revision 2025-03-26$"
+    return refused
 
 
 def _refused() -> dict[str, Any]:
