@@ -304,6 +304,8 @@ class Hosting(uvicorn.Server):
 class WorkerHosting(Hosting):
     """The same in a process that a supervisor watches, which alone says when to stop."""
 
+    _leaving = False
+
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until told to stop; where that cannot begin, exit as the supervisor expects."""
         try:
@@ -343,8 +345,6 @@ class WorkerHosting(Hosting):
         self._server.end_streams()
         self._stop_at_s = self._now_s() + _IDLE_S
         self._leaving = True
-
-    _leaving = False
 
     async def on_tick(self, counter: int) -> bool:
         """Tell whether it is time to stop; a worker that retires does when its last client is gone.

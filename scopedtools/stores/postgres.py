@@ -18,7 +18,7 @@ from scopedtools.storage import NOBODY, OWNER_BYTES, ContextRecord
 from scopedtools.stores import postgres_sql as sql
 from scopedtools.stores.bus import Publication, Subscription
 from scopedtools.stores.postgres_engine import Engine
-from scopedtools.stores.records import decoded, encoded
+from scopedtools.stores.records import decoded, encoded, name_bytes, name_of
 
 _MAX_PAYLOAD: Final = 7_900
 """PostgreSQL notifies of fewer than 8,000 characters."""
@@ -122,7 +122,7 @@ class PostgresStore:
         return await self._replace(key, encoded(before), encoded(after))
 
     async def get_value(self, key: bytes, name: str) -> bytes | None:
-        rows = await self._read(sql.GET_VALUE, b"v" + key, name=_bytes(name))
+        rows = await self._read(sql.GET_VALUE, b"v" + key, name=name_bytes(name))
         return rows[0] if rows else None
 
     async def put_value(self, key: bytes, name: str, value: bytes, *, ttl_s: float | None = None) -> bool:
@@ -134,11 +134,11 @@ class PostgresStore:
         return await self._put(sql.ADD_VALUE, key, name, value, ttl_s)
 
     async def delete_value(self, key: bytes, name: str) -> None:
-        await self._engine.run((sql.DELETE_VALUE, {"key": b"v" + key, "name": _bytes(name)}))
+        await self._engine.run((sql.DELETE_VALUE, {"key": b"v" + key, "name": name_bytes(name)}))
 
     async def value_names(self, key: bytes) -> list[str]:
         names = await self._read(sql.VALUE_NAMES, b"v" + key)
-        return sorted(name.decode("utf-8", "surrogatepass") for name in names if name is not None)
+        return sorted(name_of(name) for name in names if name is not None)
 
     async def publish(self, message: bytes) -> None:
         await self._publication.publish(message)
@@ -170,7 +170,7 @@ class PostgresStore:
     async def _put(
         self, statement: str, key: bytes, name: str, value: bytes, ttl_s: float | None
     ) -> bytes | None:
-        of = {"key": b"v" + key, "name": _bytes(name)}
+        of = {"key": b"v" + key, "name": name_bytes(name)}
         put = {**of, **self._room, "value": value, "own_ttl_s": ttl_s, "bytes": len(of["name"]) + len(value)}
         *_, kept = await self._engine.run(
             (sql.PUT_BEGIN, self._adding(b"v", key, None)), (sql.PUT_CLEAR, of), (statement, put)
@@ -207,7 +207,3 @@ def _message(payload: str) -> bytes | None:
         return base64.b85decode(payload) or None
     except (ValueError, binascii.Error):
         return None  # somebody else uses this channel; whatever it is, looking again does no harm
-
-
-def _bytes(name: str) -> bytes:
-    return name.encode("utf-8", "surrogatepass")  # a name comes from JSON, which may hold half a pair

@@ -30,3 +30,13 @@ def decoded(kept: bytes) -> ContextRecord | None:
     except msgspec.DecodeError as error:
         _log.warning("what is kept of a context is no record: %s", error)
         return None
+
+
+def name_bytes(name: str) -> bytes:
+    """Return the name of a value as engines keep it. It comes from JSON, which may hold half a pair."""
+    return name.encode("utf-8", "surrogatepass")
+
+
+def name_of(kept: bytes) -> str:
+    """Return the name of a value that an engine keeps."""
+    return kept.decode("utf-8", "surrogatepass")

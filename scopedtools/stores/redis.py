@@ -23,7 +23,7 @@ from typing import Final, Self
 
 from scopedtools.storage import NOBODY, OWNER_BYTES, ContextRecord
 from scopedtools.stores.bus import Publication, Subscription
-from scopedtools.stores.records import LAYOUT, decoded, encoded
+from scopedtools.stores.records import LAYOUT, decoded, encoded, name_bytes, name_of
 from scopedtools.stores.redis_engine import Engine
 from scopedtools.stores.redis_messages import messages
 from scopedtools.stores.redis_scripts import ADD, GET, GET_VALUE, PUT_VALUE, REPLACE, VALUE_NAMES
@@ -134,7 +134,7 @@ class RedisStore:
 
     async def get_value(self, key: bytes, name: str) -> bytes | None:
         keys, member = self._keys(key, b"v", b"V")
-        kept: bytes | None = await self._engine.call(GET_VALUE, keys, self._ttl_ms, member, _bytes(name))
+        kept: bytes | None = await self._engine.call(GET_VALUE, keys, self._ttl_ms, member, name_bytes(name))
         return kept
 
     async def put_value(self, key: bytes, name: str, value: bytes, *, ttl_s: float | None = None) -> bool:
@@ -147,12 +147,12 @@ class RedisStore:
 
     async def delete_value(self, key: bytes, name: str) -> None:
         keys, _ = self._keys(key, b"v", b"V")
-        await self._engine.run(keys[0], "HDEL", keys[0], _bytes(name))
+        await self._engine.run(keys[0], "HDEL", keys[0], name_bytes(name))
 
     async def value_names(self, key: bytes) -> list[str]:
         keys, member = self._keys(key, b"v", b"V")
         names = await self._engine.call(VALUE_NAMES, keys, self._ttl_ms, member)
-        return sorted(name.decode("utf-8", "surrogatepass") for name in names)
+        return sorted(name_of(name) for name in names)
 
     async def publish(self, message: bytes) -> None:
         await self._publication.publish(message)
@@ -173,7 +173,7 @@ class RedisStore:
             self._ttl_ms,
             member,
             self._most,
-            _bytes(name),
+            name_bytes(name),
             value,
             own_ttl_ms,
             how,
@@ -195,7 +195,3 @@ class RedisStore:
 def _place(text: bytes) -> bytes:
     """Return what decides which server of a cluster has a key: 65,536 places, four for each slot."""
     return b"{" + hashlib.blake2b(text, digest_size=2).hexdigest().encode() + b"}"
-
-
-def _bytes(name: str) -> bytes:
-    return name.encode("utf-8", "surrogatepass")  # a name comes from JSON, which may hold half a pair

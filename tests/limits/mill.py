@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from starlette.types import ASGIApp
 
 from scopedtools import Principal, ScopedServer, resource, tool
 from scopedtools.auth import StaticTokens
 from scopedtools.limits import Limits
-from tests.wire.exchange import ENVELOPE, Answer, http, message, mirrored
+from tests.wire.exchange import Answer, ask
 
 TOKENS = StaticTokens({"a": Principal("ann"), "b": Principal("bob")})
 ANN, BOB = {"authorization": "Bearer a"}, {"authorization": "Bearer b"}
@@ -53,17 +52,6 @@ class Mill(ScopedServer):
         """Turn until the gate opens."""
         await self.gate.wait()
         return "turned"
-
-
-async def ask(
-    app: ASGIApp,
-    method: str,
-    params: Mapping[str, Any] | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> Answer:
-    """Send a request of the stateless revision."""
-    request = message(method, {"_meta": ENVELOPE, **(params or {})})
-    return await http(app, msgspec.json.encode(request), mirrored(request) | dict(headers or {}))
 
 
 def call(app: ASGIApp, name: str, headers: Mapping[str, str] | None = None) -> asyncio.Task[Answer]:

@@ -13,9 +13,9 @@ import pytest
 from scopedtools import Context, View
 from scopedtools.deadline import DeadlineError, within
 from scopedtools.protocol import meta
-from tests.limits.mill import ANN, BOB, Mill, ask, assert_refused, call
+from tests.limits.mill import ANN, BOB, Mill, assert_refused, call
 from tests.streams.opened import Opened, modern, opened, opened_modern
-from tests.wire.exchange import ENVELOPE, JSON_HEADERS, http, message
+from tests.wire.exchange import ENVELOPE, JSON_HEADERS, ask, http, message
 
 pytestmark = pytest.mark.anyio
 

@@ -15,9 +15,9 @@ from scopedtools.admission.gate import network_of
 from scopedtools.admission.rates import Windows
 from scopedtools.admission.windows import ProcessStorage
 from scopedtools.transports.stdio import StdioTransport
-from tests.limits.mill import ANN, BOB, Mill, ask, assert_refused, call
+from tests.limits.mill import ANN, BOB, Mill, assert_refused, call
 from tests.stores.running import redis_server
-from tests.wire.exchange import JSON_HEADERS, http, message
+from tests.wire.exchange import JSON_HEADERS, ask, http, message
 
 pytestmark = pytest.mark.anyio
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from scopedtools.protocol.cursor import encode_cursor
 from scopedtools.transports.sessions import Sessions
 from scopedtools.types import Principal
-from tests.security.vault import ANN, BOB, Vault, Watched, ask, in_context
-from tests.wire.exchange import JSON_HEADERS, http, message
+from tests.security.vault import ANN, BOB, Vault, Watched, in_context
+from tests.wire.exchange import JSON_HEADERS, ask, http, message
 
 pytestmark = pytest.mark.anyio
 

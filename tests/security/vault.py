@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
-
-import msgspec
-from starlette.types import ASGIApp
 
 from scopedtools import Catalog, Context, Principal, ScopedServer, View, resource, tool
 from scopedtools.auth import StaticTokens
@@ -14,7 +10,7 @@ from scopedtools.catalog.primitives import Tool
 from scopedtools.context.store import MemoryStore
 from scopedtools.retrieval import HashingEncoder, HybridSelector
 from scopedtools.storage import ContextRecord
-from tests.wire.exchange import ENVELOPE, Answer, http, message, mirrored
+from tests.wire.exchange import ENVELOPE
 
 TOKENS: Final = StaticTokens({"a": Principal("ann", frozenset({"secret"})), "b": Principal("bob")})
 ANN, BOB = {"authorization": "Bearer a"}, {"authorization": "Bearer b"}
@@ -82,17 +78,6 @@ class Watched(MemoryStore):
         kept = await super().add(key, record)
         self.steps.append(("add", kept is record))
         return kept
-
-
-async def ask(
-    app: ASGIApp,
-    method: str,
-    params: Mapping[str, Any] | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> Answer:
-    """Send a request of the stateless revision."""
-    request = message(method, {"_meta": ENVELOPE, **(params or {})})
-    return await http(app, msgspec.json.encode(request), mirrored(request) | dict(headers or {}))
 
 
 def in_context(name: str, intent: str | None = None) -> dict[str, Any]:

@@ -155,3 +155,14 @@ async def assert_still_answers(app: ASGIApp) -> None:
     async with asyncio.timeout(10):
         assert (await modern(app, "tools/list")).result["tools"]
         assert (await legacy(app, LEGACY[0], "ping")).result == {}
+
+
+async def ask(
+    app: ASGIApp,
+    method: str,
+    params: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """Send a request of the stateless revision."""
+    request = message(method, {"_meta": ENVELOPE, **(params or {})})
+    return await http(app, msgspec.json.encode(request), mirrored(request) | dict(headers or {}))
